@@ -1,0 +1,109 @@
+"""Durations and the clock that converts them to gradient steps, the suite's one unit of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+from pydantic import Field, model_serializer, model_validator
+
+from suite.config import Config
+from suite.errors import ConfigError
+
+UNITS = ("steps", "epochs", "frames", "agent_steps", "fraction")
+
+
+class Duration(Config):
+    """A length of training: a plain integer counts gradient steps, else ``{unit: value}``.
+
+    Units: ``steps`` (gradient steps), ``epochs`` (passes over the data of a phase), ``frames``
+    (emulator frames), ``agent_steps`` (decisions of an agent), ``fraction`` (of the whole run, or
+    of a phase where a schedule restarts with each phase).
+    """
+
+    steps: Annotated[int, Field(ge=0)] | None = None
+    epochs: Annotated[float, Field(ge=0)] | None = None
+    frames: Annotated[int, Field(ge=0)] | None = None
+    agent_steps: Annotated[int, Field(ge=0)] | None = None
+    fraction: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_integer(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return {"steps": value}
+        if isinstance(value, Mapping) and len(value) != 1:
+            raise ConfigError("", dict(value), f"one unit of time, of {', '.join(UNITS)}")
+        if not isinstance(value, Mapping | Duration):
+            raise ConfigError(
+                "", value, f"a whole number of gradient steps, or one unit of {', '.join(UNITS)}"
+            )
+        return value
+
+    @model_serializer
+    def _spell(self) -> int | dict[str, float]:
+        unit, value = self.parts()
+        return int(value) if unit == "steps" else {unit: value}
+
+    def parts(self) -> tuple[str, float]:
+        """Return the unit and the value."""
+        for unit in UNITS:
+            value = getattr(self, unit)
+            if value is not None:
+                return unit, value
+        raise AssertionError("a duration always has a unit")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What a run's durations are measured against.
+
+    Attributes:
+        total: length of the run in gradient steps.
+        starts: first gradient step of each phase, beginning with 0.
+        steps_per_epoch: gradient steps per pass over the data, per phase; None without epochs.
+        agent_steps_per_step: decisions of the agent per gradient step (1 / UTD); None outside RL.
+        frames_per_agent_step: emulator frames per decision (the action repeat); None outside RL.
+    """
+
+    total: int
+    starts: tuple[int, ...] = (0,)
+    steps_per_epoch: tuple[int, ...] | None = None
+    agent_steps_per_step: float | None = None
+    frames_per_agent_step: int | None = None
+
+    def steps(self, duration: Duration, key: str = "") -> int:
+        """Return a duration in gradient steps, rounded to the nearest.
+
+        Raises:
+            ConfigError: if the run does not have that unit of time.
+        """
+        unit, value = duration.parts()
+        if unit == "steps":
+            return int(value)
+        if unit == "fraction":
+            return round(value * self.total)
+        if unit == "epochs" and self.steps_per_epoch is not None:
+            return round(value * self.steps_per_epoch[0])
+        if self.agent_steps_per_step is not None and self.frames_per_agent_step is not None:
+            if unit == "agent_steps":
+                return round(value / self.agent_steps_per_step)
+            if unit == "frames":
+                return round(value / self.frames_per_agent_step / self.agent_steps_per_step)
+        raise ConfigError(key, {unit: value}, f"a unit that this task has; it has no {unit}")
+
+    def phase(self, index: int) -> Clock:
+        """Return the clock of one phase alone."""
+        ends = (*self.starts[1:], self.total)
+        per_epoch = self.steps_per_epoch
+        return Clock(
+            total=ends[index] - self.starts[index],
+            steps_per_epoch=None if per_epoch is None else (per_epoch[index],),
+            agent_steps_per_step=self.agent_steps_per_step,
+            frames_per_agent_step=self.frames_per_agent_step,
+        )
+
+    def after(self, offset: int) -> Clock:
+        """Return the clock of what is left of the run after `offset` gradient steps."""
+        return replace(self, total=max(self.total - offset, 1), starts=(0,))

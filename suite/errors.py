@@ -1,0 +1,40 @@
+"""The two errors that users of the suite meet: a wrong request, and a run that diverged."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class ConfigError(ValueError):
+    """A request that cannot be carried out as written.
+
+    Args:
+        key: full path of the offending key, such as ``task.fraction``.
+        value: what was given.
+        expected: what would be right, in words.
+    """
+
+    def __init__(self, key: str, value: Any, expected: str) -> None:
+        self.key, self.value, self.expected = key, value, expected
+        super().__init__(f"{key}: got {value!r}; expected {expected}")
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[str, Any, str]]:
+        return type(self), (self.key, self.value, self.expected)
+
+
+class DivergedError(RuntimeError):
+    """A run whose loss stopped being finite; a result of that run, not a fault of the suite."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which of the `known` names exist, the closest to `name` first.
+
+    >>> nearest("cylic", ["constant", "cyclic"])
+    "'cyclic' (known: constant, cyclic)"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    listing = ", ".join(names)
+    return f"{close[0]!r} (known: {listing})" if close else f"one of: {listing}"

@@ -1,0 +1,112 @@
+"""Parameter roles: the one answer to "which tensors are projected, decayed, reset".
+
+A role says what a tensor is for, decided from the modules themselves (their type and their place),
+never from a substring of a name. Which weights a normalisation layer follows is read from the order
+in which modules are registered; `suite.interventions.normalize_project` checks it numerically.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import pairwise
+
+from torch import nn
+
+NORM_LAYERS = (
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.GroupNorm,
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+)
+"""Modules whose weight is a gain and whose bias is an offset."""
+
+LINEAR_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""Modules whose weight is a linear map."""
+
+
+class ParamRole(StrEnum):
+    """What a parameter tensor is for."""
+
+    WEIGHT = "weight"
+    """A hidden linear map or convolution kernel."""
+    OUTPUT = "output"
+    """The last linear map, whose scale sets the scale of the outputs."""
+    EMBEDDING = "embedding"
+    """A token or position table."""
+    GAIN = "gain"
+    """The scale of a normalisation layer."""
+    OFFSET = "offset"
+    """The offset of a normalisation layer."""
+    BIAS = "bias"
+    """The additive bias of a linear map."""
+
+
+def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the modules that hold parameters or normalise, in order of registration."""
+    kinds = (*LINEAR_LAYERS, *NORM_LAYERS, nn.Embedding)
+    for name, module in model.named_modules():
+        if isinstance(module, kinds) or any(True for _ in module.parameters(recurse=False)):
+            yield name, module
+
+
+def classify(model: nn.Module) -> dict[str, ParamRole]:
+    """Return the role of every trainable parameter of `model`, by its qualified name.
+
+    The output layers are the modules listed in the model's attribute ``output_layers`` (names) if
+    it has one, else the last linear layer registered. A parameter held by a module of another type
+    counts as a weight when it has two or more dimensions and as a bias otherwise, unless that
+    module declares ``param_roles`` (name -> role).
+    """
+    layers = list(_layers(model))
+    declared = getattr(model, "output_layers", None)
+    if declared is None:
+        linear = [name for name, module in layers if isinstance(module, LINEAR_LAYERS)]
+        outputs = set(linear[-1:])
+    else:
+        outputs = set(declared)
+    roles: dict[str, ParamRole] = {}
+    for prefix, module in layers:
+        own: dict[str, ParamRole] = getattr(module, "param_roles", {})
+        for leaf, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad:
+                continue
+            if leaf in own:
+                role = own[leaf]
+            elif isinstance(module, NORM_LAYERS):
+                role = ParamRole.GAIN if leaf == "weight" else ParamRole.OFFSET
+            elif isinstance(module, nn.Embedding):
+                role = ParamRole.EMBEDDING
+            elif parameter.ndim < 2:
+                role = ParamRole.BIAS
+            else:
+                role = ParamRole.OUTPUT if prefix in outputs else ParamRole.WEIGHT
+            roles[f"{prefix}.{leaf}" if prefix else leaf] = role
+    return roles
+
+
+def scale_invariant(model: nn.Module) -> list[str]:
+    """Return the names of the weights that a normalisation layer follows directly.
+
+    For such a weight W, f(cW) = f(W) for any c > 0, up to the layer's epsilon, provided that the
+    linear map has no bias (Lyle et al. 2024, section 2). A model whose structure the order of
+    registration does not tell may list the names itself in ``scale_invariant_weights``.
+    """
+    declared = getattr(model, "scale_invariant_weights", None)
+    if declared is not None:
+        return list(declared)
+    roles = classify(model)
+    layers = list(_layers(model))
+    names = []
+    for (prefix, module), (_, following) in pairwise(layers):
+        weight = f"{prefix}.weight" if prefix else "weight"
+        if (
+            isinstance(module, LINEAR_LAYERS)
+            and module.bias is None
+            and isinstance(following, NORM_LAYERS)
+            and roles.get(weight) is ParamRole.WEIGHT
+        ):
+            names.append(weight)
+    return names

@@ -1,0 +1,69 @@
+"""Registries: one named collection of components per folder, discovered, never listed by hand.
+
+A component is a frozen pydantic model (a subclass of the folder's base config) whose field ``kind``
+names it. Dropping a file with a registered component into the folder is all that it takes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from suite.errors import nearest
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Named components of one kind.
+
+    Args:
+        noun: what an entry is called in messages, for instance ``schedule``.
+        package: dotted name of the folder whose modules register themselves on import.
+    """
+
+    def __init__(self, noun: str, package: str) -> None:
+        self.noun = noun
+        self.package = package
+        self._entries: dict[str, T] = {}
+        self._discovered = False
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that registers its argument under `name`.
+
+        Raises:
+            ValueError: if the name is taken by another component.
+        """
+
+        def add(entry: T) -> T:
+            known = self._entries.get(name)
+            if known is not None and getattr(known, "__qualname__", None) != getattr(
+                entry, "__qualname__", None
+            ):
+                raise ValueError(f"{self.noun} {name!r} is registered twice: {known} and {entry}")
+            self._entries[name] = entry
+            return entry
+
+        return add
+
+    def entries(self) -> Mapping[str, T]:
+        """Return all components by name, sorted, after importing the folder once."""
+        if not self._discovered:
+            self._discovered = True
+            folder = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(folder.__path__):
+                importlib.import_module(f"{self.package}.{module.name}")
+        return dict(sorted(self._entries.items()))
+
+    def __getitem__(self, name: Any) -> T:
+        """Return the component called `name`.
+
+        Raises:
+            KeyError: for an unknown name; the message lists close matches.
+        """
+        entries = self.entries()
+        if name not in entries:
+            raise KeyError(f"no {self.noun} {name!r}; expected {nearest(str(name), entries)}")
+        return entries[name]

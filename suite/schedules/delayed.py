@@ -1,0 +1,34 @@
+"""A low rate for an offset, then any schedule: grokking on demand (Lyle et al. 2025, Fig. 3)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from suite.clock import Clock, Duration
+from suite.schedules.base import AnySchedule, SCHEDULES, Multiplier, Schedule, ScheduleConfig, join
+from suite.schedules.constant import ConstantConfig, constant
+
+
+def delayed(offset: int, low: float, then: Schedule) -> Schedule:
+    """Return the constant `low` for `offset` gradient steps, then `then`, counted from there.
+
+    >>> s = delayed(100, 0.01, constant())
+    >>> s(99), s(100)
+    (0.01, 1.0)
+    """
+    return join([constant(low), then], [offset]) if offset > 0 else then
+
+
+@SCHEDULES.register("delayed")
+class DelayedConfig(ScheduleConfig):
+    """An offset at a low rate, then another schedule over what is left of the run."""
+
+    kind: Literal["delayed"] = "delayed"
+    offset: Duration
+    low: Multiplier
+    then: AnySchedule = ConstantConfig()
+
+    def build(self, clock: Clock) -> Schedule:
+        """Return `delayed`; fractions inside `then` are of what is left after the offset."""
+        offset = clock.steps(self.offset, "offset")
+        return delayed(offset, self.low, self.then.build(clock.after(offset)))

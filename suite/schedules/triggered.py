@@ -1,0 +1,85 @@
+"""Adaptive re-warming: a change detector restarts a schedule (Lyle et al. 2025, Algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from suite.clock import Clock
+from suite.errors import ConfigError
+from suite.schedules.base import AnySchedule, SCHEDULES, Schedule, ScheduleConfig
+from suite.schedules.trigger import AnyTrigger, Trigger
+from suite.schedules.warmup_cosine import WarmupCosineConfig
+
+
+class Triggered:
+    """A schedule counted from the last alarm of a trigger.
+
+    Unlike the other schedules it has state: it is shown the loss of every update, and the first
+    update after an alarm runs at ``then(0)``. Adam's moments are kept: only the rate restarts.
+
+    Args:
+        trigger: the change detector.
+        then: the schedule that each alarm restarts.
+        limit: largest number of alarms obeyed; None for no limit.
+    """
+
+    def __init__(self, trigger: Trigger, then: Schedule, limit: int | None = None) -> None:
+        self.trigger, self.then, self.limit = trigger, then, limit
+        self.restart = 0
+        self.alarms: list[int] = []
+
+    def __call__(self, step: int) -> float:
+        """Return the multiplier for `step`, given the alarms so far."""
+        return self.then(step - self.restart)
+
+    def observe(self, step: int, losses: Sequence[float]) -> list[int]:
+        """Show the losses of consecutive updates, the last of them made at `step`.
+
+        Returns:
+            The steps at which the trigger alarmed.
+        """
+        alarms = []
+        for index, loss in enumerate(losses, start=step - len(losses) + 1):
+            exhausted = self.limit is not None and len(self.alarms) >= self.limit
+            if self.trigger.observe(loss) and not exhausted:
+                alarms.append(index)
+                self.alarms.append(index)
+        if alarms:
+            self.restart = step + 1
+        return alarms
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all state, as plain data."""
+        return {
+            "restart": self.restart,
+            "alarms": list(self.alarms),
+            "trigger": self.trigger.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self.restart, self.alarms = state["restart"], list(state["alarms"])
+        self.trigger.load_state_dict(state["trigger"])
+
+
+@SCHEDULES.register("triggered")
+class TriggeredConfig(ScheduleConfig):
+    """Restarts `then` whenever `trigger` alarms; fractions inside `then` are of the run.
+
+    With `per_phase` true they are of the first phase, which makes a re-warm after the boundary of
+    an equally long second phase end with it.
+    """
+
+    kind: Literal["triggered"] = "triggered"
+    trigger: AnyTrigger
+    then: AnySchedule = WarmupCosineConfig()
+    per_phase: bool = False
+    limit: int | None = None
+
+    def build(self, clock: Clock) -> Schedule:
+        """Return a `Triggered`."""
+        then = self.then.build(clock.phase(0) if self.per_phase else clock)
+        if isinstance(then, Triggered):
+            raise ConfigError("then.kind", "triggered", "a schedule that is not itself triggered")
+        return Triggered(self.trigger.build(), then, self.limit)
