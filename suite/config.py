@@ -7,12 +7,11 @@ repaired silently.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from suite.errors import ConfigError, nearest
@@ -58,6 +57,7 @@ class Component(Config):
 
 C = TypeVar("C", bound=Component)
 
+
 def one_of(registry: Registry[type[C]], *, shorthand: bool = False) -> Any:
     """Return the validator of a field whose `kind` picks a class from `registry`.
 
@@ -79,9 +79,7 @@ def one_of(registry: Registry[type[C]], *, shorthand: bool = False) -> Any:
     return BeforeValidator(build)
 
 
-def _first_fault(
-    error: ValidationError, cls: type[BaseModel], where: str
-) -> ConfigError:
+def _first_fault(error: ValidationError, cls: type[BaseModel], where: str) -> ConfigError:
     """Turn the first entry of a pydantic error into one message with path, value and remedy."""
     detail = error.errors()[0]
     path = [*detail["loc"]]

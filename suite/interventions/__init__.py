@@ -1,0 +1,1 @@
+"""Interventions on training, one file per method, called by slot through one stack."""

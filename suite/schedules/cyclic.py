@@ -11,9 +11,7 @@ from suite.schedules.base import SCHEDULES, Multiplier, Schedule, ScheduleConfig
 from suite.schedules.warmup_cosine import warmup_cosine
 
 
-def cyclic(
-    period: int, cycles: int | None = None, warmup: int = 0, floor: float = 0.0
-) -> Schedule:
+def cyclic(period: int, cycles: int | None = None, warmup: int = 0, floor: float = 0.0) -> Schedule:
     """Return warm-up and cosine decay, repeated every `period` steps.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from suite.clock import Clock, Duration
-from suite.schedules.base import AnySchedule, SCHEDULES, Multiplier, Schedule, ScheduleConfig, join
+from suite.schedules.base import SCHEDULES, AnySchedule, Multiplier, Schedule, ScheduleConfig, join
 from suite.schedules.constant import ConstantConfig, constant
 
 

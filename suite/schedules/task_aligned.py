@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from suite.clock import Clock
-from suite.schedules.base import AnySchedule, SCHEDULES, Schedule, ScheduleConfig, join
+from suite.schedules.base import SCHEDULES, AnySchedule, Schedule, ScheduleConfig, join
 from suite.schedules.warmup_cosine import WarmupCosineConfig
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from suite.clock import Clock
 from suite.errors import ConfigError
-from suite.schedules.base import AnySchedule, SCHEDULES, Schedule, ScheduleConfig
+from suite.schedules.base import SCHEDULES, AnySchedule, Schedule, ScheduleConfig
 from suite.schedules.trigger import AnyTrigger, Trigger
 from suite.schedules.warmup_cosine import WarmupCosineConfig
 

@@ -1,0 +1,56 @@
+"""Decoupled weight decay by role (Loshchilov and Hutter 2019, Algorithm 2).
+
+``w <- w - lr * coefficient * w`` before the optimizer's step, for the roles that are named.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from suite.errors import ConfigError
+from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
+from suite.params import ParamRole
+
+Role = Literal["weight", "output", "embedding", "gain", "offset", "bias"]
+
+
+class WeightDecay(Intervention):
+    """Shrinks the parameters of the chosen roles before each optimizer step."""
+
+    slot = Slot.BEFORE
+
+    def __init__(self, config: WeightDecayConfig, bound: Bound) -> None:
+        self.coefficient = config.coefficient
+        roles = [ParamRole(role) for role in config.roles]
+        self._tensors = [p for _, p in bound.parameters(*roles)]
+        if not self._tensors:
+            raise ConfigError(
+                "interventions.weight_decay.roles",
+                list(config.roles),
+                f"roles that this network has: {', '.join(sorted(set(bound.roles.values())))}",
+            )
+
+    @torch.no_grad()
+    def before_step(self, step: int, lr: float) -> None:
+        """Multiply the parameters by ``1 - lr * coefficient``."""
+        torch._foreach_mul_(self._tensors, 1.0 - lr * self.coefficient)
+
+
+@INTERVENTIONS.register("weight_decay")
+class WeightDecayConfig(InterventionConfig):
+    """Strength of the decay and the roles it falls on."""
+
+    kind: Literal["weight_decay"] = "weight_decay"
+    coefficient: Annotated[float, Field(ge=0)] = 0.01
+    roles: Annotated[tuple[Role, ...], Field(strict=False, min_length=1)] = (
+        "weight",
+        "output",
+        "embedding",
+    )
+
+    def bind(self, bound: Bound) -> Intervention:
+        """Return a `WeightDecay`."""
+        return WeightDecay(self, bound)

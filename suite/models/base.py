@@ -1,0 +1,96 @@
+"""Models are built from config and know nothing of training.
+
+Every nonlinearity is a module of its own (so that features can be read with a hook), linear maps
+and convolutions lose their biases where normalisation layers follow them, and an `nn.Identity`
+subclass `Tap` marks other points that metrics read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import SerializeAsAny
+from torch import Tensor, nn
+
+from suite.config import Component, one_of
+from suite.registry import Registry
+
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Tanh)
+"""Modules whose outputs count as features."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a task asks of a model.
+
+    Attributes:
+        inputs: shape of one input, without the batch axis.
+        outputs: number of output units.
+        modulus: number of distinct operands, for tasks on pairs of integers; 0 elsewhere.
+    """
+
+    inputs: tuple[int, ...]
+    outputs: int
+    modulus: int = 0
+
+
+class ModelConfig(Component):
+    """Base of every model's config."""
+
+    def build(self, spec: ModelSpec) -> nn.Module:
+        """Return a new model, drawing initial weights from torch's global generator.
+
+        Raises:
+            ConfigError: if the model cannot serve the spec.
+        """
+        raise NotImplementedError
+
+
+MODELS: Registry[type[ModelConfig]] = Registry("model", "suite.models")
+
+AnyModel = Annotated[SerializeAsAny[ModelConfig], one_of(MODELS, shorthand=True)]
+"""A field that holds any registered model."""
+
+
+class Tap(nn.Identity):
+    """A named point of a network whose value metrics may read."""
+
+
+def build_model(config: ModelConfig, spec: ModelSpec, seed: int) -> nn.Module:
+    """Build a model whose initial weights depend on `seed` alone.
+
+    The state of torch's global generator is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return config.build(spec)
+
+
+@contextmanager
+def recording(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[dict[str, Tensor]]:
+    """Record, by module name, the outputs of all modules of the given `kinds` while inside.
+
+    >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> with recording(net, (nn.ReLU,)) as seen:
+    ...     _ = net(torch.ones(1, 2))
+    >>> {name: tuple(out.shape) for name, out in seen.items()}
+    {'1': (1, 3)}
+    """
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> torch.utils.hooks.RemovableHandle:
+        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
+            seen[name] = output.detach()
+
+        return model.get_submodule(name).register_forward_hook(hook)
+
+    handles = [keep(name) for name, module in model.named_modules() if isinstance(module, kinds)]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,54 @@
+"""The convolutional network of Lyle et al. 2025, section 5 and A.2, for small images."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from suite.errors import ConfigError
+from suite.models.base import MODELS, ModelConfig, ModelSpec
+from suite.models.normalize import norm, norm_2d
+
+
+@MODELS.register("cnn")
+class CnnConfig(ModelConfig):
+    """Three convolutions of 32 channels (5x5, 3x3, 3x3), one hidden layer, a linear output.
+
+    The paper gives kernels and channels; strides, padding and the hidden width are ours.
+    """
+
+    kind: Literal["cnn"] = "cnn"
+    channels: Annotated[int, Field(ge=1)] = 32
+    strides: Annotated[tuple[int, int, int], Field(strict=False)] = (2, 2, 1)
+    hidden: Annotated[int, Field(ge=1)] = 256
+    norm: Literal["none", "layer"] = "layer"
+
+    def build(self, spec: ModelSpec) -> nn.Module:
+        """Return the network: inputs (batch, channels, height, width) float."""
+        if len(spec.inputs) != 3:
+            raise ConfigError(
+                "model.kind", "cnn", f"a model for inputs of shape {spec.inputs}: 'mlp', say"
+            )
+        bias = self.norm == "none"
+        layers: list[nn.Module] = []
+        channels = spec.inputs[0]
+        for kernel, stride in zip((5, 3, 3), self.strides, strict=True):
+            layers += [
+                nn.Conv2d(channels, self.channels, kernel, stride, kernel // 2, bias=bias),
+                *norm_2d(self.norm, self.channels),
+                nn.ReLU(),
+            ]
+            channels = self.channels
+        torso = nn.Sequential(*layers, nn.Flatten())
+        with torch.no_grad():
+            width = torso(torch.zeros(1, *spec.inputs)).shape[1]
+        return nn.Sequential(
+            *torso,
+            nn.Linear(width, self.hidden, bias=bias),
+            *norm(self.norm, self.hidden),
+            nn.ReLU(),
+            nn.Linear(self.hidden, spec.outputs, bias=bias),
+        ).to(memory_format=torch.channels_last)

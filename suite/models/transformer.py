@@ -1,0 +1,127 @@
+"""The one-layer grokking transformer of Lyle et al. 2025 (section 4, Table 1), in factored form.
+
+Inputs are strings of five tokens "x . y = _" and the answer is read at the last position. Before
+the only attention block a position sees its own token and place and nothing else, so keys, values
+and scores are computed once per (token, place): 2p + 3 rows, not 5 per example. Of the last
+position's residual stream, MLP and logits nothing can be shared; of the other positions' nothing is
+needed. The result equals that of the plain network.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from suite.errors import ConfigError
+from suite.models.base import MODELS, ModelConfig, ModelSpec, Tap
+from suite.models.normalize import NormKind, norm
+
+
+def _attend(scores: Tensor, values: Tensor, pairs: Tensor, p: int) -> Tensor:
+    """Return the attention output of the last position, (batch, width).
+
+    An example's five softmax numerators and their denominator are sums of rows of one table: row t
+    holds exp(score_t) * value_t and exp(score_t), per head. The score subtracted before the
+    exponential is that of the largest of the three tokens that every example shares, so that no
+    denominator vanishes, raised where an operand's score would overflow.
+
+    Args:
+        scores: (2p + 3, heads), the rows as in `GrokkingTransformer.forward`.
+        values: (2p + 3, width).
+        pairs: (batch, 2) operands.
+        p: the modulus.
+    """
+    heads = scores.shape[1]
+    with torch.no_grad():
+        shift = torch.maximum(scores[2 * p :].amax(0), scores.amax(0) - 80.0)
+    weights = (scores - shift).exp().unsqueeze(-1)  # (2p + 3, heads, 1)
+    table = torch.cat([weights * values.view(len(values), heads, -1), weights], -1).flatten(1)
+    table = torch.cat([table[: 2 * p], table[2 * p :].sum(0, keepdim=True)])
+    shared = torch.full_like(pairs[:, :1], 2 * p)
+    rows = torch.cat([pairs[:, :1], pairs[:, 1:] + p, shared], 1)
+    sums = nn.functional.embedding_bag(rows, table, mode="sum").view(len(pairs), heads, -1)
+    return (sums[..., :-1] / sums[..., -1:]).flatten(1)
+
+
+class GrokkingTransformer(nn.Module):
+    """Embedding, one attention block, one ReLU MLP, linear decoder; no biases.
+
+    Norm layers, where asked for, stand before attention, before the MLP and before the decoder.
+    Residual connections around attention and MLP. All maps start as N(0, 1 / fan-in).
+
+    Args:
+        modulus: p, the number of operand tokens; outputs are p logits.
+        width: dimension of the residual stream.
+        heads: attention heads, a divisor of `width`.
+        hidden: units of the MLP.
+        kind: normalisation layers.
+    """
+
+    output_layers = ("decoder",)
+
+    def __init__(self, modulus: int, width: int, heads: int, hidden: int, kind: NormKind) -> None:
+        super().__init__()
+        self.modulus, self.heads = modulus, heads
+        self.tokens = nn.Embedding(modulus + 3, width)  # operands, then ".", "=", "_"
+        self.places = nn.Embedding(5, width)
+        self.norm_attention = nn.Sequential(*norm(kind, width))
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width, bias=False)
+        self.attention_output = Tap()
+        self.mix = nn.Linear(width, width, bias=False)
+        self.norm_mlp = nn.Sequential(*norm(kind, width))
+        self.up = nn.Linear(width, hidden, bias=False)
+        self.relu = nn.ReLU(inplace=True)
+        self.down = nn.Linear(hidden, width, bias=False)
+        self.norm_output = nn.Sequential(*norm(kind, width))
+        self.decoder = nn.Linear(width, modulus, bias=False)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=1 / math.sqrt(module.weight.shape[1]))
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Return logits (batch, p) for operand pairs (batch, 2) of integers below p."""
+        p, heads = self.modulus, self.heads
+        tokens, places = self.tokens.weight, self.places.weight
+        # Rows: x = 0..p-1 at place 0, y = 0..p-1 at place 2, then ".", "=", "_" at 1, 3, 4.
+        rows = torch.cat(
+            [tokens[:p] + places[0], tokens[:p] + places[2], tokens[p:] + places[[1, 3, 4]]]
+        )
+        inputs = self.norm_attention(rows)
+        query = self.query(inputs[-1]).view(heads, -1)
+        keys = self.key(inputs).view(2 * p + 3, heads, -1)
+        values = self.value(inputs)
+        scores = (keys * query).sum(-1) / math.sqrt(query.shape[-1])  # (2p + 3, heads)
+        attended = self.attention_output(_attend(scores, values, pairs, p))
+        stream = rows[-1] + self.mix(attended)
+        stream = stream + self.down(self.relu(self.up(self.norm_mlp(stream))))
+        logits: Tensor = self.decoder(self.norm_output(stream))
+        return logits
+
+
+@MODELS.register("transformer")
+class TransformerConfig(ModelConfig):
+    """Size and normalisation of the grokking transformer; the defaults are the paper's."""
+
+    kind: Literal["transformer"] = "transformer"
+    width: Annotated[int, Field(ge=1)] = 128
+    heads: Annotated[int, Field(ge=1)] = 4
+    hidden: Annotated[int, Field(ge=1)] = 512
+    norm: NormKind = "none"
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> TransformerConfig:
+        if self.width % self.heads:
+            raise ConfigError("heads", self.heads, f"a divisor of width = {self.width}")
+        return self
+
+    def build(self, spec: ModelSpec) -> nn.Module:
+        """Return the network: inputs (batch, 2) integers, outputs (batch, modulus)."""
+        if spec.modulus < 1:
+            raise ConfigError("model.kind", "transformer", "a model for this task: 'mlp', say")
+        return GrokkingTransformer(spec.modulus, self.width, self.heads, self.hidden, self.norm)
