@@ -108,6 +108,8 @@ def _expected(detail: ErrorDetails) -> str:
 def _join(where: str, path: list[int | str]) -> str:
     text = ""
     for part in path:
+        if isinstance(part, str) and not part.replace(".", "").isidentifier():
+            continue  # pydantic's name for a branch of a union, not a key
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return f"{where}{text}"
 

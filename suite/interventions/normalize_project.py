@@ -80,7 +80,9 @@ def project_(tensors: Sequence[Tensor], targets: Sequence[Tensor], per: Per = "t
 class Projection:
     """The projection of Normalize-and-Project, for anybody's training loop.
 
-    >>> net = nn.Sequential(nn.Linear(4, 8, bias=False), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 2))
+    >>> net = nn.Sequential(
+    ...     nn.Linear(4, 8, bias=False), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 2)
+    ... )
     >>> nap = Projection(net)
     >>> list(nap.names)
     ['0.weight']
@@ -254,8 +256,9 @@ class NormalizeProject(Intervention):
         self._offsets = [offset for _, offset in affine]
         self._joint = [joint_norm(gain.detach(), offset) for gain, offset in affine]
         if self.mode == "dropped":
-            for parameter in (*self._gains, *filter(None.__ne__, self._offsets)):
-                parameter.requires_grad_(False)
+            for parameter in (*self._gains, *self._offsets):
+                if parameter is not None:
+                    parameter.requires_grad_(False)
 
     @torch.no_grad()
     def after_step(self, step: int, lr: float) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
@@ -29,7 +30,7 @@ class ScaleDecay(Intervention):
             raise ConfigError("interventions.scale_decay", None, "a network with norm layers")
         self.coefficient = config.coefficient
         to_one = config.towards == "init"
-        self._tensors = [*gains, *offsets]
+        self._tensors: list[Tensor] = [*gains, *offsets]
         self._targets = [torch.full_like(g, 1.0 if to_one else 0.0).detach() for g in gains]
         self._targets += [torch.zeros_like(o).detach() for o in offsets]
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
@@ -25,7 +26,7 @@ class WeightDecay(Intervention):
     def __init__(self, config: WeightDecayConfig, bound: Bound) -> None:
         self.coefficient = config.coefficient
         roles = [ParamRole(role) for role in config.roles]
-        self._tensors = [p for _, p in bound.parameters(*roles)]
+        self._tensors: list[Tensor] = [p for _, p in bound.parameters(*roles)]
         if not self._tensors:
             raise ConfigError(
                 "interventions.weight_decay.roles",

@@ -1,0 +1,1 @@
+"""Everything that knows Ray, RLlib or MLflow; no mathematics here."""

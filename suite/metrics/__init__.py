@@ -1,0 +1,1 @@
+"""Metrics: pure functions of parameters, features and predictions; all values are floats."""

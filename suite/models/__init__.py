@@ -1,0 +1,1 @@
+"""Networks, with and without the normalisation that Normalize-and-Project assumes."""

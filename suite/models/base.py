@@ -94,3 +94,11 @@ def recording(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[
     finally:
         for handle in handles:
             handle.remove()
+
+
+def channels_last(model: nn.Module) -> nn.Module:
+    """Put the convolution kernels of `model` in channels-last order, in place; return it."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+    return model

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from suite.errors import ConfigError
-from suite.models.base import MODELS, ModelConfig, ModelSpec
+from suite.models.base import MODELS, ModelConfig, ModelSpec, channels_last
 from suite.models.normalize import norm, norm_2d
 
 
@@ -39,16 +39,17 @@ class CnnConfig(ModelConfig):
             layers += [
                 nn.Conv2d(channels, self.channels, kernel, stride, kernel // 2, bias=bias),
                 *norm_2d(self.norm, self.channels),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
             ]
             channels = self.channels
         torso = nn.Sequential(*layers, nn.Flatten())
         with torch.no_grad():
             width = torso(torch.zeros(1, *spec.inputs)).shape[1]
-        return nn.Sequential(
+        model = nn.Sequential(
             *torso,
             nn.Linear(width, self.hidden, bias=bias),
             *norm(self.norm, self.hidden),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(self.hidden, spec.outputs, bias=bias),
-        ).to(memory_format=torch.channels_last)
+        )
+        return channels_last(model)

@@ -28,7 +28,7 @@ class MlpConfig(ModelConfig):
         width = prod(spec.inputs)
         for _ in range(self.depth):
             layers += [nn.Linear(width, self.width, bias=bias), *norm(self.norm, self.width)]
-            layers.append(nn.ReLU())
+            layers.append(nn.ReLU(inplace=True))
             width = self.width
         layers.append(nn.Linear(width, spec.outputs, bias=bias))
         return nn.Sequential(*layers)

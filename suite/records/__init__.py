@@ -1,0 +1,1 @@
+"""Rows, provenance and the folder of one run: what a run leaves behind."""

@@ -1,0 +1,1 @@
+"""Replay memory in numpy: the frame ring."""

@@ -1,0 +1,1 @@
+"""Tasks, one file each: data, loss and evaluation."""

@@ -1,0 +1,1 @@
+"""Deep Q-learning on RLlib and envpool: algorithm, runner, learner and module."""
