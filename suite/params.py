@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import pairwise
+from typing import Literal
 
 from torch import nn
 
@@ -42,6 +43,10 @@ class ParamRole(StrEnum):
     """The offset of a normalisation layer."""
     BIAS = "bias"
     """The additive bias of a linear map."""
+
+
+RoleName = Literal["weight", "output", "embedding", "gain", "offset", "bias"]
+"""The roles as a config spells them."""
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

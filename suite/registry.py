@@ -21,7 +21,7 @@ class Registry(Generic[T]):
 
     Args:
         noun: what an entry is called in messages, for instance ``schedule``.
-        package: dotted name of the folder whose modules register themselves on import.
+        package: dotted name of the folder (or module) whose parts register themselves on import.
     """
 
     def __init__(self, noun: str, package: str) -> None:
@@ -53,7 +53,7 @@ class Registry(Generic[T]):
         if not self._discovered:
             self._discovered = True
             folder = importlib.import_module(self.package)
-            for module in pkgutil.iter_modules(folder.__path__):
+            for module in pkgutil.iter_modules(getattr(folder, "__path__", [])):
                 importlib.import_module(f"{self.package}.{module.name}")
         return dict(sorted(self._entries.items()))
 

@@ -13,9 +13,7 @@ from torch import Tensor
 
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
-from suite.params import ParamRole
-
-Role = Literal["weight", "output", "embedding", "gain", "offset", "bias"]
+from suite.params import ParamRole, RoleName
 
 
 class WeightDecay(Intervention):
@@ -46,7 +44,7 @@ class WeightDecayConfig(InterventionConfig):
 
     kind: Literal["weight_decay"] = "weight_decay"
     coefficient: Annotated[float, Field(ge=0)] = 0.01
-    roles: Annotated[tuple[Role, ...], Field(strict=False, min_length=1)] = (
+    roles: Annotated[tuple[RoleName, ...], Field(strict=False, min_length=1)] = (
         "weight",
         "output",
         "embedding",

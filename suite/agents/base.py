@@ -1,0 +1,20 @@
+"""The agent's config: the hyper-parameters of reinforcement learning that no network carries."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import SerializeAsAny
+
+from suite.config import Component, one_of
+from suite.registry import Registry
+
+
+class AgentConfig(Component):
+    """Base of every agent's config."""
+
+
+AGENTS: Registry[type[AgentConfig]] = Registry("agent", "suite.agents")
+
+AnyAgent = Annotated[SerializeAsAny[AgentConfig], one_of(AGENTS, shorthand=True)]
+"""A field that holds any registered agent."""

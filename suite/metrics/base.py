@@ -1,0 +1,89 @@
+"""The metric protocol: a pure function of an observation, with a name, a unit and its needs.
+
+A metric returns scalars by layer, as zero-dimensional tensors on the model's device: whoever logs
+stacks them all and moves them to the host once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor
+
+from suite.params import ParamRole
+from suite.registry import Registry
+
+Need = Literal[
+    "parameters", "update", "initial", "features", "features_then", "taps", "predictions"
+]
+"""What a metric reads of an observation; only what somebody needs is computed."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A look at a run after `step` updates.
+
+    Attributes:
+        step: gradient steps made.
+        parameters: trainable tensors by name.
+        roles: their roles.
+        rates: learning rate in force at the latest update, by parameter.
+        update: change of each tensor by the latest update, projection included; empty at step 0.
+        initial: tensors at initialisation.
+        features: outputs of each nonlinearity on the fixed probe inputs, (probe, units...).
+        features_then: the same, `interval` updates ago; empty before that.
+        interval: gradient steps between `features_then` and `features`.
+        taps: values at the network's marked points on the probe, such as attention outputs.
+        predictions: outputs and targets by split, such as ``test``.
+    """
+
+    step: int
+    parameters: Mapping[str, Tensor]
+    roles: Mapping[str, ParamRole]
+    rates: Mapping[str, float]
+    update: Mapping[str, Tensor] = field(default_factory=dict)
+    initial: Mapping[str, Tensor] = field(default_factory=dict)
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    features_then: Mapping[str, Tensor] = field(default_factory=dict)
+    interval: int = 0
+    taps: Mapping[str, Tensor] = field(default_factory=dict)
+    predictions: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def matrices(self) -> dict[str, Tensor]:
+        """Return the tensors of two or more dimensions, which are those that learn features."""
+        return {name: p for name, p in self.parameters.items() if p.ndim >= 2}
+
+
+MetricFunction = Callable[[Observation], Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A registered metric.
+
+    Attributes:
+        name: what its rows are called.
+        unit: of its values; "1" for pure numbers.
+        needs: what it reads of an observation.
+        function: maps an observation to scalars by layer.
+    """
+
+    name: str
+    unit: str
+    needs: frozenset[Need]
+    function: MetricFunction
+
+
+METRICS: Registry[Metric] = Registry("metric", "suite.metrics")
+
+
+def metric(name: str, unit: str, *needs: Need) -> Callable[[MetricFunction], MetricFunction]:
+    """Return a decorator that registers a function as the metric `name`."""
+
+    def add(function: MetricFunction) -> MetricFunction:
+        METRICS.register(name)(Metric(name, unit, frozenset(needs), function))
+        return function
+
+    return add

@@ -1,0 +1,45 @@
+"""How much the features moved over an interval, on a fixed probe set (Lyle et al. 2025, section 3).
+
+For features f of n probe inputs, a matrix (n, d) per layer:
+
+- covariance change ``|C_then - C_now|_F`` with ``C = f f^T / |f|_F^2``, an (n, n) matrix;
+- activation-pattern change: the share of entries of ``f > 0`` that differ.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from suite.metrics.base import Observation, metric
+
+
+def normalised_gram(features: Tensor) -> Tensor:
+    """Return ``f f^T / |f|_F^2`` for features (n, ...), flattened to (n, d)."""
+    flat = features.flatten(1).float()
+    gram = flat @ flat.T
+    return gram / gram.diagonal().sum().clamp_min(torch.finfo(gram.dtype).tiny)
+
+
+def covariance_change(then: Tensor, now: Tensor) -> Tensor:
+    """Return the Frobenius norm of the change of the normalised Gram matrix, in [0, 2]."""
+    change: Tensor = torch.linalg.matrix_norm(normalised_gram(then) - normalised_gram(now))
+    return change
+
+
+def pattern_change(then: Tensor, now: Tensor) -> Tensor:
+    """Return the share of (input, unit) pairs whose sign pattern ``f > 0`` changed, in [0, 1]."""
+    return ((then > 0) != (now > 0)).float().mean()
+
+
+@metric("feature_covariance_change", "1", "features", "features_then")
+def feature_covariance_change(seen: Observation) -> dict[str, Tensor]:
+    """Covariance change of each layer since `interval` updates ago."""
+    return {k: covariance_change(then, seen.features[k]) for k, then in seen.features_then.items()}
+
+
+@metric("activation_pattern_change", "share", "features", "features_then")
+def activation_pattern_change(seen: Observation) -> dict[str, Tensor]:
+    """Pattern change of each layer since `interval` updates ago, and the mean over layers."""
+    layers = {k: pattern_change(then, seen.features[k]) for k, then in seen.features_then.items()}
+    return {**layers, "mean": torch.stack(list(layers.values())).mean()} if layers else {}

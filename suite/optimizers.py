@@ -1,0 +1,106 @@
+"""Optimizers: fused where PyTorch can, with one parameter group per role.
+
+Every group carries ``scale``, its factor on the rate in force, so that a schedule is one number a
+step; and ``names``, so that rates can be logged by parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field, SerializeAsAny
+from torch import nn
+
+from suite.config import Component, one_of
+from suite.params import ParamRole, RoleName, classify
+from suite.registry import Registry
+
+
+class OptimizerConfig(Component):
+    """Base of the optimizers' configs.
+
+    Attributes:
+        lr: base learning rate, which the schedule multiplies.
+        rate_by_role: further factor on the rate of a role, such as ``{output: 0.1}``.
+        normalised_updates: whether its steps are of a size that the gradient's does not matter to.
+    """
+
+    normalised_updates: ClassVar[bool] = True
+    lr: Annotated[float, Field(gt=0)]
+    rate_by_role: dict[RoleName, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimizer of all trainable parameters of `model`."""
+        raise NotImplementedError
+
+    def groups(self, model: nn.Module) -> list[dict[str, object]]:
+        """Return one parameter group per role present, in the order of `ParamRole`."""
+        named = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        roles = classify(model)
+        factors: Mapping[str, float] = {str(k): v for k, v in self.rate_by_role.items()}
+        groups: list[dict[str, object]] = []
+        for role in ParamRole:
+            names = [name for name in named if roles[name] is role]
+            if names:
+                scale = factors.get(role.value, 1.0)
+                groups.append(
+                    {
+                        "params": [named[name] for name in names],
+                        "names": names,
+                        "scale": scale,
+                        "lr": self.lr * scale,
+                    }
+                )
+        return groups
+
+
+OPTIMIZERS: Registry[type[OptimizerConfig]] = Registry("optimizer", "suite.optimizers")
+
+AnyOptimizer = Annotated[SerializeAsAny[OptimizerConfig], one_of(OPTIMIZERS)]
+"""A field that holds any registered optimizer."""
+
+
+@OPTIMIZERS.register("adam")
+class AdamConfig(OptimizerConfig):
+    """Adam (Kingma and Ba 2015); decay of the weights is an intervention of its own."""
+
+    kind: Literal["adam"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Return a fused ``torch.optim.Adam``."""
+        betas = (self.beta1, self.beta2)
+        return torch.optim.Adam(self.groups(model), betas=betas, eps=self.eps, fused=True)
+
+
+@OPTIMIZERS.register("sgd")
+class SgdConfig(OptimizerConfig):
+    """Stochastic gradient descent, with heavy-ball or Nesterov momentum if asked for."""
+
+    normalised_updates: ClassVar[bool] = False
+    kind: Literal["sgd"] = "sgd"
+    lr: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    nesterov: bool = False
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Return a fused ``torch.optim.SGD``."""
+        return torch.optim.SGD(
+            self.groups(model), momentum=self.momentum, nesterov=self.nesterov, fused=True
+        )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Put the rate in force into every group, times the group's scale."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
+
+
+def rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Return the rate in force by parameter name, read from the groups."""
+    return {name: group["lr"] for group in optimizer.param_groups for name in group["names"]}

@@ -1,0 +1,39 @@
+"""Rows: one measurement each, the only thing that tables, figures and verdicts are made from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+COLUMNS = ("run_id", "step", "frames", "wall_s", "metric", "layer", "value")
+"""Keys of a line of ``rows.jsonl``, in order."""
+
+
+class Row(NamedTuple):
+    """One measurement.
+
+    Attributes:
+        step: gradient steps made when it was taken.
+        frames: emulator frames seen by then; 0 outside reinforcement learning.
+        wall_s: seconds of training so far, summed over resumed sessions.
+        metric: name.
+        layer: tensor, layer, split or other part it is of; "" for the run as a whole.
+        value: a float; not-a-number is written as null.
+    """
+
+    step: int
+    frames: int
+    wall_s: float
+    metric: str
+    layer: str
+    value: float
+
+    def as_json(self, run_id: str) -> dict[str, Any]:
+        """Return the line of ``rows.jsonl``."""
+        value = None if math.isnan(self.value) else self.value
+        return dict(zip(COLUMNS, (run_id, *self[:-1], value), strict=True))
+
+
+RowSink = Callable[[Row], None]
+"""Where a trainer puts its rows; trainers know no files."""

@@ -1,0 +1,137 @@
+"""RunConfig: the whole request for one run, and the id that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from suite.agents.base import AnyAgent
+from suite.clock import Clock, Duration
+from suite.config import RESULT_VERSION, Config
+from suite.errors import ConfigError, nearest
+from suite.interventions.base import AnyIntervention
+from suite.metrics.base import METRICS
+from suite.models.base import AnyModel
+from suite.optimizers import AdamConfig, AnyOptimizer
+from suite.schedules.base import AnySchedule, Schedule
+from suite.schedules.constant import ConstantConfig
+from suite.seeding import Seeds
+from suite.tasks.base import AnyTask
+
+
+class MetricsConfig(Config):
+    """What is measured, and when.
+
+    Attributes:
+        names: registered metrics.
+        every: gradient steps between measurements, by default a hundredth of the run.
+        spacing: ``linear``, or ``log`` for about 100 measurements spaced evenly on a log axis.
+        interval: gradient steps over which changes of features are taken; `every` by default.
+    """
+
+    names: Annotated[tuple[str, ...], Field(strict=False)] = (
+        "loss",
+        "accuracy",
+        "effective_lr",
+        "relative_update",
+        "parameter_norm",
+    )
+    every: Duration = Duration(fraction=0.01)
+    spacing: Literal["linear", "log"] = "linear"
+    interval: Duration | None = None
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> MetricsConfig:
+        known = METRICS.entries()
+        for index, name in enumerate(self.names):
+            if name not in known:
+                raise ConfigError(f"names[{index}]", name, nearest(name, known))
+        return self
+
+
+class ResourcesConfig(Config):
+    """What one trial asks of the machine; where a run happens is no part of its id."""
+
+    cpus: Annotated[float, Field(gt=0)] = 1.0
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+    threads: Annotated[int, Field(ge=1)] = 1
+
+
+class RunConfig(Config):
+    """Everything that decides what one run computes.
+
+    Attributes:
+        task: what is learnt.
+        model: the network.
+        optimizer: optimizer and base rate.
+        schedule: multiplier of the base rate, in gradient steps.
+        interventions: what else acts on training; order in the list does not matter.
+        metrics: what is measured.
+        agent: how a policy is learnt; for tasks of the RL engine only.
+        seed: the repetition; draws are keyed by (task, repetition, stream).
+        budget: length of the run, unless the task's phases say it.
+        resources: what a trial asks of the machine.
+    """
+
+    task: AnyTask
+    model: AnyModel
+    optimizer: AnyOptimizer = AdamConfig()
+    schedule: AnySchedule = ConstantConfig()
+    interventions: Annotated[tuple[AnyIntervention, ...], Field(strict=False)] = ()
+    metrics: MetricsConfig = MetricsConfig()
+    agent: AnyAgent | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    budget: Duration | None = None
+    resources: ResourcesConfig = ResourcesConfig()
+
+    @model_validator(mode="after")
+    def _agent_fits(self) -> RunConfig:
+        if (self.task.engine == "rl") != (self.agent is not None):
+            wanted = "an agent, such as dqn" if self.agent is None else "no agent for this task"
+            raise ConfigError("agent", self.agent and self.agent.kind, wanted)
+        return self
+
+    @property
+    def run_id(self) -> str:
+        """Short hash of the canonical JSON (resources aside) and of the result version."""
+        text = self.model_copy(update={"resources": ResourcesConfig()}).canonical()
+        return hashlib.sha256(f"{RESULT_VERSION}:{text}".encode()).hexdigest()[:12]
+
+    @property
+    def seeds(self) -> Seeds:
+        """The run's seed streams."""
+        return Seeds(self.task.seed_key, self.seed)
+
+    def clock(self) -> Clock:
+        """Return the lengths of the run.
+
+        Raises:
+            ConfigError: if budget and task do not fit.
+        """
+        return self.task.clock(self.budget)
+
+    def build_schedule(self) -> Schedule:
+        """Return the schedule in gradient steps.
+
+        Raises:
+            ConfigError: if its lengths contradict one another or the task lacks a unit.
+        """
+        try:
+            return self.schedule.build(self.clock())
+        except ConfigError as error:
+            key = f"schedule.{error.key}" if error.key else "schedule"
+            if error.key.startswith(("budget", "task")):
+                key = error.key
+            raise ConfigError(key, error.value, error.expected) from None
+        except ValueError as error:
+            raise ConfigError(
+                "schedule", self.schedule.model_dump(mode="json"), str(error)
+            ) from None
+
+    def skip_reason(self) -> str | None:
+        """Return why this combination is impossible, or None."""
+        has_norm_layers = getattr(self.model, "norm", "none") != "none"
+        reasons = (i.skip_reason(has_norm_layers) for i in self.interventions)
+        return next((reason for reason in reasons if reason), None)

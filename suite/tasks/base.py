@@ -1,0 +1,97 @@
+"""The task protocol: what is learnt, from which data, in which phases, and how it is scored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import SerializeAsAny
+from torch import Tensor, nn
+
+from suite.clock import Clock, Duration
+from suite.config import Component, one_of
+from suite.models.base import ModelSpec
+from suite.registry import Registry
+from suite.seeding import Seeds
+
+Batch = tuple[Tensor, Tensor]
+"""Inputs (batch, ...) and targets (batch,)."""
+
+
+class TaskConfig(Component):
+    """Base of every task's config.
+
+    Attributes:
+        engine: which trainer runs it.
+        headline: metric and layer of the rows that score a run; the last row counts.
+    """
+
+    engine: ClassVar[Literal["supervised", "rl"]] = "supervised"
+    headline: ClassVar[tuple[str, str]] = ("accuracy", "test")
+
+    @property
+    def seed_key(self) -> str:
+        """What random draws of this task are keyed by; arms that share it are paired."""
+        return self.kind
+
+    @property
+    def label(self) -> str:
+        """A short name for tables."""
+        return self.kind
+
+    def clock(self, budget: Duration | None) -> Clock:
+        """Return the lengths of a run with this budget.
+
+        Raises:
+            ConfigError: if the task needs a budget and has none, or the reverse.
+        """
+        raise NotImplementedError
+
+
+class SupervisedTaskConfig(TaskConfig):
+    """Base of the tasks that the supervised engine runs."""
+
+    def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
+        """Return the task with its data on `device`."""
+        raise NotImplementedError
+
+
+class SupervisedTask(ABC):
+    """A supervised problem whose data lies on one device.
+
+    Attributes:
+        spec: what it asks of a model.
+        probe: inputs, fixed for the whole run, on which features are measured.
+    """
+
+    spec: ModelSpec
+    probe: Tensor
+
+    @abstractmethod
+    def batch(self, step: int) -> Batch:
+        """Return the batch of gradient step `step`, a function of the step and the seeds alone."""
+
+    @abstractmethod
+    def splits(self, step: int) -> Mapping[str, Batch]:
+        """Return the data to evaluate on after `step` updates, by split; "test" is one of them."""
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the scalar training loss of a batch: mean cross-entropy unless overridden."""
+        inputs, targets = batch
+        return torch.nn.functional.cross_entropy(model(inputs), targets)
+
+
+TASKS: Registry[type[TaskConfig]] = Registry("task", "suite.tasks")
+
+AnyTask = Annotated[SerializeAsAny[TaskConfig], one_of(TASKS)]
+"""A field that holds any registered task."""
+
+
+def epoch_order(seeds: Seeds, stream: str, epoch: int, size: int) -> Tensor:
+    """Return the order of `size` examples in one epoch: a function of the seeds, with no state.
+
+    Shape (size,), on the CPU.
+    """
+    return torch.randperm(size, generator=seeds.torch(f"{stream}/{epoch}"))

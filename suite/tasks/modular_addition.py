@@ -1,0 +1,101 @@
+"""Modular addition from a fraction of all pairs (Power et al. 2022; Lyle et al. 2025, section 4).
+
+Inputs are strings "x . y = _" with 0 <= x, y < p; the target is (x + y) mod p. A random fraction of
+the p^2 ordered pairs is for training, the rest for testing; (x, y) and (y, x) are different
+examples, so a network that learns commutativity alone scores about the training fraction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from suite.clock import Clock, Duration
+from suite.errors import ConfigError
+from suite.models.base import ModelSpec
+from suite.seeding import Seeds
+from suite.tasks.base import TASKS, Batch, SupervisedTask, SupervisedTaskConfig, epoch_order
+
+PROBE = 512
+
+
+@TASKS.register("modular_addition")
+class ModularAdditionConfig(SupervisedTaskConfig):
+    """Modulus, training fraction and batch; the paper's are 117 and 0.2, its batch is not stated.
+
+    `inputs` are operand ``pairs`` for the transformer or their concatenated ``one_hot`` codes for
+    other models. Without a batch size each update sees the whole training set.
+    """
+
+    kind: Literal["modular_addition"] = "modular_addition"
+    modulus: Annotated[int, Field(ge=2)] = 117
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    inputs: Literal["pairs", "one_hot"] = "pairs"
+
+    @property
+    def label(self) -> str:
+        """For instance ``modular_addition_117``."""
+        return f"modular_addition_{self.modulus}"
+
+    def clock(self, budget: Duration | None) -> Clock:
+        """Return a clock with epochs of the training set."""
+        if budget is None:
+            raise ConfigError("budget", None, "a number of gradient steps, such as 5000")
+        size = int(self.fraction * self.modulus**2)
+        if size < 1:
+            raise ConfigError("task.fraction", self.fraction, "a fraction that leaves a pair")
+        per_epoch = 1 if self.batch_size is None else max(1, size // self.batch_size)
+        total = Clock(1, steps_per_epoch=(per_epoch,)).steps(budget, "budget")
+        return Clock(total, steps_per_epoch=(per_epoch,))
+
+    def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
+        """Return a `ModularAddition`."""
+        return ModularAddition(self, seeds, device)
+
+
+class ModularAddition(SupervisedTask):
+    """All pairs, split at random into training and test set."""
+
+    def __init__(self, config: ModularAdditionConfig, seeds: Seeds, device: torch.device) -> None:
+        p = config.modulus
+        pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
+        targets = pairs.sum(1) % p
+        order = torch.randperm(len(pairs), generator=seeds.torch("split"))
+        size = int(config.fraction * len(pairs))
+        if config.inputs == "one_hot":
+            inputs = torch.nn.functional.one_hot(pairs, p).flatten(1).float()
+            self.spec = ModelSpec(inputs=(2 * p,), outputs=p)
+        else:
+            inputs = pairs
+            self.spec = ModelSpec(inputs=(2,), outputs=p, modulus=p)
+
+        def part(index: Tensor) -> Batch:
+            return inputs[index].contiguous().to(device), targets[index].contiguous().to(device)
+
+        self._train, self._test = part(order[:size]), part(order[size:])
+        chosen = torch.randperm(len(pairs), generator=seeds.torch("probe"))[:PROBE]
+        self.probe = part(chosen)[0]
+        self._seeds, self._batch_size = seeds, config.batch_size
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def batch(self, step: int) -> Batch:
+        """Return the whole training set, or the next `batch_size` examples of the epoch's order."""
+        inputs, targets = self._train
+        if self._batch_size is None or self._batch_size >= len(targets):
+            return self._train
+        per_epoch = len(targets) // self._batch_size
+        epoch, within = divmod(step, per_epoch)
+        if epoch != self._epoch:
+            order = epoch_order(self._seeds, "order", epoch, len(targets))
+            self._epoch, self._order = epoch, order.to(targets.device)
+        index = self._order[within * self._batch_size : (within + 1) * self._batch_size]
+        return inputs[index], targets[index]
+
+    def splits(self, step: int) -> Mapping[str, Batch]:
+        """Return training and test set."""
+        return {"train": self._train, "test": self._test}

@@ -1,0 +1,159 @@
+"""The observer: decides when to measure, takes what the metrics need, and returns rows' contents.
+
+Both trainers call it the same way, around every update::
+
+    observer.before_update(step)          # keeps a copy of the parameters if it will be needed
+    ... update ...
+    observer.after_update(step + 1)       # keeps features if they will be needed
+    if observer.due(step + 1):
+        values = observer.measure(step + 1, rates(optimizer), splits)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from suite.clock import Clock
+from suite.metrics.base import METRICS, Observation
+from suite.models.base import ACTIVATIONS, Tap, recording
+from suite.params import classify
+from suite.run_config import MetricsConfig
+
+CHUNK = 4096
+"""Examples evaluated at once."""
+
+LOG_POINTS = 100
+"""Measurements of a run with log spacing, before duplicates are merged."""
+
+Value = tuple[str, str, float]
+"""Metric, layer, value."""
+
+
+def measuring_steps(config: MetricsConfig, clock: Clock) -> list[int]:
+    """Return the gradient steps to measure at, from 0 to the end of the run, both included."""
+    total = clock.total
+    if config.spacing == "log":
+        points = np.unique(np.geomspace(1, total, LOG_POINTS).round().astype(int))
+        return [0, *points.tolist()]
+    every = max(1, clock.steps(config.every, "metrics.every"))
+    return sorted({*range(0, total, every), total})
+
+
+def predict(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Return the model's outputs on many inputs, in chunks, without gradients."""
+    with torch.no_grad():
+        return torch.cat([model(chunk) for chunk in torch.split(inputs, CHUNK)])
+
+
+class Observer:
+    """Measures one run.
+
+    Args:
+        model: the network.
+        config: what to measure and when.
+        clock: lengths of the run.
+        probe: inputs on which features are read; may be set later, before the first measurement.
+    """
+
+    def __init__(
+        self, model: nn.Module, config: MetricsConfig, clock: Clock, probe: Tensor | None
+    ) -> None:
+        self.model, self.probe = model, probe
+        self.roles = classify(model)
+        named = dict(model.named_parameters())
+        self._parameters: dict[str, Tensor] = {n: named[n].detach() for n in self.roles}
+        self._metrics = [METRICS[name] for name in config.names]
+        self._needs = frozenset().union(*(m.needs for m in self._metrics))
+        self.steps = measuring_steps(config, clock)
+        self._due = frozenset(self.steps)
+        gap = self.steps[1] - self.steps[0] if config.spacing == "linear" else 1
+        self.interval = (
+            gap if config.interval is None else max(1, clock.steps(config.interval, "interval"))
+        )
+        self._before: dict[str, Tensor] = {}
+        self._features: dict[int, dict[str, Tensor]] = {}
+        self._looked: tuple[int, dict[str, Tensor], dict[str, Tensor]] | None = None
+        self._initial: dict[str, Tensor] = {}
+        if "initial" in self._needs:
+            self._initial = {n: p.clone() for n, p in self._parameters.items()}
+
+    def due(self, step: int) -> bool:
+        """Return whether to measure after `step` updates."""
+        return step in self._due
+
+    def before_update(self, step: int) -> None:
+        """Keep the parameters if the update that follows will be measured."""
+        if "update" in self._needs and step + 1 in self._due:
+            self._before = {n: p.clone() for n, p in self._parameters.items()}
+
+    def after_update(self, step: int) -> None:
+        """Keep the features if a measurement `interval` updates later will look back at them."""
+        if "features_then" in self._needs and step + self.interval in self._due:
+            self._features[step] = self._look(step)[0]
+
+    def measure(
+        self,
+        step: int,
+        rates: Mapping[str, float],
+        splits: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+    ) -> list[Value]:
+        """Return the values of all metrics after `step` updates; one move to the host in all.
+
+        Args:
+            step: gradient steps made.
+            rates: learning rate in force at the latest update, by parameter.
+            splits: inputs and targets to evaluate on.
+        """
+        needs = self._needs
+        features, taps = self._look(step) if needs & {"features", "taps"} else ({}, {})
+        predictions = {}
+        if "predictions" in needs and splits is not None:
+            predictions = {k: (predict(self.model, x), y) for k, (x, y) in splits.items()}
+        update = {n: self._parameters[n] - old for n, old in self._before.items()}
+        self._before = {}
+        seen = Observation(
+            step=step,
+            parameters=self._parameters,
+            roles=self.roles,
+            rates=rates,
+            update=update,
+            initial=self._initial,
+            features=features,
+            features_then=self._features.pop(step - self.interval, {}),
+            interval=self.interval,
+            taps=taps,
+            predictions=predictions,
+        )
+        with torch.no_grad():
+            found = [(m.name, k, v) for m in self._metrics for k, v in m.function(seen).items()]
+            if not found:
+                return []
+            values = torch.stack([v.float() for _, _, v in found]).tolist()
+        return [(name, layer, v) for (name, layer, _), v in zip(found, values, strict=True)]
+
+    def _look(self, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return features and taps on the probe, read once per step."""
+        if self.probe is None:
+            return {}, {}
+        if self._looked is not None and self._looked[0] == step:
+            return self._looked[1:]
+        with torch.no_grad(), recording(self.model, (*ACTIVATIONS, Tap)) as seen:
+            self.model(self.probe)
+        taps = {n for n, m in self.model.named_modules() if isinstance(m, Tap)}
+        features = {n: value for n, value in seen.items() if n not in taps}
+        self._looked = (step, features, {n: value for n, value in seen.items() if n in taps})
+        return self._looked[1:]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what later measurements will look back at."""
+        return {"features": dict(self._features), "initial": self._initial}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self._features = dict(state["features"])
+        self._initial = dict(state["initial"])
