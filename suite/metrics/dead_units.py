@@ -1,4 +1,4 @@
-"""Dead units: those whose output is zero for every probe input (Lyle et al. 2024, experiment N1)."""
+"""Dead units: those that are zero on every probe input (Lyle et al. 2024, experiment N1)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,207 @@
+"""The supervised loop.
+
+::
+
+    for step in range(start, total):
+        rate <- base * schedule(step), into every parameter group
+        loss <- task.loss(model, task.batch(step)) + stack.extra_loss()
+        gradients
+        stack.before_step
+        optimizer.step
+        stack.after_step                      # resets, then projection last
+        trigger sees the loss; an alarm restarts the schedule at step + 1
+        every now and then: measure, check the loss, report, checkpoint
+
+Nothing in an update waits for the device, unless a trigger must see every loss.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from suite.errors import DivergedError
+from suite.interventions.base import Bound, InterventionStack
+from suite.models.base import build_model
+from suite.optimizers import rates, set_rate
+from suite.rows import Row
+from suite.run_config import RunConfig
+from suite.schedules.triggered import Triggered
+from suite.tasks.base import SupervisedTaskConfig
+from suite.training.checkpoint import load_state, save_state
+from suite.training.observer import Observer
+from suite.training.session import Session
+
+CHECK_EVERY = 100
+"""Gradient steps between looks at whether the loss is finite and whether a checkpoint is due."""
+
+
+def pick_device(gpus: float) -> torch.device:
+    """Return the GPU if the trial has a share of one and there is one, else the CPU."""
+    return torch.device("cuda" if gpus > 0 and torch.cuda.is_available() else "cpu")
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to keep freed memory for reuse rather than give it back to the system.
+
+    Large activations are allocated and freed on every update; without this each allocation pays
+    for fresh pages. Elsewhere than on glibc this does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:  # another C library, such as musl
+        return
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
+    libc.mallopt(mmap_threshold, 1 << 30)
+    libc.mallopt(trim_threshold, (1 << 31) - 1)
+    libc.mallopt(top_pad, 1 << 26)
+
+
+class SupervisedRun:
+    """One supervised run: everything with state, the loop, and how to continue it.
+
+    Args:
+        config: the request.
+        device: where data and model live.
+
+    Raises:
+        ConfigError: if the parts do not fit together.
+    """
+
+    def __init__(self, config: RunConfig, device: torch.device | None = None) -> None:
+        assert isinstance(config.task, SupervisedTaskConfig)
+        self.config = config
+        self.device = device or pick_device(config.resources.gpus)
+        seeds = config.seeds
+        self.clock = config.clock()
+        self.task = config.task.build(seeds, self.clock, self.device)
+        model = build_model(config.model, self.task.spec, seeds.seed("init"))
+        self.model = model.to(self.device)
+        self.schedule = config.build_schedule()
+        bound = Bound.of(self.model, self.clock, self.task.probe)
+        self.stack = InterventionStack(config.interventions, bound)
+        self.optimizer = config.optimizer.build(self.model)
+        self.observer = Observer(self.model, config.metrics, self.clock, self.task.probe)
+        self.step = 0
+        self._losses: list[Tensor] = []  # since the last measurement
+        self._seconds = 0.0  # of training before this session
+        self._since = time.perf_counter()
+
+    def train(self, session: Session) -> None:
+        """Train to the end of the budget, from the session's newest checkpoint if it has one.
+
+        Raises:
+            DivergedError: if the training loss stops being finite.
+        """
+        keep_freed_memory()
+        if (folder := session.latest()) is not None:
+            self.load(folder)
+        self._since = time.perf_counter()
+        if self.step == 0:
+            self.observer.after_update(0)
+            self._measure(session)
+        while self.step < self.clock.total:
+            loss = self._update()
+            if self.observer.due(self.step):
+                self._check(loss)
+                self._measure(session)
+            if self.step % CHECK_EVERY == 0:
+                self._check(loss)
+                session.progress(self.step, self.clock.total)
+                if session.checkpoint_due():
+                    session.save(self.step, self.save)
+            if alarms := self._observe(loss):
+                now = self._now()
+                session.emit([Row(step, 0, now, "alarm", "", 1.0) for step in alarms])
+        session.progress(self.step, self.clock.total)
+
+    def _update(self) -> Tensor:
+        """Make one update; return its task loss, on the device."""
+        step = self.step
+        rate = self.config.optimizer.lr * self.schedule(step)
+        set_rate(self.optimizer, rate)
+        self.observer.before_update(step)
+        loss = self.task.loss(self.model, self.task.batch(step))
+        extra = self.stack.extra_loss()
+        self.optimizer.zero_grad()
+        (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]
+        self.stack.before_step(step, rate)
+        self.optimizer.step()
+        self.stack.after_step(step, rate)
+        self.step = step + 1
+        self.observer.after_update(self.step)
+        loss = loss.detach()
+        self._losses.append(loss)
+        return loss
+
+    def _observe(self, loss: Tensor) -> list[int]:
+        """Show the trigger, if there is one, the loss of the update just made."""
+        if not isinstance(self.schedule, Triggered):
+            return []
+        return self.schedule.observe(self.step - 1, [loss.item()])
+
+    def _check(self, loss: Tensor) -> None:
+        value = loss.item()
+        if not math.isfinite(value):
+            last = torch.stack(self._losses).isfinite().nonzero()
+            first = self.step - len(self._losses) + (int(last[-1]) + 1 if len(last) else 0)
+            raise DivergedError(f"the training loss is {value} at gradient step {first}")
+
+    def _measure(self, session: Session) -> None:
+        """Emit the rows of this step."""
+        in_force = rates(self.optimizer)
+        values = [("learning_rate", "", self.config.optimizer.lr * self.schedule(0))]
+        if self.step > 0:
+            base = next(g for g in self.optimizer.param_groups if g["scale"] > 0)
+            values = [("learning_rate", "", base["lr"] / base["scale"])]
+            values.append(("batch_loss", "", torch.stack(self._losses).mean().item()))
+            self._losses.clear()
+        values += self.observer.measure(self.step, in_force, self.task.splits(self.step))
+        now = self._now()
+        session.emit([Row(self.step, 0, now, name, layer, v) for name, layer, v in values])
+
+    def _now(self) -> float:
+        return self._seconds + time.perf_counter() - self._since
+
+    def save(self, folder: Path) -> None:
+        """Write everything with state into `folder`."""
+        save_state(folder, self.state_dict())
+
+    def load(self, folder: Path) -> None:
+        """Continue from what `save` wrote."""
+        self.load_state_dict(load_state(folder, self.device))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything with state."""
+        schedule = self.schedule
+        return {
+            "step": self.step,
+            "seconds": self._now(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "stack": self.stack.state_dict(),
+            "schedule": schedule.state_dict() if isinstance(schedule, Triggered) else {},
+            "observer": self.observer.state_dict(),
+            "losses": torch.stack(self._losses) if self._losses else torch.empty(0),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self.step, self._seconds = state["step"], state["seconds"]
+        self._since = time.perf_counter()
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.stack.load_state_dict(state["stack"])
+        if isinstance(self.schedule, Triggered):
+            self.schedule.load_state_dict(state["schedule"])
+        self.observer.load_state_dict(state["observer"])
+        self._losses = list(state["losses"].unbind())
