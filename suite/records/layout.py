@@ -1,0 +1,27 @@
+"""The results folder: where everything that a sweep leaves behind lies.
+
+::
+
+    RESULTS/
+      sweep.json              what was asked: name, tasks, arms, seeds, skips with reasons
+      runs/<run_id>/
+        config.yaml           the whole RunConfig
+        provenance.json       commit, versions, hardware, command
+        rows.jsonl            measurements, append-only
+        status.json           how far, how it ended and why
+        checkpoint-<step>/    the newest checkpoint, gone when the run is complete
+      report/                 report.html, summary.json, figures/
+      mlflow.db               the MLflow store
+"""
+
+from __future__ import annotations
+
+SWEEP = "sweep.json"
+RUNS = "runs"
+CONFIG = "config.yaml"
+PROVENANCE = "provenance.json"
+ROWS = "rows.jsonl"
+STATUS = "status.json"
+CHECKPOINT = "checkpoint-"
+REPORT = "report"
+MLFLOW = "mlflow.db"
