@@ -64,10 +64,12 @@ class SupervisedTask(ABC):
     Attributes:
         spec: what it asks of a model.
         probe: inputs, fixed for the whole run, on which features are measured.
+        source: where the data come from, where that matters to what results mean.
     """
 
     spec: ModelSpec
     probe: Tensor
+    source: str = "generated"
 
     @abstractmethod
     def batch(self, step: int) -> Batch:

@@ -107,9 +107,13 @@ class SupervisedRun:
             self.load(folder)
         self._since = time.perf_counter()
         if self.step == 0:
+            set_rate(self.optimizer, self.config.optimizer.lr * self.schedule(0))
             self.observer.after_update(0)
             self._measure(session)
         while self.step < self.clock.total:
+            if self.step in self.clock.starts:
+                phase = self.clock.starts.index(self.step)
+                session.emit([Row(self.step, 0, self._now(), "phase", "", float(phase))])
             loss = self._update()
             if self.observer.due(self.step):
                 self._check(loss)
@@ -159,10 +163,9 @@ class SupervisedRun:
     def _measure(self, session: Session) -> None:
         """Emit the rows of this step."""
         in_force = rates(self.optimizer)
-        values = [("learning_rate", "", self.config.optimizer.lr * self.schedule(0))]
-        if self.step > 0:
-            base = next(g for g in self.optimizer.param_groups if g["scale"] > 0)
-            values = [("learning_rate", "", base["lr"] / base["scale"])]
+        group = next(g for g in self.optimizer.param_groups if g["scale"] > 0)
+        values = [("learning_rate", "", group["lr"] / group["scale"])]
+        if self._losses:
             values.append(("batch_loss", "", torch.stack(self._losses).mean().item()))
             self._losses.clear()
         values += self.observer.measure(self.step, in_force, self.task.splits(self.step))

@@ -1,0 +1,1 @@
+"""Data sets: real images that are embedded, found on disk or downloaded."""
