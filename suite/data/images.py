@@ -145,7 +145,9 @@ def _cifar_parquet(paths: list[Path]) -> ImageSet:
         lossy = lossy or encoded[0][:3] == b"\xff\xd8\xff"
         arrays.append(np.stack([np.asarray(Image.open(io.BytesIO(code))) for code in encoded]))
         arrays.append(table["label"].to_numpy().astype(np.int64))
-    return ImageSet(*arrays, "CIFAR-10 (JPEG copy, lossy)" if lossy else "CIFAR-10")
+    source = "CIFAR-10 (JPEG copy, lossy)" if lossy else "CIFAR-10"
+    train_images, train_labels, test_images, test_labels = arrays
+    return ImageSet(train_images, train_labels, test_images, test_labels, source)
 
 
 def _cifar_archive(paths: list[Path]) -> ImageSet:
@@ -176,7 +178,8 @@ def _decoded(name: str, paths: list[Path], read: Callable[[], ImageSet]) -> Imag
     fields = ("train_images", "train_labels", "test_images", "test_labels")
     if kept.is_file():
         with np.load(kept) as stored:
-            return ImageSet(*(stored[f] for f in fields), str(stored["source"]))
+            a, b, c, d = (stored[field] for field in fields)
+            return ImageSet(a, b, c, d, str(stored["source"]))
     images = read()
     kept.parent.mkdir(parents=True, exist_ok=True)
     temporary = kept.with_suffix(f".{os.getpid()}.npz")

@@ -53,8 +53,8 @@ class Cusum:
 
     def __init__(
         self,
-        k: float = 0.5,
-        h: float = 8.0,
+        k: float = 1.0,
+        h: float = 12.0,
         window: int = 50,
         lag: int = 10,
         scale_floor: float = 0.25,
@@ -110,8 +110,8 @@ class CusumConfig(TriggerConfig):
     """The settings of `Cusum`, under the same names."""
 
     kind: Literal["cusum"] = "cusum"
-    k: Annotated[float, Field(ge=0)] = 0.5
-    h: Annotated[float, Field(gt=0)] = 8.0
+    k: Annotated[float, Field(ge=0)] = 1.0
+    h: Annotated[float, Field(gt=0)] = 12.0
     window: Annotated[int, Field(ge=2)] = 50
     lag: Annotated[int, Field(ge=1)] = 10
     scale_floor: Annotated[float, Field(gt=0)] = 0.25

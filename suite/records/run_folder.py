@@ -1,0 +1,169 @@
+"""The folder of one run: rows are appended, checkpoints replaced, and every state is recoverable.
+
+A checkpoint is a folder that is filled under a temporary name and renamed when complete. It notes
+how long ``rows.jsonl`` was, so that a run which continues drops the rows past its checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from suite.records import layout
+from suite.records.storage import Storage, write_text
+from suite.rows import Row
+
+State = Literal["running", "complete", "diverged", "failed"]
+FINAL: tuple[State, ...] = ("complete", "diverged")
+"""States that running the same config again would not change."""
+
+MARK = "rows.json"
+PARTIAL = ".partial-"
+
+
+def read_status(folder: Path) -> dict[str, Any] | None:
+    """Return ``status.json`` of a run's folder; None if there is none or it cannot be read."""
+    try:
+        status = json.loads((folder / layout.STATUS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return status if isinstance(status, dict) else None
+
+
+class RunFolder:
+    """The `suite.training.session.Session` of a run that is recorded in files.
+
+    Args:
+        storage: the results folder.
+        run_id: id of the run, which names its folder.
+        checkpoint_every_s: least number of seconds between checkpoints.
+        listen: called with every batch of rows and with progress, for live displays.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        run_id: str,
+        checkpoint_every_s: float = 60.0,
+        listen: Callable[[Sequence[Row], int, int], None] | None = None,
+    ) -> None:
+        self.storage, self.run_id = storage, run_id
+        self.relative = f"{layout.RUNS}/{run_id}"
+        self.path = storage.root / self.relative
+        self.checkpoint_every_s = checkpoint_every_s
+        self._listen = listen
+        self._step = self._total = 0
+        self._wall_s = 0.0
+        self._saved = time.monotonic()
+
+    def open(self, config: dict[str, Any], provenance: dict[str, Any]) -> None:
+        """Make the folder or continue the one that is there, dropping rows past its checkpoint."""
+        self.storage.pull(self.relative)
+        self.path.mkdir(parents=True, exist_ok=True)
+        for leftover in self.path.glob(f"{PARTIAL}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        write_text(self.path / layout.CONFIG, yaml.safe_dump(config, sort_keys=False))
+        latest = self.latest()
+        size = 0
+        if latest is not None:
+            mark = json.loads((latest / MARK).read_text(encoding="utf-8"))
+            size, self._wall_s = mark["bytes"], mark["wall_s"]
+            self._step, self._total = mark["step"], mark["total"]
+            sessions = self._earlier_sessions()
+            provenance = {**provenance, "continued_from": self._step, "earlier": sessions}
+        write_text(self.path / layout.PROVENANCE, json.dumps(provenance, indent=1))
+        rows = self.path / layout.ROWS
+        with rows.open("ab") as file:
+            file.truncate(size)
+        self._rows = rows.open("a", encoding="utf-8")
+        self._write_status("running", "")
+
+    def _earlier_sessions(self) -> list[dict[str, Any]]:
+        try:
+            old = json.loads((self.path / layout.PROVENANCE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        earlier: list[dict[str, Any]] = old.pop("earlier", [])
+        return [*earlier, old]
+
+    def emit(self, rows: Sequence[Row]) -> None:
+        """Append rows to ``rows.jsonl``."""
+        if not rows:
+            return
+        self._rows.write("".join(f"{json.dumps(row.as_json(self.run_id))}\n" for row in rows))
+        self._rows.flush()
+        self._wall_s = rows[-1].wall_s
+        if self._listen is not None:
+            self._listen(rows, self._step, self._total)
+
+    def progress(self, step: int, total: int) -> None:
+        """Note how far the run has come."""
+        self._step, self._total = step, total
+        if self._listen is not None:
+            self._listen([], step, total)
+
+    def checkpoint_due(self) -> bool:
+        """Return whether the time between checkpoints has passed."""
+        return time.monotonic() - self._saved >= self.checkpoint_every_s
+
+    def save(self, step: int, write: Callable[[Path], None]) -> None:
+        """Make a checkpoint, then remove the older ones; a crash at any point leaves one whole."""
+        self._step = step
+        partial = self.path / f"{PARTIAL}{step}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        write(partial)
+        os.fsync(self._rows.fileno())
+        mark = {
+            "bytes": self._rows.tell(),
+            "wall_s": self._wall_s,
+            "step": step,
+            "total": self._total,
+        }
+        write_text(partial / MARK, json.dumps(mark))
+        final = self.path / f"{layout.CHECKPOINT}{step}"
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        for old in self._checkpoints():
+            if old != final:
+                self.storage.remove(f"{self.relative}/{old.name}")
+        self._write_status("running", "")
+        self.storage.push(self.relative)
+        self._saved = time.monotonic()
+
+    def _checkpoints(self) -> list[Path]:
+        found = [p for p in self.path.glob(f"{layout.CHECKPOINT}*") if (p / MARK).is_file()]
+        return sorted(found, key=lambda p: int(p.name.removeprefix(layout.CHECKPOINT)))
+
+    def latest(self) -> Path | None:
+        """Return the newest complete checkpoint."""
+        checkpoints = self._checkpoints()
+        return checkpoints[-1] if checkpoints else None
+
+    def finish(self, state: State, reason: str = "") -> None:
+        """Close the run; a run that is complete needs its checkpoints no longer."""
+        self._rows.flush()
+        os.fsync(self._rows.fileno())
+        self._rows.close()
+        self._write_status(state, reason)
+        if state == "complete":
+            for checkpoint in self._checkpoints():
+                self.storage.remove(f"{self.relative}/{checkpoint.name}")
+        self.storage.push(self.relative)
+
+    def _write_status(self, state: State, reason: str) -> None:
+        status = {
+            "state": state,
+            "reason": reason,
+            "step": self._step,
+            "total": self._total,
+            "wall_s": round(self._wall_s, 3),
+        }
+        write_text(self.path / layout.STATUS, json.dumps(status))

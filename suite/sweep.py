@@ -1,0 +1,406 @@
+"""Sweeps: a YAML file to the list of its trials, impossible ones skipped with a reason.
+
+A file holds one experiment, or several under ``experiments:``::
+
+    base:       a partial RunConfig
+    axes:       named lists of overrides, crossed; the axis "task" names tasks, all others arms
+    seeds:      repetitions, listed
+    skip:       combinations left out, each with its reason
+    reference:  the arm (or axis values) that paired differences are taken to
+    gap_to:     a further arm that a gap is reported to
+    search:     values drawn for each arm: grid, uniform, loguniform or choice, by key path
+    samples:    number of draws of a random search
+
+``extends:`` takes another file as the ground that this one is laid over; one level only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from suite.config import Config, merge, undot
+from suite.errors import ConfigError, nearest
+from suite.run_config import RunConfig
+from suite.seeding import seed_for
+from suite.yaml_file import parse_yaml, read_yaml
+
+Names = Annotated[str, Field(pattern=r"^[^/\s*?\[\]]+$")]
+
+
+class SkipConfig(Config):
+    """A combination that is left out: axis values that must all match, and why."""
+
+    when: dict[str, str]
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class SearchConfig(Config):
+    """How one key is searched; exactly one of the four."""
+
+    grid: Annotated[tuple[Any, ...], Field(strict=False, min_length=1)] | None = None
+    choice: Annotated[tuple[Any, ...], Field(strict=False, min_length=1)] | None = None
+    uniform: Annotated[tuple[float, float], Field(strict=False)] | None = None
+    loguniform: Annotated[tuple[float, float], Field(strict=False)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> SearchConfig:
+        given = self.model_dump(exclude_none=True)
+        if len(given) != 1:
+            raise ConfigError("", given, "one of grid, choice, uniform, loguniform")
+        for name in ("uniform", "loguniform"):
+            bounds = getattr(self, name)
+            if bounds is not None and not bounds[0] < bounds[1]:
+                raise ConfigError(name, list(bounds), "a lower and a higher bound")
+        if self.loguniform is not None and self.loguniform[0] <= 0:
+            raise ConfigError("loguniform", list(self.loguniform), "bounds above 0")
+        return self
+
+    def draw(self, generator: np.random.Generator) -> Any:
+        """Return one value of a random search."""
+        if self.choice is not None:
+            return self.choice[int(generator.integers(len(self.choice)))]
+        if self.uniform is not None:
+            return float(generator.uniform(*self.uniform))
+        assert self.loguniform is not None
+        low, high = (math.log(bound) for bound in self.loguniform)
+        return float(np.exp(generator.uniform(low, high)))
+
+
+class ExperimentConfig(Config):
+    """One experiment of a sweep, as its YAML spells it (see the module's docstring)."""
+
+    description: str = ""
+    base: dict[str, Any] = Field(default_factory=dict)
+    axes: dict[Names, dict[Names, dict[str, Any] | None]] = Field(default_factory=dict)
+    seeds: Annotated[tuple[int, ...], Field(strict=False)]
+    skip: Annotated[tuple[SkipConfig, ...], Field(strict=False)] = ()
+    reference: str | dict[str, str] | None = None
+    gap_to: str | dict[str, str] | None = None
+    search: dict[str, SearchConfig] = Field(default_factory=dict)
+    samples: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> ExperimentConfig:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ConfigError("seeds", list(self.seeds), "each seed once")
+        for index, rule in enumerate(self.skip):
+            self._check_choice(f"skip[{index}].when", rule.when)
+        for key in ("reference", "gap_to"):
+            self._check_choice(key, self.substitution(key))
+        return self
+
+    def _check_choice(self, key: str, choice: Mapping[str, str]) -> None:
+        for axis, value in choice.items():
+            if axis not in self.axes:
+                raise ConfigError(f"{key}.{axis}", value, f"an axis: {nearest(axis, self.axes)}")
+            if value not in self.axes[axis]:
+                raise ConfigError(key, value, nearest(value, self.axes[axis]))
+
+    @property
+    def arm_axes(self) -> list[str]:
+        """The axes whose values name an arm."""
+        return [axis for axis in self.axes if axis != "task"]
+
+    def substitution(self, key: str) -> dict[str, str]:
+        """Return the axis values that `reference` or `gap_to` puts in place of an arm's own."""
+        value = getattr(self, key)
+        if not isinstance(value, str):
+            return dict(value or {})
+        if len(self.arm_axes) != 1:
+            raise ConfigError(key, value, "axis values, such as {arm: constant}")
+        return {self.arm_axes[0]: value}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One cell of a sweep.
+
+    Attributes:
+        task: label of the task.
+        arm: label of the arm.
+        config: the request; its seed is the repetition.
+        skip: why it is not run, or None.
+        axes: the value taken on each axis.
+    """
+
+    task: str
+    arm: str
+    config: RunConfig
+    skip: str | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The config's run id."""
+        return self.config.run_id
+
+    @property
+    def label(self) -> str:
+        """``task/arm/seed``."""
+        return f"{self.task}/{self.arm}/{self.config.seed}"
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """What a report needs to know of one task of a sweep.
+
+    Attributes:
+        arms: labels, in the order of the file.
+        reference: reference arm of each arm, if any.
+        gap_to: arm that each arm's gap is taken to, if any.
+        description: the experiment's own words.
+    """
+
+    arms: tuple[str, ...]
+    reference: dict[str, str]
+    gap_to: dict[str, str]
+    description: str
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep ready to run: its name, tasks and trials."""
+
+    name: str
+    tasks: dict[str, TaskPlan]
+    trials: tuple[Trial, ...]
+
+    @property
+    def runs(self) -> dict[str, RunConfig]:
+        """The distinct runs, by id; trials that ask for the same run share it."""
+        return {t.run_id: t.config for t in self.trials if t.skip is None}
+
+    def only(self, pattern: str) -> Sweep:
+        """Return the sweep with the trials whose ``task/arm/seed`` matches a glob.
+
+        Raises:
+            ConfigError: if none does.
+        """
+        kept = tuple(t for t in self.trials if fnmatchcase(t.label, pattern))
+        if not any(t.skip is None for t in kept):
+            labels = [t.label for t in self.trials]
+            raise ConfigError(
+                "--only", pattern, f"a glob over task/arm/seed; {nearest(pattern, labels)}"
+            )
+        return replace(self, trials=kept)
+
+
+def load_sweep(
+    names: Sequence[str], folders: Sequence[Path], overrides: Sequence[str] = ()
+) -> Sweep:
+    """Read one or more sweep files into one sweep.
+
+    Args:
+        names: paths, or bare names looked up in `folders`.
+        folders: where bare names are looked up, in order.
+        overrides: ``[TASK:]key.path=value``, laid over every run (of the tasks that match the
+            glob); ``seeds=[...]`` replaces the seeds.
+
+    Raises:
+        ConfigError: for anything that is wrong, before anything is made.
+    """
+    changes = [_parse_override(text) for text in overrides]
+    used = [False] * len(changes)
+    trials: list[Trial] = []
+    tasks: dict[str, TaskPlan] = {}
+    for name in names:
+        path = find_config(name, folders)
+        for label, body in _experiments(path, folders).items():
+            where = f"{path.name}: " + (f"experiments.{label}." if label else "")
+            experiment = ExperimentConfig.from_mapping(
+                _with_seeds(body, changes, used, label), where
+            )
+            found, plans = _expand(experiment, label, where, changes, used)
+            if clash := set(plans) & set(tasks):
+                raise ConfigError("config", name, f"tasks of other names than {clash.pop()!r}")
+            trials += found
+            tasks |= plans
+    for change, was_used in zip(overrides, used, strict=True):
+        if not was_used:
+            raise ConfigError("--set", change, f"a task of this sweep: {nearest(change, tasks)}")
+    if not any(trial.skip is None for trial in trials):
+        reasons = "; ".join(sorted({t.skip for t in trials if t.skip})) or "no seeds"
+        raise ConfigError("config", list(names), f"at least one run to do ({reasons})")
+    return Sweep("+".join(Path(n).stem for n in names), tasks, tuple(trials))
+
+
+def find_config(name: str, folders: Sequence[Path]) -> Path:
+    """Return the path of a sweep file given by path or by bare name.
+
+    Raises:
+        ConfigError: if there is none; the message lists the nearest name.
+    """
+    direct = Path(name)
+    if direct.suffix in (".yaml", ".yml") or "/" in name:
+        if direct.is_file():
+            return direct
+        raise ConfigError("config", name, "a file that exists, or a bare name (`list configs`)")
+    for folder in folders:
+        path = folder / f"{name}.yaml"
+        if path.is_file():
+            return path
+    known = [path.stem for folder in folders for path in folder.glob("*.yaml")]
+    raise ConfigError("config", name, nearest(name, known))
+
+
+def _experiments(path: Path, folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Return the experiments of a file by label; "" for a file that is one experiment."""
+    document = _document(path)
+    if "extends" in document:
+        ground = find_config(str(document.pop("extends")), [path.parent, *folders])
+        below = _document(ground)
+        if "extends" in below:
+            raise ConfigError(f"{path.name}: extends", ground.stem, "a file that extends no other")
+        document = merge(below, document)
+    if "experiments" not in document:
+        return {"": document}
+    bodies = document.pop("experiments")
+    document.pop("description", None)
+    if document:
+        key, value = next(iter(document.items()))
+        raise ConfigError(f"{path.name}: {key}", value, "no such key beside 'experiments'")
+    if not isinstance(bodies, Mapping) or not all(isinstance(b, Mapping) for b in bodies.values()):
+        raise ConfigError(f"{path.name}: experiments", bodies, "a mapping of names to experiments")
+    return {str(label): dict(body) for label, body in bodies.items()}
+
+
+def _document(path: Path) -> dict[str, Any]:
+    document = read_yaml(path)
+    if not isinstance(document, Mapping):
+        raise ConfigError("config", str(path), "a mapping with 'base' and 'seeds'")
+    return dict(document)
+
+
+@dataclass(frozen=True)
+class _Override:
+    """A ``--set``: for which tasks, which key, which value."""
+
+    task: str
+    key: str
+    value: Any
+
+
+def _parse_override(text: str) -> _Override:
+    target, equals, value = text.partition("=")
+    task, colon, key = target.rpartition(":")
+    if not equals or not key:
+        raise ConfigError("--set", text, "key.path=value, or TASK:key.path=value")
+    return _Override(task if colon else "*", key.strip(), parse_yaml(value, f"--set {key}"))
+
+
+def _with_seeds(
+    body: dict[str, Any], changes: Sequence[_Override], used: list[bool], label: str
+) -> dict[str, Any]:
+    for index, change in enumerate(changes):
+        if change.key == "seeds" and fnmatchcase(label, change.task):
+            body, used[index] = {**body, "seeds": change.value}, True
+    return body
+
+
+def _expand(
+    experiment: ExperimentConfig,
+    label: str,
+    where: str,
+    changes: Sequence[_Override],
+    used: list[bool],
+) -> tuple[list[Trial], dict[str, TaskPlan]]:
+    """Cross the axes of one experiment; return its trials and the plans of its tasks."""
+    axes = {axis: list(values) for axis, values in experiment.axes.items()}
+    trials: list[Trial] = []
+    arms: dict[str, dict[str, dict[str, str]]] = {}
+    for values in itertools.product(*axes.values()):
+        cell = dict(zip(axes, values, strict=True))
+        mapping = undot(experiment.base)
+        for axis, value in cell.items():
+            mapping = merge(mapping, experiment.axes[axis][value] or {})
+        reason = _skipped(experiment, cell)
+        for suffix, drawn in _draws(experiment, label):
+            for seed in experiment.seeds:
+                request = merge(merge(mapping, drawn), {"seed": seed})
+                here = where + (f"[{'/'.join(values)}] " if values else "")
+                task = _task_label(label, cell, request)
+                request = _apply(request, task, changes, used)
+                config = RunConfig.from_mapping(request, here)
+                task = task or config.task.label
+                arm = _arm(experiment, cell, suffix)
+                config.build_schedule()
+                skip = reason or config.skip_reason()
+                trials.append(Trial(task, arm, config, skip))
+                arms.setdefault(task, {})[arm] = cell
+    return trials, {task: _plan(experiment, cells) for task, cells in arms.items()}
+
+
+def _skipped(experiment: ExperimentConfig, cell: Mapping[str, str]) -> str | None:
+    for rule in experiment.skip:
+        if all(cell.get(axis) == value for axis, value in rule.when.items()):
+            return rule.reason
+    return None
+
+
+def _task_label(label: str, cell: Mapping[str, str], request: Mapping[str, Any]) -> str:
+    """Return the task's name: experiment and task axis; "" leaves it to the task itself."""
+    return "-".join(part for part in (label, cell.get("task", "")) if part)
+
+
+def _arm(experiment: ExperimentConfig, cell: Mapping[str, str], suffix: str) -> str:
+    named = [cell[axis] for axis in experiment.arm_axes]
+    return ",".join([*named, *([suffix] if suffix else [])]) or "default"
+
+
+def _plan(experiment: ExperimentConfig, cells: Mapping[str, Mapping[str, str]]) -> TaskPlan:
+    """Return a task's plan from its arms' axis values."""
+
+    def others(key: str) -> dict[str, str]:
+        change = experiment.substitution(key)
+        if not change:
+            return {}
+        found = {}
+        for arm, cell in cells.items():
+            suffix = arm.rpartition(",")[2] if experiment.search else ""
+            other = _arm(experiment, {**cell, **change}, suffix)
+            if other in cells:
+                found[arm] = other
+        return found
+
+    return TaskPlan(tuple(cells), others("reference"), others("gap_to"), experiment.description)
+
+
+def _draws(experiment: ExperimentConfig, label: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the searched settings, each with the name it adds to its arm."""
+    if not experiment.search:
+        return [("", {})]
+    grids = {k: s.grid for k, s in experiment.search.items() if s.grid is not None}
+    random = {k: s for k, s in experiment.search.items() if s.grid is None}
+    generator = np.random.default_rng(seed_for(label, 0, "search"))
+    samples = [
+        {key: search.draw(generator) for key, search in random.items()}
+        for _ in range(experiment.samples if random else 1)
+    ]
+    draws = []
+    for point in itertools.product(*grids.values()):
+        for sample in samples:
+            setting = {**dict(zip(grids, point, strict=True)), **sample}
+            name = ";".join(f"{k.rpartition('.')[2]}={_short(v)}" for k, v in setting.items())
+            draws.append((name, setting))
+    return draws
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _apply(
+    request: dict[str, Any], task: str, changes: Sequence[_Override], used: list[bool]
+) -> dict[str, Any]:
+    for index, change in enumerate(changes):
+        if change.key != "seeds" and (change.task == "*" or fnmatchcase(task, change.task)):
+            request, used[index] = merge(request, {change.key: change.value}), True
+    return request
