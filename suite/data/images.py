@@ -30,6 +30,16 @@ Bytes = NDArray[np.uint8]
 TRAIN_SIZES: dict[str, int] = {"digits": 1437, "mnist": 60_000, "cifar10": 50_000}
 """Training images of each set."""
 
+SHAPES: dict[str, tuple[int, int, int]] = {
+    "digits": (1, 8, 8),
+    "mnist": (1, 28, 28),
+    "cifar10": (3, 32, 32),
+}
+"""Channels, height and width of each set's images."""
+
+CLASSES = 10
+"""Every set has ten."""
+
 DIGITS_SPLIT_SEED = 0
 """The digits have no published split: 360 of 1,797 images, drawn once for all, are for testing."""
 
@@ -67,11 +77,6 @@ class ImageSet:
     test_images: Bytes
     test_labels: NDArray[np.int64]
     source: str
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return int(self.train_labels.max()) + 1
 
 
 @lru_cache(maxsize=2)

@@ -41,6 +41,10 @@ class TaskConfig(Component):
         """A short name for tables."""
         return self.kind
 
+    def spec(self) -> ModelSpec:
+        """Return what the task asks of a model, without touching any data."""
+        raise NotImplementedError
+
     def clock(self, budget: Duration | None) -> Clock:
         """Return the lengths of a run with this budget.
 
@@ -53,6 +57,10 @@ class TaskConfig(Component):
 class SupervisedTaskConfig(TaskConfig):
     """Base of the tasks that the supervised engine runs."""
 
+    def examples(self, clock: Clock) -> list[int]:
+        """Return the number of examples in an update of each phase."""
+        raise NotImplementedError
+
     def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
         """Return the task with its data on `device`."""
         raise NotImplementedError
@@ -62,12 +70,10 @@ class SupervisedTask(ABC):
     """A supervised problem whose data lies on one device.
 
     Attributes:
-        spec: what it asks of a model.
         probe: inputs, fixed for the whole run, on which features are measured.
         source: where the data come from, where that matters to what results mean.
     """
 
-    spec: ModelSpec
     probe: Tensor
     source: str = "generated"
 

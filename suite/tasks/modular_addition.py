@@ -42,14 +42,28 @@ class ModularAdditionConfig(SupervisedTaskConfig):
         """For instance ``modular_addition_117``."""
         return f"modular_addition_{self.modulus}"
 
+    @property
+    def train_size(self) -> int:
+        """Number of training pairs: the fraction of p^2, rounded down."""
+        return int(self.fraction * self.modulus**2)
+
+    def spec(self) -> ModelSpec:
+        """Pairs of integers or 2p inputs; p classes."""
+        if self.inputs == "one_hot":
+            return ModelSpec(inputs=(2 * self.modulus,), outputs=self.modulus)
+        return ModelSpec(inputs=(2,), outputs=self.modulus, modulus=self.modulus)
+
+    def examples(self, clock: Clock) -> list[int]:
+        """The batch size, or the whole training set."""
+        return [min(self.batch_size or self.train_size, self.train_size)]
+
     def clock(self, budget: Duration | None) -> Clock:
         """Return a clock with epochs of the training set."""
         if budget is None:
             raise ConfigError("budget", None, "a number of gradient steps, such as 5000")
-        size = int(self.fraction * self.modulus**2)
-        if size < 1:
+        if self.train_size < 1:
             raise ConfigError("task.fraction", self.fraction, "a fraction that leaves a pair")
-        per_epoch = 1 if self.batch_size is None else max(1, size // self.batch_size)
+        per_epoch = max(1, self.train_size // self.examples(Clock(1))[0])
         total = Clock(1, steps_per_epoch=(per_epoch,)).steps(budget, "budget")
         return Clock(total, steps_per_epoch=(per_epoch,))
 
@@ -66,13 +80,11 @@ class ModularAddition(SupervisedTask):
         pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
         targets = pairs.sum(1) % p
         order = torch.randperm(len(pairs), generator=seeds.torch("split"))
-        size = int(config.fraction * len(pairs))
+        size = config.train_size
         if config.inputs == "one_hot":
             inputs = torch.nn.functional.one_hot(pairs, p).flatten(1).float()
-            self.spec = ModelSpec(inputs=(2 * p,), outputs=p)
         else:
             inputs = pairs
-            self.spec = ModelSpec(inputs=(2,), outputs=p, modulus=p)
 
         def part(index: Tensor) -> Batch:
             return inputs[index].contiguous().to(device), targets[index].contiguous().to(device)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from suite.clock import Clock, Duration
 from suite.config import Config
-from suite.data.images import TRAIN_SIZES, ImageSetName, load_images
+from suite.data.images import CLASSES, SHAPES, TRAIN_SIZES, ImageSetName, load_images
 from suite.errors import ConfigError
 from suite.models.base import ModelSpec
 from suite.seeding import Seeds
@@ -63,6 +63,14 @@ class WarmStartImagesConfig(SupervisedTaskConfig):
         """For instance ``warm_start_digits``."""
         return f"warm_start_{self.dataset}"
 
+    def spec(self) -> ModelSpec:
+        """Images (channels, height, width); ten classes."""
+        return ModelSpec(inputs=SHAPES[self.dataset], outputs=CLASSES)
+
+    def examples(self, clock: Clock) -> list[int]:
+        """The batch size, or what there is."""
+        return [min(self.batch_size, size) for size in self.sizes()]
+
     def sizes(self) -> list[int]:
         """Return the number of images of each phase."""
         return [max(1, round(p.fraction * TRAIN_SIZES[self.dataset])) for p in self.phases]
@@ -101,8 +109,6 @@ class WarmStartImages(SupervisedTask):
             self._normalise(torch.from_numpy(images.test_images).to(device)),
             torch.from_numpy(images.test_labels).to(device),
         )
-        height, width, channels = images.train_images.shape[1:]
-        self.spec = ModelSpec(inputs=(channels, height, width), outputs=images.classes)
 
         count = len(self._labels)
         order = torch.randperm(count, generator=seeds.torch("subset")).to(device)

@@ -84,7 +84,7 @@ class SupervisedRun:
         seeds = config.seeds
         self.clock = config.clock()
         self.task = config.task.build(seeds, self.clock, self.device)
-        model = build_model(config.model, self.task.spec, seeds.seed("init"))
+        model = build_model(config.model, config.task.spec(), seeds.seed("init"))
         self.model = model.to(self.device)
         self.schedule = config.build_schedule()
         bound = Bound.of(self.model, self.clock, self.task.probe)
