@@ -6,6 +6,7 @@ how long ``rows.jsonl`` was, so that a run which continues drops the rows past i
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ FINAL: tuple[State, ...] = ("complete", "diverged")
 
 MARK = "rows.json"
 PARTIAL = ".partial-"
+LOCK_TIMEOUT_S = 30.0
 
 
 def read_status(folder: Path) -> dict[str, Any] | None:
@@ -67,6 +69,7 @@ class RunFolder:
         """Make the folder or continue the one that is there, dropping rows past its checkpoint."""
         self.storage.pull(self.relative)
         self.path.mkdir(parents=True, exist_ok=True)
+        self._lock()
         for leftover in self.path.glob(f"{PARTIAL}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         write_text(self.path / layout.CONFIG, yaml.safe_dump(config, sort_keys=False))
@@ -84,6 +87,24 @@ class RunFolder:
             file.truncate(size)
         self._rows = rows.open("a", encoding="utf-8")
         self._write_status("running", "")
+
+    def _lock(self) -> None:
+        """Wait until nobody else writes here: the worker of a driver that was killed, say.
+
+        Raises:
+            TimeoutError: if somebody still does after half a minute.
+        """
+        self._lock_file = (self.path / ".lock").open("a")
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        while True:
+            try:
+                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{self.path} is in use by another process") from None
+                time.sleep(0.1)
+            else:
+                return
 
     def _earlier_sessions(self) -> list[dict[str, Any]]:
         try:
@@ -152,6 +173,7 @@ class RunFolder:
         self._rows.flush()
         os.fsync(self._rows.fileno())
         self._rows.close()
+        self._lock_file.close()
         self._write_status(state, reason)
         if state == "complete":
             for checkpoint in self._checkpoints():

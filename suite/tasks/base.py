@@ -26,10 +26,12 @@ class TaskConfig(Component):
     Attributes:
         engine: which trainer runs it.
         headline: metric and layer of the rows that score a run; the last row counts.
+        headline_unit: unit of the headline.
     """
 
     engine: ClassVar[Literal["supervised", "rl"]] = "supervised"
     headline: ClassVar[tuple[str, str]] = ("accuracy", "test")
+    headline_unit: ClassVar[str] = "share"
 
     @property
     def seed_key(self) -> str:
@@ -44,6 +46,13 @@ class TaskConfig(Component):
     def spec(self) -> ModelSpec:
         """Return what the task asks of a model, without touching any data."""
         raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Make sure, before anything starts, that the data can be had.
+
+        Raises:
+            ConfigError: if they cannot.
+        """
 
     def clock(self, budget: Duration | None) -> Clock:
         """Return the lengths of a run with this budget.

@@ -67,6 +67,11 @@ class WarmStartImagesConfig(SupervisedTaskConfig):
         """Images (channels, height, width); ten classes."""
         return ModelSpec(inputs=SHAPES[self.dataset], outputs=CLASSES)
 
+    def prepare(self) -> None:
+        """Find the files, or download them; digits need none."""
+        if self.dataset != "digits":
+            load_images(self.dataset)
+
     def examples(self, clock: Clock) -> list[int]:
         """The batch size, or what there is."""
         return [min(self.batch_size, size) for size in self.sizes()]

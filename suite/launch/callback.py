@@ -1,0 +1,65 @@
+"""The Tune callback: trials' reports into the live state, MLflow and the progress display."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune import Callback
+
+from suite.launch.live import Live
+from suite.launch.mlflow_sink import MlflowSink
+from suite.launch.progress import Progress
+
+
+class SweepCallback(Callback):
+    """Feeds what Tune hears on the driver to whoever shows or keeps it."""
+
+    def __init__(self, live: Live, sink: MlflowSink, progress: Progress) -> None:
+        self.live, self.sink, self.progress = live, sink, progress
+        self._headlines = {run_id: c.task.headline for run_id, c in live.sweep.runs.items()}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial starts, or starts again."""
+        self.live.runs[_run_id(trial)].state = "running"
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial reports progress, rows, or its end."""
+        run_id = _run_id(trial)
+        if "rows" not in result:  # Tune's own last word on a function that returned
+            return
+        run = self.live.runs[run_id]
+        run.state, run.reason = result["state"], result["reason"]
+        if result["total"]:
+            run.done = min(result["step"] / result["total"], 1.0)
+        for _, _, metric, layer, value in result["rows"]:
+            if (metric, layer) == self._headlines[run_id]:
+                run.headline = value
+        self.sink.log(run_id, result["rows"])
+        if run.state != "running":
+            run.done = 1.0
+            self.sink.end(run_id, run.state, run.reason, run.headline)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial crashed and will not be tried again."""
+        run_id = _run_id(trial)
+        run = self.live.runs[run_id]
+        run.state, run.done = "failed", 1.0
+        run.reason = _last_line(trial)
+        self.sink.end(run_id, "failed", run.reason, run.headline)
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """The controller has gone round once."""
+        self.progress.update()
+
+
+def _run_id(trial: Any) -> str:
+    return str(trial.config["request"]["run_id"])
+
+
+def _last_line(trial: Any) -> str:
+    """Return what a crashed trial's error says, without the traceback."""
+    error = trial.get_error() if hasattr(trial, "get_error") else None
+    lines = [line for line in str(error or "the worker died").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "the worker died"

@@ -1,0 +1,84 @@
+"""What can be named: sweep files and the registered parts."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+import suite
+from suite.errors import ConfigError, nearest
+from suite.registry import Registry
+
+
+def config_folders() -> list[Path]:
+    """Return the folders that hold sweep files, in a wheel and in a checkout alike."""
+    package = Path(suite.__file__).resolve().parent
+    return [p for p in (package / "tune_configs", package.parent / "tune_configs") if p.is_dir()]
+
+
+def _registries() -> dict[str, Registry[type]]:
+    from suite.agents.base import AGENTS
+    from suite.interventions.base import INTERVENTIONS
+    from suite.metrics.base import METRICS
+    from suite.models.base import MODELS
+    from suite.optimizers import OPTIMIZERS
+    from suite.schedules.base import SCHEDULES
+    from suite.schedules.trigger import TRIGGERS
+    from suite.tasks.base import TASKS
+
+    return {
+        "tasks": TASKS,
+        "models": MODELS,
+        "agents": AGENTS,
+        "optimizers": OPTIMIZERS,
+        "schedules": SCHEDULES,
+        "triggers": TRIGGERS,
+        "interventions": INTERVENTIONS,
+        "metrics": METRICS,
+    }
+
+
+def print_catalogue(what: str, console: Console) -> None:
+    """Print the names of one kind, with a line on each.
+
+    Raises:
+        ConfigError: for a kind that there is not.
+    """
+    registries = _registries()
+    if what not in (*registries, "configs"):
+        raise ConfigError("list", what, nearest(what, [*registries, "configs"]))
+    table = Table(show_header=True, box=None)
+    table.add_column(what)
+    if what == "configs":
+        table.add_column("what it is")
+        for name, text in _configs().items():
+            table.add_row(name, text)
+    elif what == "metrics":
+        table.add_column("unit")
+        table.add_column("what it is")
+        for name, metric in registries[what].entries().items():
+            table.add_row(name, metric.unit, _first_line(metric.function))
+    else:
+        table.add_column("what it is")
+        table.add_column("keys")
+        for name, config in registries[what].entries().items():
+            keys = ", ".join(key for key in config.model_fields if key != "kind")
+            table.add_row(name, _first_line(config), keys)
+    console.print(table)
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").split("\n")[0]
+
+
+def _configs() -> dict[str, str]:
+    """Return the first comment line of every sweep file, by bare name."""
+    found = {}
+    for folder in config_folders():
+        for path in sorted(folder.glob("*.yaml")):
+            first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+            found.setdefault(path.stem, first.removeprefix("#").strip())
+    return found

@@ -1,0 +1,225 @@
+"""The command line: run, plan, report and list.
+
+Exit codes: 0 all done; 1 some trials failed or diverged (the others are kept and reported); 2 the
+request was wrong, with one message; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Benchmarks for learning under effective-learning-rate control.",
+)
+
+Names = Annotated[
+    list[str] | None, typer.Argument(help="Sweeps: bare names (`list configs`) or paths.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="[TASK:]key.path=value, laid over every run. May be repeated."),
+]
+Only = Annotated[str | None, typer.Option(help="Glob over task/arm/seed: which trials to run.")]
+Plugin = Annotated[
+    list[str] | None, typer.Option(help="A file or module with parts of your own. May be repeated.")
+]
+DataDir = Annotated[Path | None, typer.Option(help="Folder with the data sets (or SUITE_DATA).")]
+
+
+@app.callback(invoke_without_command=True)
+def _default(context: typer.Context) -> None:
+    """Without a command: run quick."""
+    if context.invoked_subcommand is None:
+        raise typer.Exit(_run(["quick"]))
+
+
+@app.command()
+def run(
+    names: Names = None,
+    set_: Set = None,
+    results: Annotated[
+        str | None, typer.Option(help="Results folder or address; default results/runs/NAME.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a broken sweep.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Repeat runs that are done.")] = False,
+    only: Only = None,
+    address: Annotated[str | None, typer.Option(help="Ray cluster to join, such as auto.")] = None,
+    num_cpus: Annotated[int | None, typer.Option(min=1, help="Cores to use.")] = None,
+    num_gpus: Annotated[int | None, typer.Option(min=0, help="GPUs to use.")] = None,
+    dashboard: Annotated[bool, typer.Option("--dashboard", help="Start Ray's dashboard.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard files.")
+    ] = False,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0.0, help="Seconds between checkpoints of a run.")
+    ] = 60.0,
+    max_failures: Annotated[
+        int, typer.Option(min=-1, help="How often a crashed trial is tried again; -1: always.")
+    ] = 0,
+    mlflow_uri: Annotated[
+        str | None, typer.Option(help="MLflow store; default a database in the results folder.")
+    ] = None,
+    plugin: Plugin = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run sweeps and report on them. Runs that are done are kept, broken ones continue."""
+    raise typer.Exit(
+        _run(
+            names or ["quick"],
+            set_,
+            only,
+            plugin,
+            data_dir,
+            results=results,
+            resume=resume,
+            fresh=fresh,
+            address=address,
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+            dashboard=dashboard,
+            tensorboard=tensorboard,
+            checkpoint_every_s=checkpoint_every,
+            max_failures=max_failures,
+            mlflow_uri=mlflow_uri,
+        )
+    )
+
+
+def _run(
+    names: list[str],
+    overrides: list[str] | None = None,
+    only: str | None = None,
+    plugin: list[str] | None = None,
+    data_dir: Path | None = None,
+    **options: Any,
+) -> int:
+    from rich.console import Console
+
+    from suite.errors import ConfigError
+    from suite.launch.run import Options, default_results, run_sweep
+
+    if options.get("resume") and options.get("fresh"):
+        raise ConfigError("--fresh", True, "either --resume or --fresh")
+    sweep, plugins = _load(names, overrides, plugin, data_dir)
+    selected = sweep.only(only) if only else sweep
+    results = options.pop("results", None) or default_results(sweep)
+    command = " ".join(["run_suite.py", *(shlex.quote(word) for word in sys.argv[1:] or ["run"])])
+    settings = Options(results=results, plugins=plugins, command=command, **options)
+    return run_sweep(sweep, selected, settings, Console())
+
+
+@app.command()
+def plan(
+    names: Names = None,
+    set_: Set = None,
+    only: Only = None,
+    plugin: Plugin = None,
+    num_cpus: Annotated[int | None, typer.Option(min=1, help="Cores to plan for.")] = None,
+) -> None:
+    """Show what would run: trials, skips with reasons, predicted hours and memory."""
+    from rich.console import Console
+
+    from suite.launch.plan import print_plan
+
+    sweep, _ = _load(names or ["quick"], set_, plugin, None)
+    print_plan(sweep.only(only) if only else sweep, num_cpus or os.cpu_count() or 1, Console())
+
+
+@app.command()
+def report(
+    directory: Annotated[
+        str, typer.Argument(metavar="[DIR]", help="Results folder or address.")
+    ] = "results/runs/quick",
+) -> None:
+    """Rebuild tables, figures and report.html from the rows of a results folder."""
+    from rich.console import Console
+
+    from suite.errors import ConfigError
+    from suite.launch.show import fetch_all, show_report
+    from suite.records import layout
+    from suite.records.storage import Storage
+
+    storage = Storage(directory)
+    storage.pull(layout.SWEEP)
+    if not (storage.root / layout.SWEEP).is_file():
+        raise ConfigError("DIR", directory, "a results folder, which holds a sweep.json")
+    fetch_all(storage)
+    show_report(storage.root, Console())
+    storage.push(layout.REPORT)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[
+        str, typer.Argument(help="tasks, models, agents, schedules, interventions, ...")
+    ],
+    plugin: Plugin = None,
+) -> None:
+    """List what can be named in a config."""
+    from rich.console import Console
+
+    from suite.launch.catalogue import print_catalogue
+
+    _plugins(plugin)
+    print_catalogue(what, Console())
+
+
+def _plugins(names: list[str] | None) -> tuple[tuple[str, str], ...]:
+    from suite.plugins import load_plugins, read_plugins
+
+    found = tuple(read_plugins(names or []))
+    load_plugins(found)
+    return found
+
+
+def _load(
+    names: list[str],
+    overrides: list[str] | None,
+    plugin: list[str] | None,
+    data_dir: Path | None,
+) -> tuple[Any, tuple[tuple[str, str], ...]]:
+    from suite.data.fetch import VARIABLE
+    from suite.errors import ConfigError
+    from suite.launch.catalogue import config_folders
+    from suite.sweep import load_sweep
+
+    plugins = _plugins(plugin)
+    if data_dir is not None:
+        if not data_dir.is_dir():
+            raise ConfigError("--data-dir", str(data_dir), "a folder that exists")
+        os.environ[VARIABLE] = str(data_dir.absolute())
+    return load_sweep(names, config_folders(), overrides or []), plugins
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    from suite.errors import ConfigError
+
+    try:
+        code = app(standalone_mode=False)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except typer.Exit as error:
+        code = error.exit_code
+    except typer.Abort:
+        code = 130
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        show = getattr(error, "show", None)  # a click usage error
+        if show is None:
+            raise
+        show()
+        code = getattr(error, "exit_code", 2)
+    sys.exit(code)

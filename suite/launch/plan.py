@@ -1,0 +1,61 @@
+"""The plan of a sweep: what would run, for how long and in how much memory."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from suite.launch.estimate import estimate_bytes, estimate_seconds
+from suite.launch.progress import duration
+from suite.sweep import Sweep
+
+
+def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
+    """Print trials, skips and predictions.
+
+    Args:
+        sweep: what is planned.
+        slots: how many cores run trials side by side.
+        console: where to print.
+    """
+    table = Table(title=f"Plan of {sweep.name}")
+    for column in ("task", "arm", "seeds", "updates", "predicted", "memory"):
+        right = column not in ("task", "arm", "seeds")
+        table.add_column(column, justify="right" if right else "left")
+    cells: dict[tuple[str, str], list[int]] = {}
+    configs = {}
+    for trial in sweep.trials:
+        if trial.skip is None:
+            cells.setdefault((trial.task, trial.arm), []).append(trial.config.seed)
+            configs[trial.task, trial.arm] = trial.config
+    seconds = {key: estimate_seconds(config) for key, config in configs.items()}
+    for (task, arm), seeds in cells.items():
+        config = configs[task, arm]
+        table.add_row(
+            task,
+            arm,
+            ",".join(map(str, seeds)),
+            f"{config.clock().total:,}",
+            duration(seconds[task, arm]),
+            f"{estimate_bytes(config) / 2**30:.1f} GiB",
+        )
+    console.print(table)
+    for reason, labels in _skips(sweep).items():
+        console.print(f"skipped: {reason}: {', '.join(labels)}", highlight=False, markup=False)
+    costs = {t.run_id: seconds[t.task, t.arm] for t in sweep.trials if t.skip is None}
+    wide = max((c.resources.cpus for c in sweep.runs.values()), default=1.0)
+    side_by_side = max(1, int(slots // max(wide, 1.0)))
+    wall = max(sum(costs.values()) / side_by_side, max(costs.values(), default=0.0))
+    console.print(
+        f"{len(costs)} runs, {sum(costs.values()) / 3600:.2f} predicted core hours, "
+        f"about {duration(wall)} with {side_by_side} side by side",
+        highlight=False,
+    )
+
+
+def _skips(sweep: Sweep) -> dict[str, list[str]]:
+    skips: dict[str, list[str]] = {}
+    for trial in sweep.trials:
+        if trial.skip is not None:
+            skips.setdefault(trial.skip, []).append(trial.label)
+    return skips

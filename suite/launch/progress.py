@@ -1,0 +1,96 @@
+"""Progress: a live table on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from rich.console import Console
+from rich.live import Live as Screen
+from rich.table import Table
+
+from suite.launch.live import Live
+
+LINE_EVERY_S = 15.0
+"""Seconds between lines where there is no terminal."""
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration for people.
+
+    >>> duration(None), duration(65), duration(7300)
+    ('?', '1:05', '2:01:40')
+    """
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class Progress:
+    """Shows a `Live` sweep while inside."""
+
+    def __init__(self, live: Live, console: Console) -> None:
+        self.live, self.console = live, console
+        self._screen: Screen | None = None
+        self._line = 0.0
+        self._counts: dict[str, int] = {}
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            self._screen = Screen(self._table(), console=self.console, refresh_per_second=2)
+            self._screen.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._screen is not None:
+            self._screen.update(self._table(), refresh=True)
+            self._screen.__exit__(None, None, None)
+        else:
+            self.update(force=True)
+
+    def update(self, force: bool = False) -> None:
+        """Redraw, or print a line if it is time."""
+        if self._screen is not None:
+            self._screen.update(self._table())
+            return
+        now = time.monotonic()
+        counts = self.live.counts()
+        if not force and (now - self._line < LINE_EVERY_S or counts == self._counts):
+            return
+        if not force or counts != self._counts:
+            self.console.print(self._headline(), highlight=False)
+        self._line, self._counts = now, counts
+
+    def _headline(self) -> str:
+        counts = self.live.counts()
+        total = len(self.live.runs)
+        done = counts.get("complete", 0)
+        elapsed = time.monotonic() - self.live.started
+        parts = [f"{done}/{total} runs done", f"{counts.get('running', 0)} running"]
+        parts += [f"{counts[s]} {s}" for s in ("diverged", "failed") if counts.get(s)]
+        left = 0.0 if done == total else self.live.eta_s()
+        return f"{', '.join(parts)}; {duration(elapsed)} so far, {duration(left)} to go"
+
+    def _table(self) -> Table:
+        table = Table(title=self.live.sweep.name, caption=self._headline(), expand=False)
+        table.add_column("task")
+        table.add_column("arm")
+        table.add_column("done", justify="right")
+        table.add_column("headline so far", justify="right")
+        groups: dict[tuple[str, str], list[str]] = {}
+        for trial in self.live.sweep.trials:
+            if trial.skip is None:
+                groups.setdefault((trial.task, trial.arm), []).append(trial.run_id)
+        shown = ""
+        for (task, arm), ids in groups.items():
+            runs = [self.live.runs[i] for i in ids]
+            share = sum(run.done for run in runs) / len(runs)
+            values = [run.headline for run in runs if run.headline is not None]
+            mean = f"{statistics.fmean(values):.4g}" if values else ""
+            finished = sum(run.state == "complete" for run in runs)
+            progress = f"{finished}/{len(runs)} ({share:.0%})"
+            table.add_row(task if task != shown else "", arm, progress, mean)
+            shown = task
+        return table

@@ -1,0 +1,322 @@
+"""Running a sweep: what is done already is kept, the rest goes to Tune, then comes the report."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from rich.console import Console
+
+from suite.errors import ConfigError
+from suite.launch.live import Live, RunState
+from suite.launch.mlflow_sink import MlflowSink, default_uri
+from suite.launch.progress import Progress
+from suite.records import layout
+from suite.records.provenance import now
+from suite.records.run_folder import FINAL, read_status
+from suite.records.storage import Storage, write_text
+from suite.sweep import Sweep
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, as opposed to what.
+
+    Attributes:
+        results: results folder, or an address such as ``s3://bucket/sweep``.
+        resume: insist on continuing what is in the folder.
+        fresh: delete what the folder has of these runs, and start anew.
+        address: Ray cluster to join; None starts Ray on this machine.
+        num_cpus: cores to use on this machine; None for all.
+        num_gpus: GPUs to use on this machine; None for all.
+        dashboard: start Ray's dashboard.
+        tensorboard: write TensorBoard files too.
+        checkpoint_every_s: seconds between checkpoints of a run.
+        max_failures: how often a crashed trial is tried again.
+        mlflow_uri: MLflow store; None for a database in the results folder.
+        plugins: (name, source) of the user's own parts.
+        command: what the user typed.
+    """
+
+    results: str
+    resume: bool = False
+    fresh: bool = False
+    address: str | None = None
+    num_cpus: int | None = None
+    num_gpus: int | None = None
+    dashboard: bool = False
+    tensorboard: bool = False
+    checkpoint_every_s: float = 60.0
+    max_failures: int = 0
+    mlflow_uri: str | None = None
+    plugins: tuple[tuple[str, str], ...] = ()
+    command: str = ""
+
+
+def sweep_record(sweep: Sweep, command: str) -> dict[str, Any]:
+    """Return the content of ``sweep.json``: all that a report needs to know beside the runs."""
+    tasks: dict[str, Any] = {}
+    for label, plan in sweep.tasks.items():
+        config = next(t.config for t in sweep.trials if t.task == label)
+        tasks[label] = {
+            "headline": list(config.task.headline),
+            "unit": config.task.headline_unit,
+            "x": "frames" if config.task.engine == "rl" else "steps",
+            "arms": list(plan.arms),
+            "reference": {arm: plan.reference.get(arm) for arm in plan.arms},
+            "gap_to": {arm: plan.gap_to.get(arm) for arm in plan.arms},
+            "seeds": sorted({t.config.seed for t in sweep.trials if t.task == label}),
+            "notes": plan.description,
+        }
+    trials = [
+        {"run_id": t.run_id, "task": t.task, "arm": t.arm, "seed": t.config.seed, "skip": t.skip}
+        for t in sweep.trials
+    ]
+    return {
+        "name": sweep.name,
+        "command": command,
+        "created": now(),
+        "tasks": tasks,
+        "trials": trials,
+    }
+
+
+@contextmanager
+def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
+    """Open the results folder for this sweep alone.
+
+    Raises:
+        ConfigError: if it cannot be made, belongs to another sweep, is in use, or has nothing to
+            resume.
+    """
+    storage = Storage(options.results)
+    storage.pull(layout.SWEEP)
+    record = storage.root / layout.SWEEP
+    if record.is_file():
+        try:
+            name = json.loads(record.read_text(encoding="utf-8"))["name"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ConfigError("--results", str(record), "a readable sweep.json") from None
+        if name != sweep.name:
+            wanted = f"a folder of the sweep {sweep.name!r}, which this is not (it holds {name!r})"
+            raise ConfigError("--results", options.results, wanted)
+    elif options.resume:
+        raise ConfigError("--resume", options.results, "a results folder that holds a sweep")
+    elif storage.root.is_dir() and not storage.remote and any(storage.root.iterdir()):
+        raise ConfigError("--results", options.results, "an empty folder or one of this sweep")
+    storage.create("--results")
+    with (storage.root / ".lock").open("a") as lock:
+        _lock(lock, options.results)
+        yield storage
+
+
+def _lock(lock: IO[str], results: str) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ConfigError("--results", results, "a folder that no other run is using") from None
+
+
+def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console) -> int:
+    """Run the selected trials of a sweep and report on the whole of it; return the exit code.
+
+    Args:
+        sweep: everything in the files that were named.
+        selected: the part to run now (all of it, without ``--only``).
+        options: how to run.
+        console: where progress and the table go.
+    """
+    for task in {config.task for config in selected.runs.values()}:
+        task.prepare()
+    with results_folder(sweep, options) as storage:
+        record = sweep_record(sweep, options.command)
+        write_text(storage.root / layout.SWEEP, json.dumps(record, indent=1))
+        storage.push(layout.SWEEP)
+        live = _take_stock(sweep, selected, storage, options)
+        sink = MlflowSink(
+            options.mlflow_uri or default_uri(storage), storage, sweep, options.command
+        )
+        interrupted = False
+        try:
+            _backfill(sink, live, storage)
+            waiting = [i for i, run in live.runs.items() if run.state == "waiting"]
+            if waiting:
+                interrupted = _tune(waiting, live, sink, storage, options, console)
+        finally:
+            sink.close()
+        return _conclude(live, sink, storage, options, console, interrupted)
+
+
+def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Options) -> Live:
+    """Return the live state: runs that are done are kept, unless they are to be fresh."""
+    from suite.launch.estimate import estimate_seconds
+
+    runs: dict[str, RunState] = {}
+    for run_id, config in selected.runs.items():
+        relative = f"{layout.RUNS}/{run_id}"
+        if options.fresh:
+            storage.remove(relative)
+        storage.pull(f"{relative}/{layout.STATUS}")
+        run = RunState(cost=estimate_seconds(config))
+        status = read_status(storage.root / relative)
+        if status is not None and status["state"] in FINAL:
+            run.state, run.reason, run.done = status["state"], status["reason"], 1.0
+        runs[run_id] = run
+    live = Live(sweep=selected, runs=runs, slots=options.num_cpus or os.cpu_count() or 1)
+    live.done_before = sum(run.cost * run.done for run in runs.values())
+    return live
+
+
+def _backfill(sink: MlflowSink, live: Live, storage: Storage) -> None:
+    """Log runs that were done before and that MLflow does not know."""
+    from suite.launch.trainable import LIVE_LAYERS
+
+    for run_id, run in live.runs.items():
+        if run.done < 1 or sink.has(run_id):
+            continue
+        storage.pull(f"{layout.RUNS}/{run_id}/{layout.ROWS}")
+        rows = []
+        for line in (storage.root / layout.RUNS / run_id / layout.ROWS).read_text().splitlines():
+            row = json.loads(line)
+            if row["layer"] in LIVE_LAYERS and row["value"] is not None:
+                keys = ("step", "frames", "metric", "layer", "value")
+                rows.append(tuple(row[key] for key in keys))
+        sink.log(run_id, rows)
+        sink.end(run_id, run.state, run.reason, None)
+
+
+def _tune(
+    waiting: list[str],
+    live: Live,
+    sink: MlflowSink,
+    storage: Storage,
+    options: Options,
+    console: Console,
+) -> bool:
+    """Run the waiting runs under Tune; return whether the user interrupted."""
+    from suite.launch.cluster import check_resources, start_ray
+
+    start_ray(options.address, options.num_cpus, options.num_gpus, options.dashboard)
+    import ray
+    from ray import tune
+
+    from suite.launch.callback import SweepCallback
+    from suite.launch.trainable import run_trial
+
+    configs = live.sweep.runs
+    # The longest first: the last to finish then wait for little.
+    waiting = sorted(waiting, key=lambda run_id: -live.runs[run_id].cost)
+    needs = {
+        "CPU": max(configs[i].resources.cpus for i in waiting),
+        "GPU": max(configs[i].resources.gpus for i in waiting),
+    }
+    check_resources(needs, elastic=options.address is not None)
+    requests = [
+        {
+            "run_id": run_id,
+            "run": configs[run_id].model_dump(mode="json"),
+            "storage": storage.address,
+            "checkpoint_every_s": options.checkpoint_every_s,
+            "plugins": [list(plugin) for plugin in options.plugins],
+            "command": options.command,
+            "data_dir": os.environ.get("SUITE_DATA", ""),
+        }
+        for run_id in waiting
+    ]
+
+    def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        asked = configs[config["request"]["run_id"]].resources
+        return tune.PlacementGroupFactory([{"CPU": asked.cpus, "GPU": asked.gpus}])
+
+    def trial(config: dict[str, Any]) -> None:
+        run_trial(config["request"])
+
+    interrupted = False
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal interrupted
+        if not interrupted:
+            interrupted = True
+            console.print("Stopping after Ctrl-C; what is checkpointed is kept.")
+            os.kill(os.getpid(), signal.SIGUSR1)  # Tune ends the experiment in good order
+
+    ray_folder = f"{storage.address}/ray" if storage.remote else str(storage.root / "ray")
+    callbacks: list[Any] = []
+    with Progress(live, console) as progress:
+        callbacks.append(SweepCallback(live, sink, progress))
+        if options.tensorboard:
+            from ray.tune.logger import TBXLoggerCallback
+
+            callbacks.append(TBXLoggerCallback())
+        tuner = tune.Tuner(
+            tune.with_resources(trial, resources),
+            param_space={"request": tune.grid_search(requests)},
+            tune_config=tune.TuneConfig(
+                reuse_actors=True,
+                trial_name_creator=lambda t: t.config["request"]["run_id"],
+                trial_dirname_creator=lambda t: t.config["request"]["run_id"],
+            ),
+            run_config=tune.RunConfig(
+                name=now().replace(":", ""),
+                storage_path=ray_folder,
+                callbacks=callbacks,
+                failure_config=tune.FailureConfig(max_failures=options.max_failures),
+                verbose=0,
+            ),
+        )
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            tuner.fit()
+        finally:
+            signal.signal(signal.SIGINT, before)
+    ray.shutdown()
+    return interrupted
+
+
+def _conclude(
+    live: Live,
+    sink: MlflowSink,
+    storage: Storage,
+    options: Options,
+    console: Console,
+    interrupted: bool,
+) -> int:
+    """Build and print the report; return the exit code."""
+    from suite.launch.show import fetch_all, show_report
+
+    fetch_all(storage)
+    failures = live.failures()
+    summary = show_report(storage.root, console)
+    unfinished = any(run.state in ("waiting", "running") for run in live.runs.values())
+    sink.finish(storage.root / layout.REPORT, summary, bool(failures) or unfinished)
+    storage.push(layout.REPORT)
+    for label, reason in failures:
+        console.print(f"{label}: {reason}", highlight=False, markup=False)
+    for error in sorted(set(sink.errors)):
+        console.print(f"MLflow: {error}", highlight=False, markup=False)
+    console.print(f"Compare in MLflow: mlflow ui --backend-store-uri {sink.uri}", highlight=False)
+    if interrupted:
+        console.print(f"Continue with: {resume_command(options)}", highlight=False)
+        return INTERRUPTED
+    return 1 if failures or unfinished else 0
+
+
+def resume_command(options: Options) -> str:
+    """Return the command that continues an interrupted sweep."""
+    command = options.command
+    return command if "--resume" in command else f"{command} --resume"
+
+
+def default_results(sweep: Sweep) -> str:
+    """Return the results folder used when none is named."""
+    return str(Path("results") / "runs" / sweep.name)
