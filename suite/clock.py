@@ -106,4 +106,4 @@ class Clock:
 
     def after(self, offset: int) -> Clock:
         """Return the clock of what is left of the run after `offset` gradient steps."""
-        return replace(self, total=max(self.total - offset, 1), starts=(0,))
+        return replace(self, total=self.total - offset, starts=(0,))

@@ -331,7 +331,10 @@ def _expand(
                 config = RunConfig.from_mapping(request, here)
                 task = task or config.task.label
                 arm = _arm(experiment, cell, suffix)
-                config.build_schedule()
+                try:
+                    config.build_schedule()
+                except ConfigError as error:
+                    raise ConfigError(here + error.key, error.value, error.expected) from None
                 skip = reason or config.skip_reason()
                 trials.append(Trial(task, arm, config, skip))
                 arms.setdefault(task, {})[arm] = cell

@@ -18,6 +18,10 @@ class SweepCallback(Callback):
         self.live, self.sink, self.progress = live, sink, progress
         self._headlines = {run_id: c.task.headline for run_id, c in live.sweep.runs.items()}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave everything behind when Tune keeps a copy on disk: it is never restored from it."""
+        return {}
+
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial starts, or starts again."""
         self.live.runs[_run_id(trial)].state = "running"

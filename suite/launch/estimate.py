@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from functools import lru_cache
 
+from suite.models.base import ModelConfig, ModelSpec
 from suite.run_config import RunConfig
 
 EFFICIENCY = 0.5
@@ -16,6 +17,9 @@ EFFICIENCY = 0.5
 
 UPDATE_OVERHEAD_S = 5e-4
 """Seconds of an update beyond arithmetic."""
+
+ACT_OVERHEAD_S = 2e-4
+"""Seconds of a decision of an agent beyond arithmetic: emulator, replay, bookkeeping."""
 
 PROCESS_BYTES = 500 * 2**20
 """Memory of a worker before data and model."""
@@ -41,64 +45,40 @@ def matmul_rate() -> float:
 
 
 @lru_cache(maxsize=256)
-def _forward_cost(model_key: str, run: _Hashed) -> tuple[float, int]:
-    """Return the operations of a forward pass per example, and the number of parameters."""
+def _forward_cost(model: ModelConfig, spec: ModelSpec, batch: int) -> tuple[float, int]:
+    """Return the operations of a forward pass of a batch, and the number of parameters."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    spec = run.config.task.spec()
-    batch = 8
     with torch.device("meta"):
-        model = run.config.model.build(spec)
+        network = model.build(spec)
         dtype = torch.int64 if spec.modulus else torch.float32
         inputs = torch.zeros((batch, *spec.inputs), dtype=dtype)
     with FlopCounterMode(display=False) as counter:
-        model(inputs)
-    parameters = sum(p.numel() for p in model.parameters())
-    return counter.get_total_flops() / batch, parameters
-
-
-class _Hashed:
-    """A config that compares by what its network costs, for the cache."""
-
-    def __init__(self, config: RunConfig) -> None:
-        self.config = config
-        self.key = config.model.canonical() + repr(config.task.spec())
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashed) and other.key == self.key
-
-
-def forward_cost(config: RunConfig) -> tuple[float, int]:
-    """Return the operations of a forward pass per example, and the number of parameters."""
-    hashed = _Hashed(config)
-    return _forward_cost(hashed.key, hashed)
+        network(inputs)
+    return counter.get_total_flops(), sum(p.numel() for p in network.parameters())
 
 
 def estimate_seconds(config: RunConfig) -> float:
     """Return the predicted seconds of a run on one thread of this machine."""
-    forward, _ = forward_cost(config)
-    clock = config.clock()
+    clock, spec = config.clock(), config.task.spec()
     rate = matmul_rate() * EFFICIENCY
     if config.task.engine == "rl":
         # Learning: forward and backward of the network, forward of its target; acting: forward.
-        batch = getattr(config.agent, "batch_size", 32)
-        update = UPDATE_OVERHEAD_S + 4 * batch * forward / rate
-        acting = (1.5e-4 + forward / rate) * (clock.agent_steps_per_step or 1.0)
-        return clock.total * (update + acting)
+        learning, _ = _forward_cost(config.model, spec, getattr(config.agent, "batch_size", 32))
+        acting, _ = _forward_cost(config.model, spec, 1)
+        per_update = UPDATE_OVERHEAD_S + 4 * learning / rate
+        per_update += (ACT_OVERHEAD_S + acting / rate) * (clock.agent_steps_per_step or 1.0)
+        return clock.total * per_update
     ends = (*clock.starts[1:], clock.total)
-    examples = config.task.examples(clock)
     return sum(
-        (end - start) * (UPDATE_OVERHEAD_S + 3 * count * forward / rate)
-        for start, end, count in zip(clock.starts, ends, examples, strict=True)
+        (end - start) * (UPDATE_OVERHEAD_S + 3 * _forward_cost(config.model, spec, count)[0] / rate)
+        for start, end, count in zip(clock.starts, ends, config.task.examples(clock), strict=True)
     )
 
 
 def estimate_bytes(config: RunConfig) -> int:
     """Return the predicted memory of a run: process, parameters with Adam's moments, replay."""
-    _, parameters = forward_cost(config)
+    _, parameters = _forward_cost(config.model, config.task.spec(), 1)
     replay = config.task.replay_bytes(config.agent) if config.task.engine == "rl" else 0
     return PROCESS_BYTES + 16 * parameters + replay

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from suite.clock import Clock, Duration
+from suite.errors import ConfigError
 from suite.schedules.base import SCHEDULES, AnySchedule, Multiplier, Schedule, ScheduleConfig, join
 from suite.schedules.constant import ConstantConfig, constant
 
@@ -31,4 +32,7 @@ class DelayedConfig(ScheduleConfig):
     def build(self, clock: Clock) -> Schedule:
         """Return `delayed`; fractions inside `then` are of what is left after the offset."""
         offset = clock.steps(self.offset, "offset")
+        if offset >= clock.total:
+            given = self.offset.model_dump()
+            raise ConfigError("offset", given, f"less than the run's {clock.total} gradient steps")
         return delayed(offset, self.low, self.then.build(clock.after(offset)))
