@@ -1,0 +1,329 @@
+"""Replay of single frames: stacks and n-step windows are rebuilt when they are sampled.
+
+An environment's lane is a ring of slots. Slot t holds what was known at one step: the newest frame
+of the observation, the action taken, the reward that followed, and three marks::
+
+    acted   an action was taken here; not so on the last observation of an episode
+    stops   the return after this action is complete: nothing is bootstrapped beyond it
+    starts  the frame is the first of an episode, so stacks do not reach behind it
+
+``stops`` and ``starts`` are different things. A lost life may stop the bootstrap while the stack
+goes on; a time limit restarts the stack, but the return is bootstrapped from the last observation,
+which has a slot of its own without an action. A window cut short that way keeps its real length m:
+
+    r_t = sum_{j<m} discount^j r_{t+j},   discount_t = discount^m, or 0 if the window stops.
+
+A slot can be sampled when all that its window needs is stored: neither overwritten at the old end
+nor still to come at the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from suite.replay.arrays import load_rows, save_rows
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Array = NDArray[Any]
+
+ROUNDS = 1000
+"""Attempts at finding slots to sample before a ring counts as empty."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive steps of several lanes, time first; what a runner returns.
+
+    Attributes:
+        frames: newest frame before each action, (steps, lanes, *frame).
+        actions: (steps, lanes) integers.
+        rewards: reward after each action, (steps, lanes), unclipped.
+        acted: (steps, lanes); see the module.
+        stops: (steps, lanes).
+        starts: (steps, lanes).
+    """
+
+    frames: Array
+    actions: Array
+    rewards: Array
+    acted: Bools
+    stops: Bools
+    starts: Bools
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch of n-step transitions.
+
+    Attributes:
+        s_tm1: stacks before the action, (batch, stack, *frame), or (batch, *frame) without stacks.
+        a_tm1: actions, (batch,).
+        r_t: discounted sum of the window's rewards, (batch,).
+        discount_t: factor on the value of `s_t`, (batch,); 0 where the window stops.
+        s_t: stacks at the end of the window, like `s_tm1`; of no meaning where `discount_t` is 0.
+        index: slots sampled, (batch,), as `FrameRing.gather` takes them.
+    """
+
+    s_tm1: Array
+    a_tm1: Ints
+    r_t: Floats
+    discount_t: Floats
+    s_t: Array
+    index: Ints
+
+
+@dataclass(frozen=True)
+class Window:
+    """What slots say about the windows that begin in them, each field (batch,).
+
+    Attributes:
+        eligible: whether all that the window needs is stored.
+        length: number of rewards in the window, m.
+        stopped: whether nothing is bootstrapped beyond it.
+        depth: number of frames of the stack that lie before the slot.
+    """
+
+    eligible: Bools
+    length: Ints
+    stopped: Bools
+    depth: Ints
+
+    def at(self, rows: Ints) -> Window:
+        """Return the windows of some rows."""
+        return Window(self.eligible[rows], self.length[rows], self.stopped[rows], self.depth[rows])
+
+
+class FrameRing:
+    """A ring of slots per lane.
+
+    Args:
+        capacity: transitions to keep, over all lanes.
+        lanes: number of environments.
+        frame: shape of one frame.
+        dtype: of the frames.
+        stack: frames in an observation; with 1 the observation is the frame itself.
+        n_step: longest window.
+        discount: per step.
+        generator: of the draws; the ring's own from here on.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        lanes: int,
+        frame: tuple[int, ...],
+        dtype: DTypeLike,
+        stack: int,
+        n_step: int,
+        discount: float,
+        generator: np.random.Generator,
+    ) -> None:
+        self.lanes, self.frame, self.stack, self.n_step = lanes, frame, stack, n_step
+        self.discount, self.generator = discount, generator
+        # Besides `capacity` transitions: the stack below the oldest, the window above the newest.
+        self.slots = -(-capacity // lanes) + stack - 1 + n_step
+        size = lanes * self.slots
+        self._frames = np.zeros((size, *frame), dtype)  # pages are only taken once written
+        self._actions = np.zeros(size, np.int16)
+        self._rewards = np.zeros(size, np.float32)
+        self._acted = np.zeros(size, np.bool_)
+        self._stops = np.zeros(size, np.bool_)
+        self._starts = np.zeros(size, np.bool_)
+        self._heads = np.zeros(lanes, np.int64)  # slots ever written, by lane
+        self._powers = np.asarray([discount**j for j in range(n_step + 1)], np.float32)
+        self._ahead = np.arange(n_step + 1)
+        self._behind = np.arange(stack)
+        self._around = np.arange(1 - stack, n_step + 1)
+
+    def __len__(self) -> int:
+        """Return the number of slots filled; nearly the number of transitions."""
+        return int(np.minimum(self._heads, self.slots).sum())
+
+    @property
+    def bytes_per_slot(self) -> int:
+        """Memory of one slot."""
+        arrays = (self._actions, self._rewards, self._acted, self._stops, self._starts)
+        return self._frames.dtype.itemsize * prod(self.frame) + sum(a.itemsize for a in arrays)
+
+    def add(self, block: Block, first_lane: int = 0) -> None:
+        """Append a block to the lanes from `first_lane` on."""
+        steps, count = block.actions.shape
+        lanes = np.arange(first_lane, first_lane + count)
+        times = self._heads[lanes] + np.arange(steps)[:, None]
+        at = lanes * self.slots + times % self.slots
+        self._frames[at] = block.frames
+        self._actions[at] = block.actions
+        self._rewards[at] = block.rewards
+        self._acted[at] = block.acted
+        self._stops[at] = block.stops
+        self._starts[at] = block.starts
+        self._heads[lanes] += steps
+
+    def cut(self) -> None:
+        """End every lane where it stands, as if by a time limit, before something else follows.
+
+        The observation after the newest action is unknown, so that action is forgotten unless the
+        window stopped there anyway. What is added next must begin with a start.
+        """
+        newest = np.arange(self.lanes) * self.slots + (self._heads - 1) % self.slots
+        newest = newest[self._heads > 0]
+        self._acted[newest] &= self._stops[newest]
+
+    def resolve(self, index: Ints) -> Window:
+        """Return what the windows are that begin in the slots `index`.
+
+        Args:
+            index: (batch,); slots are numbered lane after lane.
+        """
+        lane, time = self._time(index)
+        newest = self._heads[lane] - 1
+        oldest = np.maximum(self._heads[lane] - self.slots, 0)
+        base = lane * self.slots
+        ahead = time[:, None] + self._ahead
+        at = base[:, None] + ahead % self.slots
+        present = ahead <= newest[:, None]
+        acted = self._acted[at] & present
+        stops = self._stops[at[:, :-1]]
+        # An action belongs to the window if it and all before it were taken and none stopped it.
+        goes_on = acted[:, :-1]
+        goes_on[:, 1:] &= ~stops[:, :-1]
+        within = np.logical_and.accumulate(goes_on, axis=1)
+        length = within.sum(1)
+        stopped: Bools = np.logical_or.reduce(within & stops, axis=1)
+        rows = np.arange(len(index))
+        complete = stopped | present[rows, length]
+        # The stack reaches back to the latest start, or over all its frames.
+        behind = time[:, None] - self._behind
+        starts = self._starts[base[:, None] + behind % self.slots] & (behind >= oldest[:, None])
+        depth = np.where(starts.any(1), starts.argmax(1), self.stack - 1)
+        eligible: Bools = acted[:, 0] & complete & (time - depth >= oldest)
+        return Window(eligible, length, stopped, depth)
+
+    def gather(self, index: Ints, window: Window) -> Sample:
+        """Return the transitions of the slots `index`, which must be eligible.
+
+        Frames are read once: a window's s_tm1 and s_t share all but n of them.
+        """
+        lane, time = self._time(index)
+        base = (lane * self.slots)[:, None]
+        at = base + (time[:, None] + self._ahead[:-1]) % self.slots
+        used = self._ahead[:-1] < window.length[:, None]
+        r_t = (self._rewards[at] * self._powers[:-1] * used).sum(1, dtype=np.float32)
+        discount_t = np.where(window.stopped, np.float32(0), self._powers[window.length])
+        first = (time - window.depth)[:, None]
+        end = np.minimum(time + window.length, self._heads[lane] - 1)[:, None]
+        around = np.clip(time[:, None] + self._around, first, end)
+        frames = self._take(base + around % self.slots)
+        s_tm1, s_t = frames[:, : self.stack], frames[:, self.n_step :]
+        short = (window.length < self.n_step) & ~window.stopped
+        if short.any():  # these end before the n-th step, so their last stack lies further back
+            around = np.maximum(end[short] - self._behind[::-1], first[short])
+            s_t = s_t.copy()
+            s_t[short] = self._take(base[short] + around % self.slots)
+        if self.stack == 1:
+            s_tm1, s_t = s_tm1[:, 0], s_t[:, 0]
+        a_tm1 = self._actions[index].astype(np.int64)
+        return Sample(s_tm1, a_tm1, r_t, discount_t, s_t, index)
+
+    def sample(self, size: int, draw: Callable[[int], Ints] | None = None) -> Sample:
+        """Return `size` transitions, drawn with replacement.
+
+        Args:
+            size: of the batch.
+            draw: proposes slots, given their number; those that are not eligible are dropped and
+                drawn again. Uniform over the slots by default, hence over the transitions.
+
+        Raises:
+            RuntimeError: if the ring holds nothing that can be sampled.
+        """
+        draw = self.uniform if draw is None else draw
+        index = draw(size + size // 4 + 4)
+        window = self.resolve(index)
+        kept = np.flatnonzero(window.eligible)
+        for _ in range(ROUNDS):
+            if len(kept) >= size:
+                kept = kept[:size]
+                return self.gather(index[kept], window.at(kept))
+            index = np.concatenate([index[kept], draw(size)])
+            window = self.resolve(index)
+            kept = np.flatnonzero(window.eligible)
+        raise RuntimeError(f"the replay of {len(self)} slots holds nothing that can be sampled")
+
+    def uniform(self, size: int) -> Ints:
+        """Return `size` slots drawn uniformly over all filled ones."""
+        filled = np.minimum(self._heads, self.slots)
+        ends = np.cumsum(filled)
+        if ends[-1] == 0:
+            raise RuntimeError("the replay is empty")
+        drawn = self.generator.integers(ends[-1], size=size)
+        lane = np.searchsorted(ends, drawn, side="right")
+        # Filled slots are the first of their lane until it is full, whatever the order in time.
+        index: Ints = lane * self.slots + drawn - (ends[lane] - filled[lane])
+        return index
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all state but the arrays, as plain data."""
+        return {
+            "heads": self._heads.tolist(),
+            "slots": self.slots,
+            "generator": self.generator.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`.
+
+        Raises:
+            ValueError: if it is of a ring of another size.
+        """
+        if (len(state["heads"]), state["slots"]) != (self.lanes, self.slots):
+            raise ValueError(
+                f"replay: got {len(state['heads'])} lanes of {state['slots']} slots; expected "
+                f"{self.lanes} of {self.slots}"
+            )
+        self._heads[:] = state["heads"]
+        self.generator.bit_generator.state = state["generator"]
+
+    def save(self, folder: Path) -> None:
+        """Write the filled part of the arrays into `folder`, one ``.npy`` file each."""
+        for name, array in self._arrays().items():
+            save_rows(folder / f"{name}.npy", array, int(self._filled()))
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote; `load_state_dict` says how much of it there is."""
+        for name, array in self._arrays().items():
+            load_rows(folder / f"{name}.npy", array)
+
+    def _arrays(self) -> dict[str, Array]:
+        """Return the arrays by name, lane by lane."""
+        named = {
+            "frames": self._frames,
+            "actions": self._actions,
+            "rewards": self._rewards,
+            "acted": self._acted,
+            "stops": self._stops,
+            "starts": self._starts,
+        }
+        return {k: a.reshape(self.lanes, self.slots, *a.shape[1:]) for k, a in named.items()}
+
+    def _filled(self) -> int:
+        """Return the number of slots filled in the lane that is filled most."""
+        return int(min(self._heads.max(), self.slots))
+
+    def _time(self, index: Ints) -> tuple[Ints, Ints]:
+        """Return the lane of each slot and the step of that lane that it holds."""
+        lane, slot = np.divmod(index, self.slots)
+        newest = self._heads[lane] - 1
+        return lane, newest - (newest - slot) % self.slots
+
+    def _take(self, at: Ints) -> Array:
+        """Return the frames of slots (batch, k) as (batch, k, *frame)."""
+        return self._frames.take(at, axis=0)

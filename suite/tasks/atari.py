@@ -1,0 +1,94 @@
+"""Atari games of the Arcade Learning Environment (Bellemare et al. 2013; Mnih et al. 2015).
+
+Frames are grey, 84 by 84, the maximum of the last two of `frame_skip` emulator frames; an
+observation is a stack of four. Whatever is learnt from, returns that are reported are sums of the
+game's own score over whole games, never per life.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from suite.errors import ConfigError, nearest
+from suite.tasks.atari_games import GAMES, pool_name
+from suite.tasks.base import TASKS
+from suite.tasks.rl import RLTaskConfig
+
+
+@TASKS.register("atari")
+class AtariConfig(RLTaskConfig):
+    """One game; the defaults are those of Mnih et al. 2015 as DQN Zoo runs them.
+
+    Attributes:
+        game: name, in lower case with underscores.
+        utd: 1/4 in both: one update per 16 emulator frames.
+        learning_starts: 50,000 in both.
+        frame_skip: emulator frames per agent step; the action is repeated.
+        sticky: probability that the emulator repeats its last action (0.25 in Machado et al. 2018).
+        life_loss_ends_bootstrap: whether values stop at a lost life; the game and the stack go on.
+        clip_rewards: whether the rewards learnt from are clipped to [-1, 1].
+        noop_max: largest number of idle actions at the start of a game.
+        fire_on_reset: whether a game that waits for the fire button is started by pressing it.
+        full_action_space: all 18 actions rather than those the game uses.
+        max_episode_frames: emulator frames after which a game is truncated, 30 minutes of play.
+    """
+
+    stack: ClassVar[int] = 4
+    kind: Literal["atari"] = "atari"
+    game: str
+    utd: Annotated[float, Field(gt=0)] = 0.25
+    learning_starts: Annotated[int, Field(ge=1)] = 50_000
+    frame_skip: Annotated[int, Field(ge=1)] = 4
+    sticky: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    life_loss_ends_bootstrap: bool = True
+    clip_rewards: bool = True
+    noop_max: Annotated[int, Field(ge=1)] = 30
+    fire_on_reset: bool = False
+    full_action_space: bool = False
+    max_episode_frames: Annotated[int, Field(ge=1)] = 108_000
+
+    @field_validator("game")
+    @classmethod
+    def _game_exists(cls, value: str) -> str:
+        if value not in GAMES:
+            raise ConfigError("", value, nearest(value, GAMES))
+        return value
+
+    @property
+    def seed_key(self) -> str:
+        """The game: arms with other ratios or protocols start from the same weights."""
+        return f"{self.kind}/{self.game}"
+
+    @property
+    def label(self) -> str:
+        """For instance ``atari_breakout``."""
+        return f"atari_{self.game}"
+
+    @property
+    def pool(self) -> str:
+        """The simulator's name of the game."""
+        return pool_name(self.game)
+
+    def pool_options(self) -> dict[str, Any]:
+        """Return the simulator's options: raw rewards, whole games, stacked frames."""
+        return {
+            "stack_num": self.stack,
+            "frame_skip": self.frame_skip,
+            "repeat_action_probability": self.sticky,
+            "noop_max": self.noop_max,
+            "use_fire_reset": self.fire_on_reset,
+            "full_action_space": self.full_action_space,
+            "max_episode_steps": max(1, self.max_episode_frames // self.frame_skip),
+            "episodic_life": False,
+            "reward_clip": False,
+        }
+
+    def clip(self) -> float | None:
+        """Return 1 if rewards are clipped."""
+        return 1.0 if self.clip_rewards else None
+
+    def life_loss_stops(self) -> bool:
+        """Return `life_loss_ends_bootstrap`."""
+        return self.life_loss_ends_bootstrap

@@ -1,0 +1,60 @@
+"""Small environments with few inputs and discrete actions (Barto 1983; Brockman et al. 2016).
+
+The engine is that of Atari, without stacks of frames: what a CPU can afford in minutes, for tests
+of learning and for statistics.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from suite.errors import ConfigError, nearest
+from suite.tasks.base import TASKS
+from suite.tasks.rl import RLTaskConfig
+
+ENVIRONMENTS = ("Acrobot-v1", "CartPole-v1", "Catch-v0", "LunarLander-v3", "MountainCar-v0")
+"""Environments with real-valued inputs and discrete actions."""
+
+
+@TASKS.register("classic_control")
+class ClassicControlConfig(RLTaskConfig):
+    """One environment; a time limit truncates, so the return is bootstrapped beyond it.
+
+    Attributes:
+        env: name.
+        max_episode_steps: time limit in agent steps; the environment's own by default.
+    """
+
+    kind: Literal["classic_control"] = "classic_control"
+    env: str = "CartPole-v1"
+    frame_skip: Literal[1] = 1
+    max_episode_steps: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("env")
+    @classmethod
+    def _env_exists(cls, value: str) -> str:
+        if value not in ENVIRONMENTS:
+            raise ConfigError("", value, nearest(value, ENVIRONMENTS))
+        return value
+
+    @property
+    def seed_key(self) -> str:
+        """The environment: arms with other ratios start from the same weights."""
+        return f"{self.kind}/{self.env}"
+
+    @property
+    def label(self) -> str:
+        """The environment's name."""
+        return self.env
+
+    @property
+    def pool(self) -> str:
+        """The environment's name."""
+        return self.env
+
+    def pool_options(self) -> dict[str, Any]:
+        """Return the time limit, if it is not the environment's own."""
+        limit = self.max_episode_steps
+        return {} if limit is None else {"max_episode_steps": limit}

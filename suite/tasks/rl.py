@@ -1,0 +1,114 @@
+"""Base of the tasks that the reinforcement-learning engine runs: an environment and its pace.
+
+Two units of time: an agent step is one decision, a gradient step one update. After
+`learning_starts` agent steps, exactly `utd` updates are made per agent step, fractions carried
+over::
+
+    updates(agent steps) = floor((agent steps - learning_starts) * utd)
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from suite.clock import Clock, Duration
+from suite.errors import ConfigError
+from suite.tasks.base import TaskConfig
+
+FINEST = 1_000_000
+"""Largest denominator of an update-to-data ratio; 0.3 is then 3/10 and 0.333... is 1/3."""
+
+
+class RLTaskConfig(TaskConfig):
+    """Base of every reinforcement-learning task's config.
+
+    Attributes:
+        utd: updates per agent step, the update-to-data ratio.
+        lanes: environments that are stepped together.
+        learning_starts: agent steps before the first update, taken with the initial exploration.
+    """
+
+    engine: ClassVar[Literal["supervised", "rl"]] = "rl"
+    headline: ClassVar[tuple[str, str]] = ("mean_return_20", "")
+    frame_skip: int = 1
+    stack: ClassVar[int] = 1
+    """Frames in an observation."""
+
+    utd: Annotated[float, Field(gt=1 / FINEST)] = 1.0
+    lanes: Annotated[int, Field(ge=1)] = 1
+    learning_starts: Annotated[int, Field(ge=1)] = 1000
+
+    @property
+    def exact_utd(self) -> Fraction:
+        """Updates per agent step as the fraction that was meant."""
+        return Fraction(self.utd).limit_denominator(FINEST)
+
+    def updates(self, agent_steps: int) -> int:
+        """Return the number of updates that are due after `agent_steps` agent steps."""
+        return max(0, int((agent_steps - self.learning_starts) * self.exact_utd))
+
+    def agent_steps(self, budget: Duration | None) -> int:
+        """Return the length of a run in agent steps.
+
+        Raises:
+            ConfigError: if the budget is missing, in another unit, or allows no update.
+        """
+        if budget is None:
+            raise ConfigError("budget", None, "agent steps or frames, as in {agent_steps: 20000}")
+        unit, value = budget.parts()
+        if unit not in ("agent_steps", "frames"):
+            raise ConfigError(
+                "budget", {unit: value}, "agent steps or frames, as in {agent_steps: 20000}"
+            )
+        steps = int(value) if unit == "agent_steps" else int(value) // self.frame_skip
+        if self.updates(steps) < 1:
+            raise ConfigError(
+                "budget",
+                {unit: value},
+                f"more than task.learning_starts = {self.learning_starts} agent steps, enough for "
+                f"one update at task.utd = {self.utd:g}",
+            )
+        return steps
+
+    def clock(self, budget: Duration | None) -> Clock:
+        """Return a clock that knows agent steps and frames besides gradient steps."""
+        return Clock(
+            self.updates(self.agent_steps(budget)),
+            agent_steps_per_step=float(1 / self.exact_utd),
+            frames_per_agent_step=self.frame_skip,
+        )
+
+    def in_agent_steps(self, duration: Duration, budget: Duration | None, key: str = "") -> int:
+        """Return a duration in agent steps, rounded to the nearest; a fraction is of the run.
+
+        Raises:
+            ConfigError: if the task does not have that unit of time.
+        """
+        unit, value = duration.parts()
+        if unit == "agent_steps":
+            return int(value)
+        if unit == "frames":
+            return round(value / self.frame_skip)
+        if unit == "fraction":
+            return round(value * self.agent_steps(budget))
+        return round(self.clock(budget).steps(duration, key) / self.exact_utd)
+
+    @property
+    def pool(self) -> str:
+        """The simulator's name of the environment."""
+        raise NotImplementedError
+
+    def pool_options(self) -> dict[str, Any]:
+        """Return the options the simulator makes its environments with."""
+        raise NotImplementedError
+
+    def clip(self) -> float | None:
+        """Return the bound on the size of the rewards that are learnt from, or None."""
+        return None
+
+    def life_loss_stops(self) -> bool:
+        """Return whether a lost life ends the bootstrap."""
+        return False

@@ -1,0 +1,62 @@
+"""The value network: shapes, bytes, and which weights are scale-invariant."""
+
+import pytest
+import torch
+
+from suite.errors import ConfigError
+from suite.interventions.normalize_project import check_invariant
+from suite.models.base import ModelSpec, build_model
+from suite.models.q_network import NatureCnnConfig, interleave
+from suite.params import scale_invariant
+
+SPEC = ModelSpec(inputs=(4, 84, 84), outputs=6)
+
+
+def frames(*shape):
+    return torch.randint(
+        0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
+
+
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_outputs_and_number_of_weights(norm):
+    net = build_model(NatureCnnConfig(norm=norm), SPEC, seed=0)
+    assert net(frames(3, 4, 84, 84)).shape == (3, 6)
+    weights = sum(p.numel() for p in net.parameters() if p.ndim > 1)
+    assert weights == 4 * 32 * 64 + 32 * 64 * 16 + 64 * 64 * 9 + 3136 * 512 + 512 * 6
+
+
+def test_the_normalised_network_is_invariant_to_the_scale_of_all_but_its_output():
+    net = build_model(NatureCnnConfig(norm="layer"), SPEC, seed=0)
+    names = scale_invariant(net)
+    assert names == ["conv1.weight", "conv2.weight", "conv3.weight", "hidden.weight"]
+    check_invariant(net, names, frames(8, 4, 84, 84))
+    with pytest.raises(ValueError, match=r"output\.weight"):
+        check_invariant(net, ["output.weight"], frames(8, 4, 84, 84))
+    assert not any(
+        getattr(m, "bias", None) is not None for n, m in net.named_modules() if "norm" not in n
+    )
+
+
+def test_the_plain_network_has_no_invariant_weights():
+    assert scale_invariant(build_model(NatureCnnConfig(), SPEC, seed=0)) == []
+
+
+def test_bytes_are_scaled_to_the_unit_interval_in_the_type_of_the_weights():
+    net = build_model(NatureCnnConfig(), SPEC, seed=0)
+    stacks = frames(2, 5, 84, 84)[:, 1:]  # a view, as the replay gives it
+    scaled = stacks.float() / 255
+    assert torch.allclose(net(stacks), net(scaled), atol=1e-6)
+    assert net.pixels(stacks).is_contiguous(memory_format=torch.channels_last)
+    net.double()
+    assert torch.allclose(net(stacks), net(stacks.double() / 255), atol=1e-7)
+
+
+def test_interleaving_keeps_values():
+    stacks = frames(3, 6, 11, 7)[:, 2:]
+    assert torch.equal(interleave(stacks), stacks)
+
+
+def test_vector_inputs_are_refused():
+    with pytest.raises(ConfigError, match="mlp"):
+        build_model(NatureCnnConfig(), ModelSpec(inputs=(4,), outputs=2), seed=0)

@@ -1,0 +1,256 @@
+"""The frame ring against a brute-force oracle that keeps every slot in Python lists."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from suite.replay.frame_ring import Block, FrameRing
+
+DISCOUNT = 0.9
+
+
+@dataclass
+class Slot:
+    frame: float
+    action: int
+    reward: float
+    acted: bool
+    stops: bool
+    starts: bool
+
+
+def trace(rng, length, first_frame):
+    """One lane of slots as an environment makes them: lives, game overs, time limits."""
+    slots, starts = [], True
+    while len(slots) < length:
+        frame = first_frame + len(slots)
+        action, reward = int(rng.integers(5)), float(rng.integers(-3, 4))
+        fate = rng.random()
+        stops = fate < 0.25  # a life or the game
+        over = fate < 0.1 or fate > 0.9  # the game or the time limit
+        slots.append(Slot(frame, action, reward, True, stops, starts))
+        starts = False
+        if over:
+            slots.append(Slot(frame + 1, int(rng.integers(5)), 0.0, False, False, False))
+            starts = True
+    return slots[:length]
+
+
+def to_block(lanes, begin, end, shape):
+    def column(name, dtype):
+        rows = [[getattr(lane[t], name) for lane in lanes] for t in range(begin, end)]
+        return np.array(rows).astype(dtype)
+
+    frames = column("frame", None).astype(np.float32)
+    frames = np.broadcast_to(
+        frames.reshape(*frames.shape, *(1 for _ in shape)), frames.shape + shape
+    )
+    return Block(
+        frames,
+        column("action", None),
+        column("reward", None).astype(np.float32),
+        column("acted", None).astype(bool),
+        column("stops", None).astype(bool),
+        column("starts", None).astype(bool),
+    )
+
+
+class Oracle:
+    """What can be sampled and what it is, slot by slot."""
+
+    def __init__(self, lanes, slots, stack, n_step):
+        self.lanes, self.slots, self.stack, self.n_step = lanes, slots, stack, n_step
+
+    def stored(self, lane, t):
+        return max(0, len(self.lanes[lane]) - self.slots) <= t < len(self.lanes[lane])
+
+    def stack_at(self, lane, t):
+        """Frames of the observation at t, oldest first; None if one of them is gone."""
+        frames = []
+        for _ in range(self.stack):
+            if not self.stored(lane, t):
+                return None
+            slot = self.lanes[lane][t]
+            frames.insert(0, slot.frame)
+            if not slot.starts:
+                t -= 1
+        return frames
+
+    def transition(self, lane, t):
+        """(s_tm1, a_tm1, r_t, discount_t, s_t) or None if it cannot be sampled."""
+        if not self.stored(lane, t) or not self.lanes[lane][t].acted:
+            return None
+        s_tm1 = self.stack_at(lane, t)
+        if s_tm1 is None:
+            return None
+        total, m = 0.0, 0
+        while m < self.n_step:
+            if not self.stored(lane, t + m):
+                return None
+            slot = self.lanes[lane][t + m]
+            if not slot.acted:
+                break
+            total += DISCOUNT**m * slot.reward
+            m += 1
+            if slot.stops:
+                return s_tm1, self.lanes[lane][t].action, total, 0.0, None
+        if not self.stored(lane, t + m):
+            return None
+        return s_tm1, self.lanes[lane][t].action, total, DISCOUNT**m, self.stack_at(lane, t + m)
+
+
+def ring_of(capacity, lanes, shape, stack, n_step, seed=0):
+    generator = np.random.default_rng(seed)
+    return FrameRing(capacity, lanes, shape, np.float32, stack, n_step, DISCOUNT, generator)
+
+
+def check_against(ring, oracle):
+    index = np.arange(ring.lanes * ring.slots)
+    lane, slot = np.divmod(index, ring.slots)
+    found = ring.resolve(index).eligible
+    expected = {}
+    for i, lane_, slot_ in zip(index, lane, slot, strict=True):
+        length = len(oracle.lanes[lane_])
+        times = [t for t in range(length) if t % ring.slots == slot_ and oracle.stored(lane_, t)]
+        transition = oracle.transition(lane_, times[0]) if times else None
+        if transition is not None:
+            expected[int(i)] = transition
+    assert set(np.flatnonzero(found)) == set(expected)
+    if not expected:
+        return
+    chosen = np.array(sorted(expected))
+    batch = ring.gather(chosen, ring.resolve(chosen))
+    size = len(chosen)
+    observed = batch.s_tm1.reshape(size, ring.stack, -1)
+    after = batch.s_t.reshape(size, ring.stack, -1)
+    for row, i in enumerate(chosen):
+        s_tm1, a_tm1, r_t, discount_t, s_t = expected[int(i)]
+        assert (observed[row] == np.array(s_tm1)[:, None]).all()
+        assert batch.a_tm1[row] == a_tm1
+        assert batch.r_t[row] == pytest.approx(r_t, abs=1e-5)
+        assert batch.discount_t[row] == pytest.approx(discount_t, abs=1e-6)
+        if discount_t > 0:
+            assert (after[row] == np.array(s_t)[:, None]).all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    lanes=st.integers(1, 3),
+    capacity=st.integers(1, 40),
+    stack=st.integers(1, 4),
+    n_step=st.integers(1, 4),
+    blocks=st.lists(st.integers(1, 9), min_size=1, max_size=12),
+    cut=st.booleans(),
+)
+def test_every_slot_equals_the_oracle(seed, lanes, capacity, stack, n_step, blocks, cut):
+    rng = np.random.default_rng(seed)
+    shape = (2, 3) if stack > 1 else (4,)
+    ring = ring_of(capacity, lanes, shape, stack, n_step)
+    total = sum(blocks)
+    traces = [trace(rng, total, 1000 * lane) for lane in range(lanes)]
+    oracle = Oracle([[] for _ in range(lanes)], ring.slots, stack, n_step)
+    t = 0
+    for k, steps in enumerate(blocks):
+        if steps > ring.slots:
+            steps = ring.slots
+        if cut and k == len(blocks) // 2 and t > 0:
+            ring.cut()
+            for kept, fresh in zip(oracle.lanes, traces, strict=True):
+                kept[-1].acted &= kept[-1].stops
+                fresh[t].starts = True  # the environments begin anew
+        ring.add(to_block(traces, t, t + steps, shape))
+        for kept, fresh in zip(oracle.lanes, traces, strict=True):
+            kept.extend(fresh[t : t + steps])
+        t += steps
+        check_against(ring, oracle)
+
+
+def test_lanes_may_advance_apart():
+    rng = np.random.default_rng(1)
+    ring = ring_of(20, 2, (3,), 2, 3)
+    traces = [trace(rng, 60, 0), trace(rng, 60, 500)]
+    oracle = Oracle([[], []], ring.slots, 2, 3)
+    done = [0, 0]
+    for k in range(14):
+        lane = int(rng.integers(2))
+        ring.add(to_block([traces[lane]], done[lane], done[lane] + k % 4 + 1, (3,)), lane)
+        oracle.lanes[lane].extend(traces[lane][done[lane] : done[lane] + k % 4 + 1])
+        done[lane] += k % 4 + 1
+        check_against(ring, oracle)
+
+
+def test_sampling_is_uniform_over_what_is_eligible():
+    rng = np.random.default_rng(2)
+    ring = ring_of(30, 2, (2, 2), 4, 3)
+    ring.add(to_block([trace(rng, 57, 0), trace(rng, 57, 500)], 0, 20, (2, 2)))
+    eligible = np.flatnonzero(ring.resolve(np.arange(2 * ring.slots)).eligible)
+    counts = np.zeros(2 * ring.slots)
+    for _ in range(600):
+        np.add.at(counts, ring.sample(32).index, 1)
+    assert counts.sum() == counts[eligible].sum() == 600 * 32
+    assert stats.chisquare(counts[eligible]).pvalue > 1e-3
+
+
+def test_the_stack_repeats_the_first_frame_of_an_episode():
+    ring = ring_of(8, 1, (1, 1), 4, 1)
+    frames = np.arange(1, 4, dtype=np.float32).reshape(3, 1, 1, 1)
+    marks = np.array([[False], [False], [False]])
+    starts = np.array([[True], [False], [False]])
+    ring.add(Block(frames, np.zeros((3, 1), int), np.ones((3, 1)), ~marks, marks, starts))
+    batch = ring.gather(np.array([0, 1]), ring.resolve(np.array([0, 1])))
+    assert batch.s_tm1[:, :, 0, 0].tolist() == [[1, 1, 1, 1], [1, 1, 1, 2]]
+    assert batch.s_t[:, :, 0, 0].tolist() == [[1, 1, 1, 2], [1, 1, 2, 3]]
+
+
+def test_snapshot_continues_with_the_same_samples(tmp_path):
+    rng = np.random.default_rng(3)
+    traces = [trace(rng, 80, 0), trace(rng, 80, 500)]
+    for steps in (9, 70):  # before and after the ring is full
+        ring = ring_of(40, 2, (3, 3), 4, 3)
+        ring.add(to_block(traces, 0, steps % ring.slots, (3, 3)))
+        if steps > ring.slots:
+            ring.add(to_block(traces, steps % ring.slots, steps, (3, 3)))
+        ring.sample(5)
+        state = ring.state_dict()
+        ring.save(tmp_path)
+        other = ring_of(40, 2, (3, 3), 4, 3, seed=99)
+        other.load_state_dict(state)
+        other.load(tmp_path)
+        for _ in range(3):
+            mine, theirs = vars(ring.sample(16)), vars(other.sample(16))
+            assert all((mine[name] == theirs[name]).all() for name in mine)
+        ring.add(to_block(traces, steps, steps + 5, (3, 3)))
+        other.add(to_block(traces, steps, steps + 5, (3, 3)))
+        assert (ring.sample(64).s_t == other.sample(64).s_t).all()
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_snapshot_of_another_size_is_refused(tmp_path):
+    ring = ring_of(40, 2, (3, 3), 4, 3)
+    other = ring_of(41, 2, (3, 3), 4, 3)
+    with pytest.raises(ValueError, match="lanes of"):
+        other.load_state_dict(ring_of(90, 2, (3, 3), 4, 3).state_dict())
+    ring.add(to_block([trace(np.random.default_rng(0), 20, 0)] * 2, 0, 20, (3, 3)))
+    ring.save(tmp_path)
+    with pytest.raises(ValueError, match=r"frames\.npy"):
+        ring_of(40, 2, (3, 2), 4, 3).load(tmp_path)
+
+
+def test_an_empty_ring_says_so():
+    ring = ring_of(10, 1, (2,), 1, 1)
+    with pytest.raises(RuntimeError, match="empty"):
+        ring.sample(4)
+    slots = [[Slot(0.0, 0, 0.0, True, False, True)]]
+    ring.add(to_block(slots, 0, 1, (2,)))  # its next observation is still to come
+    with pytest.raises(RuntimeError, match="nothing that can be sampled"):
+        ring.sample(4)
+
+
+def test_a_slot_of_atari_takes_little_more_than_a_frame():
+    ring = FrameRing(1, 1, (84, 84), np.uint8, 4, 1, 0.99, np.random.default_rng(0))
+    assert 84 * 84 <= ring.bytes_per_slot <= 7_100
