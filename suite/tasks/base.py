@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import SerializeAsAny
@@ -27,11 +27,13 @@ class TaskConfig(Component):
         engine: which trainer runs it.
         headline: metric and layer of the rows that score a run; the last row counts.
         headline_unit: unit of the headline.
+        smoke: a partial RunConfig that makes a run of this task last a second, for tests.
     """
 
     engine: ClassVar[Literal["supervised", "rl"]] = "supervised"
     headline: ClassVar[tuple[str, str]] = ("accuracy", "test")
     headline_unit: ClassVar[str] = "share"
+    smoke: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def seed_key(self) -> str:

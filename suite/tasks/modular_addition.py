@@ -8,7 +8,7 @@ examples, so a network that learns commutativity alone scores about the training
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -31,6 +31,11 @@ class ModularAdditionConfig(SupervisedTaskConfig):
     other models. Without a batch size each update sees the whole training set.
     """
 
+    smoke: ClassVar[Mapping[str, Any]] = {
+        "task": {"kind": "modular_addition", "modulus": 7, "fraction": 0.5, "batch_size": 6},
+        "model": {"kind": "transformer", "width": 8, "heads": 2, "hidden": 16, "norm": "rms"},
+        "budget": 12,
+    }
     kind: Literal["modular_addition"] = "modular_addition"
     modulus: Annotated[int, Field(ge=2)] = 117
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2

@@ -8,7 +8,7 @@ below one that starts fresh on the full set.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -45,6 +45,14 @@ class PhaseConfig(Config):
 class WarmStartImagesConfig(SupervisedTaskConfig):
     """Data set, phases and batch; the paper's are CIFAR-10 and 70 epochs each, its batch is not."""
 
+    smoke: ClassVar[Mapping[str, Any]] = {
+        "task": {
+            "kind": "warm_start_images",
+            "batch_size": 16,
+            "phases": [{"fraction": 0.05, "steps": 5}, {"fraction": 0.1, "steps": 7}],
+        },
+        "model": {"kind": "mlp", "width": 8, "depth": 2, "norm": "layer"},
+    }
     kind: Literal["warm_start_images"] = "warm_start_images"
     dataset: ImageSetName = "digits"
     phases: Annotated[tuple[PhaseConfig, ...], Field(strict=False, min_length=1)] = (

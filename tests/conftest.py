@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from suite.config import merge
+from suite.run_config import RunConfig
+from suite.tasks.base import TASKS
+
+sys.path.insert(0, str(Path(__file__).parent / "references"))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Results to the last bit need a fixed number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def smoke() -> Callable[..., RunConfig]:
+    """Return a function that makes the cheapest run of a task, with overrides laid over it."""
+
+    def make(kind: str = "modular_addition", **overrides: Any) -> RunConfig:
+        mapping = merge(dict(TASKS[kind].smoke), overrides)
+        return RunConfig.from_mapping(mapping)
+
+    return make

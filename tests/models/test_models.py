@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from suite.errors import ConfigError
+from suite.models.base import MODELS, ModelSpec, build_model, recording
+from suite.params import ParamRole, classify, scale_invariant
+
+SPECS = {
+    "mlp": ModelSpec((1, 8, 8), 10),
+    "cnn": ModelSpec((3, 32, 32), 10),
+    "transformer": ModelSpec((2,), 11, 11),
+    "nature_cnn": ModelSpec((4, 84, 84), 6),
+}
+
+
+def _inputs(spec: ModelSpec, kind: str) -> torch.Tensor:
+    if spec.modulus:
+        return torch.randint(0, spec.modulus, (3, 2))
+    if kind == "nature_cnn":
+        return torch.randint(0, 256, (3, *spec.inputs), dtype=torch.uint8)
+    return torch.randn(3, *spec.inputs)
+
+
+def test_every_model_is_covered_here() -> None:
+    assert set(SPECS) == set(MODELS.entries())
+
+
+@pytest.mark.parametrize("kind", SPECS)
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_shape_seed_and_roles(kind: str, norm: str) -> None:
+    config = MODELS[kind].from_mapping({"kind": kind, "norm": norm})
+    state = torch.random.get_rng_state()
+    model = build_model(config, SPECS[kind], seed=3)
+    assert torch.equal(state, torch.random.get_rng_state())
+    again = build_model(config, SPECS[kind], seed=3)
+    other = build_model(config, SPECS[kind], seed=4)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    assert any(
+        not torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True)
+    )
+    assert model(_inputs(SPECS[kind], kind)).shape == (3, SPECS[kind].outputs)
+    roles = classify(model)
+    assert set(roles) == {name for name, _ in model.named_parameters()}
+    assert list(roles.values()).count(ParamRole.OUTPUT) == 1
+    if norm == "layer":
+        assert ParamRole.BIAS not in roles.values()
+        assert ParamRole.GAIN in roles.values()
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn", "nature_cnn"])
+def test_normalised_hidden_weights_are_scale_invariant(kind: str) -> None:
+    config = MODELS[kind].from_mapping({"kind": kind, "norm": "layer"})
+    model = build_model(config, SPECS[kind], seed=0)
+    names = scale_invariant(model)
+    weights = [name for name, role in classify(model).items() if role is ParamRole.WEIGHT]
+    assert names == weights
+    inputs = _inputs(SPECS[kind], kind)
+    before = model(inputs)
+    with torch.no_grad():
+        for name in names:
+            model.get_parameter(name).mul_(3.0)
+    torch.testing.assert_close(model(inputs), before, rtol=1e-2, atol=1e-3)
+
+
+def test_features_are_recorded_by_activation() -> None:
+    model = build_model(MODELS["mlp"].from_mapping({"kind": "mlp", "depth": 3}), SPECS["mlp"], 0)
+    with recording(model, (nn.ReLU,)) as seen:
+        model(torch.randn(5, 1, 8, 8))
+    assert [tuple(value.shape) for value in seen.values()] == [(5, 256)] * 3
+    assert all(not module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(("kind", "spec"), [("cnn", "mlp"), ("transformer", "mlp")])
+def test_a_model_that_does_not_fit_says_so(kind: str, spec: str) -> None:
+    flat = ModelSpec((10,), 3) if kind == "cnn" else SPECS[spec]
+    with pytest.raises(ConfigError, match=r"model\.kind"):
+        MODELS[kind].from_mapping({"kind": kind}).build(flat)
+
+
+def test_heads_must_divide_width() -> None:
+    with pytest.raises(ConfigError, match=r"heads: got 3; expected a divisor of width = 128"):
+        MODELS["transformer"].from_mapping({"kind": "transformer", "heads": 3})
