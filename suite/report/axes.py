@@ -1,0 +1,102 @@
+"""Axes of figures: ticks in words and powers, limits that hide nothing and show no nonsense."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from suite.report.statistics import Array
+
+X_LABELS = {"steps": "gradient steps", "frames": "emulator frames"}
+X_COLUMNS = {"steps": "step", "frames": "frames"}
+LEFT_OUT = 0.03
+"""Share of a line's points that may lie below a log axis."""
+FIRST = 0.1
+"""Share of a run that may count as its first rise."""
+FLAT = 0.4
+"""Share of the whole range below which what follows the first rise is shown in close-up."""
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def count(value: float, _: int | None = None) -> str:
+    """Return a tick label for a count.
+
+    >>> count(500.0), count(20_000.0), count(1_500_000.0)
+    ('500', '20k', '1.5M')
+    """
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:g}M"
+    return f"{value / 1e3:g}k" if abs(value) >= 1e4 else f"{value:,.6g}"
+
+
+def power(value: float, _: int | None = None) -> str:
+    """Return a tick label for a power of ten.
+
+    >>> power(0.001)
+    '10⁻³'
+    """
+    return f"10{str(round(math.log10(value))).translate(_SUPERSCRIPTS)}" if value > 0 else ""
+
+
+def count_axis(axes: Axes, x: str, end: float, *, log: bool) -> None:
+    """Make the x axis one of gradient steps or frames, from 0 (or 1 on a log axis) to `end`."""
+    axes.set_xlabel(X_LABELS[x])
+    if log:
+        axes.set_xscale("log")
+        axes.set_xlim(1, max(end, 10))
+        axes.xaxis.set_major_formatter(FuncFormatter(power))
+        return
+    margin = 0.01 * (end or 1)
+    axes.set_xlim(-margin, (end or 1) + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(count))
+
+
+def log_axis(axes: Axes, lines: Sequence[Array]) -> None:
+    """Make the y axis logarithmic, at least one decade tall, around the positive values of lines.
+
+    The lowest `LEFT_OUT` of each line may leave the axis: a rate that is annealed to nothing would
+    otherwise stretch it without end.
+    """
+    positive = [line[line > 0] for line in lines]
+    lowest = min((float(np.quantile(y, LEFT_OUT)) for y in positive if len(y)), default=0.1)
+    highest = max((float(y.max()) for y in positive if len(y)), default=1.0)
+    axes.set_yscale("log", nonpositive="clip")
+    middle, half = (lowest * highest) ** 0.5, max((highest / lowest) ** 0.5 * 1.5, 10**0.55)
+    axes.set_ylim(middle / half, middle * half)
+    axes.yaxis.set_major_locator(LogLocator(10, numticks=5))
+    axes.yaxis.set_major_formatter(FuncFormatter(power))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def close_up(axes: Axes, lines: Sequence[tuple[Array, Array]]) -> bool:
+    """Leave a first steep rise or fall out of the y axis where it would flatten all the rest.
+
+    Args:
+        axes: the panel.
+        lines: x and y of every line.
+
+    Returns:
+        Whether it was left out.
+    """
+    if not lines:
+        return False
+    cut = FIRST * max(float(x[-1]) for x, _ in lines)
+    every = np.concatenate([y for _, y in lines])
+    later = np.concatenate([y[x >= cut] for x, y in lines])
+    if len(later) == 0 or np.ptp(later) > FLAT * np.ptp(every) or np.ptp(later) == 0:
+        return False
+    margin = 0.08 * np.ptp(later)
+    axes.set_ylim(later.min() - margin, later.max() + margin)
+    return True
+
+
+def share_axis(axes: Axes) -> None:
+    """Keep a y axis of shares within [0, 1], to which intervals of a mean know no bound."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -0.02), min(high, 1.02))

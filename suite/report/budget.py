@@ -1,0 +1,95 @@
+"""What each arm was given to spend: a comparison means little if budgets differ unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from suite.report.summary import ArmResult, TaskResult
+
+UNITS = {
+    "steps": "gradient steps",
+    "epochs": "epochs",
+    "frames": "emulator frames",
+    "agent_steps": "agent steps",
+}
+
+
+def budget_line(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return one sentence: the budget that all arms share, or which arm had which.
+
+    Args:
+        task: the task.
+        configs: contents of ``config.yaml`` by run id; runs without one may be missing.
+    """
+    groups: dict[str, list[str]] = {}
+    for arm in task.arms:
+        if arm.count("skipped") < len(arm.runs):
+            groups.setdefault(arm_budget(arm, configs), []).append(arm.label)
+    unknown = groups.pop("", [])
+    if not groups:
+        return "Budget: not known before a run has started."
+    waiting = f" Not known yet: {'; '.join(unknown)}." if unknown else ""
+    if len(groups) == 1:
+        same = "" if unknown else "the same for every arm, "
+        return f"Budget: {same}{next(iter(groups))}.{waiting}"
+    most = max(groups, key=lambda budget: len(groups[budget]))
+    others = "every other arm" if len(groups[most]) > 2 and not unknown else None
+    parts = [
+        f"{(others if budget == most else None) or '; '.join(labels)}: {budget}"
+        for budget, labels in sorted(groups.items(), key=lambda item: item[0] == most)
+    ]
+    return f"Budgets differ. {'. '.join(parts)}.{waiting}"
+
+
+def arm_budget(arm: ArmResult, configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return an arm's budget in words, "" if none of its runs has started.
+
+    It is what the config asks for, followed by the run's length in gradient steps.
+    """
+    asked, totals = set(), set()
+    for run in arm.runs:
+        if (config := configs.get(run.trial.run_id)) is not None:
+            asked.add(_asked(config))
+        if run.status.total > 0:
+            totals.add(run.status.total)
+    words = " or ".join(sorted(asked - {""}))
+    steps = " or ".join(_count(total, "steps") for total in sorted(totals))
+    if not words or words == steps:
+        return steps or words
+    return f"{words} = {steps}" if steps else words
+
+
+def _asked(config: Mapping[str, Any]) -> str:
+    """Return the budget that a config spells, or the phases of its task."""
+    budget = config.get("budget")
+    if isinstance(budget, int | float):
+        return _count(budget, "steps")
+    if isinstance(budget, Mapping) and len(budget) == 1:
+        unit, value = next(iter(budget.items()))
+        return _count(value, unit)
+    task = config.get("task")
+    phases = task.get("phases") if isinstance(task, Mapping) else None
+    if isinstance(phases, list | tuple):
+        return ", then ".join(_phase(phase) for phase in phases if isinstance(phase, Mapping))
+    return ""
+
+
+def _phase(phase: Mapping[str, Any]) -> str:
+    """Return for instance ``10% of the data for 70 epochs``."""
+    lengths = [(unit, phase[unit]) for unit in UNITS if phase.get(unit) is not None]
+    share = phase.get("fraction")
+    parts = [f"{100 * share:.4g}% of the data"] if isinstance(share, int | float) else []
+    parts += [_count(value, unit) for unit, value in lengths]
+    return " for ".join(parts)
+
+
+def _count(value: Any, unit: str) -> str:
+    """Return for instance ``5,000 gradient steps``.
+
+    >>> _count(5000, "steps")
+    '5,000 gradient steps'
+    """
+    number = f"{value:,}" if isinstance(value, int | float) else str(value)
+    words = UNITS.get(unit, unit.replace("_", " "))
+    return f"{number} {words.removesuffix('s') if value == 1 else words}"

@@ -1,0 +1,124 @@
+"""Learning curves: one run's rows as a curve, and many runs' curves on one axis.
+
+Runs of an arm are usually measured at the same steps. Where they are not (episodes end when they
+end), each run's value at a point is its latest one by then, and the points are those where every
+run has a value, so that the mean is of the same runs from end to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from suite.report.statistics import FEWEST, Array, mean_interval
+
+POINTS = 400
+"""Most points of a drawn curve."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric of one run: `y` at strictly rising `x`, both of shape (points,) and finite."""
+
+    seed: int
+    state: str
+    x: Array
+    y: Array
+
+
+@dataclass(frozen=True)
+class Band:
+    """The mean over runs and its pointwise 95% interval, all of shape (points,)."""
+
+    x: Array
+    mean: Array
+    lo: Array
+    hi: Array
+
+
+def curves(rows: pd.DataFrame, metric: str, layer: str, x: str) -> dict[str, list[Curve]]:
+    """Return the curves of one metric by arm, runs in the order of their rows.
+
+    Args:
+        rows: rows of one task, as `suite.records.reader.load_results` returns them.
+        metric: name of the metric.
+        layer: its layer.
+        x: column that it is drawn over, ``step`` or ``frames``.
+    """
+    chosen = rows[(rows["metric"] == metric) & (rows["layer"] == layer)]
+    chosen = chosen[np.isfinite(chosen["value"].to_numpy())]
+    found: dict[str, list[Curve]] = {}
+    groups = chosen.groupby(["arm", "seed"], sort=False, observed=True)
+    for (arm, seed), run in groups:
+        xs = run[x].to_numpy(np.float64)
+        ys = run["value"].to_numpy(np.float64)
+        order = np.argsort(xs, kind="stable")
+        xs, ys = xs[order], ys[order]
+        last = np.append(xs[1:] != xs[:-1], True)  # of several values at one point, the latest
+        curve = Curve(int(seed), str(run["state"].iloc[0]), xs[last], ys[last])
+        found.setdefault(str(arm), []).append(curve)
+    return found
+
+
+def align(runs: Sequence[Curve], points: int = POINTS) -> tuple[Array, Array]:
+    """Put the curves of several runs on one axis.
+
+    Args:
+        runs: at least one curve.
+        points: most points to return; more are thinned out evenly.
+
+    Returns:
+        x, shape (points,), and values, shape (runs, points); no points if the runs share no range.
+    """
+    first = runs[0].x
+    if all(np.array_equal(run.x, first) for run in runs):
+        keep = _thin(len(first), points)
+        return first[keep], np.stack([run.y[keep] for run in runs])
+    start, end = max(run.x[0] for run in runs), min(run.x[-1] for run in runs)
+    grid = np.unique(np.concatenate([run.x for run in runs]))
+    grid = grid[(grid >= start) & (grid <= end)]
+    grid = grid[_thin(len(grid), points)]
+    latest = [run.y[np.searchsorted(run.x, grid, side="right") - 1] for run in runs]
+    return grid, np.stack(latest)
+
+
+def thinned(curve: Curve, points: int = POINTS) -> Curve:
+    """Return the curve with at most `points` points, the first and the last among them."""
+    keep = _thin(len(curve.x), points)
+    return Curve(curve.seed, curve.state, curve.x[keep], curve.y[keep])
+
+
+def band(runs: Sequence[Curve]) -> Band | None:
+    """Return the mean curve of at least `FEWEST` runs with its interval, else None."""
+    if len(runs) < FEWEST:
+        return None
+    x, values = align(runs)
+    return Band(x, *mean_interval(values)) if len(x) else None
+
+
+def geometric_mean(runs: Sequence[Curve]) -> tuple[Array, Array]:
+    """Return x and the geometric mean over runs, at points where all runs have positive values.
+
+    It is what the mean of a log axis is: a rate that halves in one run and doubles in another has
+    not changed.
+    """
+    x, values = align(runs)
+    usable = (values > 0).all(axis=0)
+    return x[usable], np.exp(np.log(values[:, usable]).mean(axis=0))
+
+
+def alike(runs: Sequence[Curve]) -> bool:
+    """Return whether all runs have the same curve, to a millionth."""
+    first = runs[0]
+    return all(
+        np.array_equal(run.x, first.x) and np.allclose(run.y, first.y, rtol=1e-6, atol=0.0)
+        for run in runs
+    )
+
+
+def _thin(size: int, points: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Return at most `points` of the indices below `size`, evenly spread, both ends included."""
+    return np.unique(np.linspace(0, size - 1, min(size, points)).round().astype(np.intp))

@@ -1,0 +1,326 @@
+"""Figures: learning curves with the schedule and the measured effective rate under them.
+
+One figure per task. Top panel: the headline metric, mean over complete runs with its pointwise 95%
+interval, single runs where there are fewer than three. Below, on the same x axis: the learning rate
+in force; the effective rate, measured (``|dW| / |W|`` of the latest update, heavy lines) and
+nominal (``lr / |W|``, thin lines), geometric means over runs; and, where it was measured, how much
+the activation pattern changes. Runs that are not complete are thin lines, with a cross where they
+broke off. Triangles mark a trigger's alarms, dotted lines the starts of phases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from suite.report.axes import X_COLUMNS, close_up, count_axis, log_axis, share_axis
+from suite.report.curves import Curve, alike, band, curves, geometric_mean, thinned
+from suite.report.statistics import FEWEST
+from suite.report.style import GREY, LEGEND_SIZE, WIDTH, ArmStyle, plain, text_width
+from suite.report.summary import TaskResult
+from suite.report.wording import metric_label
+
+LEARNING_RATE = ("learning_rate", "")
+MEASURED = ("relative_update", "all")
+NOMINAL = ("effective_lr", "all")
+PATTERN = ("activation_pattern_change", "mean")
+EVENTS = ("alarm", "phase")
+MOST_ARMS = 8
+"""Most arms of one figure; a task with more gets several, each with the reference."""
+MOST_PHASES = 12
+"""Most phase starts that are drawn."""
+CHARACTERS = 17
+"""Characters of an axis label that fit an inch."""
+
+Curves = dict[str, list[Curve]]
+
+
+def metrics_drawn(tasks: Sequence[TaskResult]) -> list[str]:
+    """Return the names of all metrics that the report of these tasks reads."""
+    headlines = [task.record.headline[0] for task in tasks]
+    fixed = [LEARNING_RATE[0], MEASURED[0], NOMINAL[0], PATTERN[0], *EVENTS]
+    return list(dict.fromkeys([*headlines, *fixed]))
+
+
+def arm_groups(task: TaskResult) -> list[list[str]]:
+    """Return the arms of each of the task's figures, in order; references are in every one."""
+    labels = [arm.label for arm in task.arms]
+    if len(labels) <= MOST_ARMS:
+        return [labels]
+    references = list(task.references[: MOST_ARMS // 2])
+    others = [label for label in labels if label not in references]
+    size = MOST_ARMS - len(references)
+    return [references + others[i : i + size] for i in range(0, len(others), size)]
+
+
+@dataclass
+class _Panel:
+    """What one panel draws: the height it needs, its label, and its curves by arm."""
+
+    kind: str
+    height: float
+    label: str
+    curves: Curves
+    nominal: Curves = field(default_factory=dict)
+    axes: Axes = field(init=False)
+
+    @property
+    def drawn(self) -> list[Curve]:
+        """All curves of the panel."""
+        both = (*self.curves.values(), *self.nominal.values())
+        return [curve for runs in both for curve in runs]
+
+
+def task_figure(
+    task: TaskResult,
+    rows: pd.DataFrame,
+    styles: Mapping[str, ArmStyle],
+    arms: Sequence[str],
+    *,
+    log_x: bool = False,
+) -> Figure | None:
+    """Return the figure of one task, None if it has no measurement yet.
+
+    Args:
+        task: the task.
+        rows: its rows, as `suite.records.reader.load_results` returns them.
+        styles: style by arm.
+        arms: those to draw.
+        log_x: whether x is on a log scale.
+    """
+    x = X_COLUMNS[task.record.x]
+    rows = rows[rows["arm"].isin(list(arms))]
+    measured = set(rows["arm"].unique())
+    arms = [arm for arm in arms if arm in measured]
+    panels = _panels(task, rows, x)
+    if not panels:
+        return None
+    handles = _legend_handles(task, styles, arms, rows)
+    columns = _columns(handles)
+    lines = -(-sum(1 + str(h.get_label()).count("\n") for h in handles) // columns)
+    height = sum(panel.height for panel in panels) + 0.75 + lines * 0.155
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    grid = figure.subplots(
+        len(panels), 1, sharex=True, squeeze=False, height_ratios=[p.height for p in panels]
+    )
+    end = max(float(curve.x[-1]) for panel in panels for curve in panel.drawn)
+    for panel, axes in zip(panels, grid[:, 0], strict=True):
+        panel.axes = axes
+        axes.set_ylabel(plain(panel.label, round(panel.height * CHARACTERS)))
+        for index, arm in enumerate(arms):
+            draw = _draw_headline if panel.kind == "headline" else _draw_lower
+            draw(panel, arm, styles[arm], index, len(arms))
+        _limits(panel, task, log_x=log_x)
+        _phase_lines(axes, rows, x, first=panel is panels[0])
+    for axes in grid[:-1, 0]:
+        axes.tick_params(labelbottom=False)
+    count_axis(grid[-1, 0], task.record.x, end, log=log_x)
+    _alarms(next((p for p in panels if p.kind == "rate"), panels[0]).axes, rows, x, styles, arms)
+    figure.align_ylabels(list(grid[:, 0]))
+    legend = figure.legend(
+        handles=handles,
+        loc="outside upper left",
+        ncols=columns,
+        handlelength=3.2,
+        title=plain(task.label),
+        alignment="left",
+    )
+    legend.get_title().set_fontweight("bold")
+    return figure
+
+
+def _panels(task: TaskResult, rows: pd.DataFrame, x: str) -> list[_Panel]:
+    """Return the panels that there is something to draw in, the headline's first."""
+    metric, layer = task.record.headline
+    measured, nominal = curves(rows, *MEASURED, x), curves(rows, *NOMINAL, x)
+    panels = [
+        _Panel(
+            "headline",
+            2.1,
+            metric_label(metric, layer, task.record.unit),
+            curves(rows, metric, layer, x),
+        ),
+        _Panel("rate", 0.9, "learning rate η", curves(rows, *LEARNING_RATE, x)),
+        _Panel("elr", 1.2, "ELR (1/step)", measured, nominal),
+        _Panel("pattern", 1.0, "activation-pattern change", curves(rows, *PATTERN, x)),
+    ]
+    return [panel for panel in panels if panel.drawn]
+
+
+def _marks(style: ArmStyle, index: int, arms: int) -> dict[str, object]:
+    """Return keywords that put six markers on a line, staggered so that arms do not hide."""
+    spacing = 1 / 6
+    return {
+        "marker": style.marker,
+        "markevery": (spacing * (index + 0.5) / arms, spacing),
+        "markeredgewidth": 0,
+    }
+
+
+def _dashes(style: ArmStyle) -> str | tuple[float, tuple[float, ...]]:
+    return (0, style.dashes) if style.dashes else "solid"
+
+
+def _draw_headline(panel: _Panel, arm: str, style: ArmStyle, index: int, arms: int) -> None:
+    """Draw the mean with its band, or single runs; and the runs that are not complete."""
+    axes, runs = panel.axes, panel.curves.get(arm, [])
+    complete = [run for run in runs if run.state == "complete"]
+    mean = band(complete)
+    marks = _marks(style, index, arms)
+    if mean is not None:
+        axes.fill_between(mean.x, mean.lo, mean.hi, color=style.colour, alpha=0.17, linewidth=0)
+        axes.plot(mean.x, mean.mean, color=style.colour, ls=_dashes(style), **marks)  # type: ignore[arg-type]
+    else:
+        for run in map(thinned, complete):
+            line = axes.plot(run.x, run.y, color=style.colour, ls=_dashes(style), lw=0.9)
+            line[0].set(**marks)
+    for run in map(thinned, (run for run in runs if run.state != "complete")):
+        axes.plot(run.x, run.y, color=style.colour, ls=_dashes(style), lw=0.6, alpha=0.7)
+        if run.state in ("diverged", "failed"):
+            axes.plot(run.x[-1:], run.y[-1:], "x", color=style.colour, ms=5, mew=1.2)
+
+
+def _draw_lower(panel: _Panel, arm: str, style: ArmStyle, index: int, arms: int) -> None:
+    """Draw one line per arm; one per run where the runs' schedules differ."""
+    axes = panel.axes
+    marks = _marks(style, index, arms)
+    if runs := panel.nominal.get(arm):
+        x, y = geometric_mean(runs)
+        axes.plot(x, y, color=style.colour, ls=_dashes(style), lw=0.6)
+    if not (runs := panel.curves.get(arm)):
+        return
+    if panel.kind == "rate" and not alike(runs):
+        for run in map(thinned, runs):
+            axes.plot(run.x, run.y, color=style.colour, ls=_dashes(style), lw=0.8)
+        return
+    if panel.kind == "rate":
+        x, y = thinned(runs[0]).x, thinned(runs[0]).y
+    elif panel.kind == "elr":
+        x, y = geometric_mean(runs)
+    else:
+        mean = band(runs)
+        x, y = (mean.x, mean.mean) if mean else (thinned(runs[0]).x, thinned(runs[0]).y)
+    axes.plot(x, y, color=style.colour, ls=_dashes(style), lw=1.1, **marks)  # type: ignore[arg-type]
+
+
+def _limits(panel: _Panel, task: TaskResult, *, log_x: bool) -> None:
+    """Set scale and limits of a panel's y axis."""
+    if panel.kind == "headline":
+        if not log_x:
+            close_up(panel.axes, [(curve.x, curve.y) for curve in panel.drawn])
+        if task.record.headline[0].startswith("accuracy"):
+            share_axis(panel.axes)
+    elif panel.kind == "pattern":
+        panel.axes.set_ylim(bottom=0)
+    else:
+        log_axis(panel.axes, [curve.y for curve in panel.drawn])
+
+
+def _phase_lines(axes: Axes, rows: pd.DataFrame, x: str, *, first: bool) -> None:
+    """Draw a dotted line where a phase after the first begins, named in the first panel."""
+    starts = _phase_starts(rows, x)
+    for where, index in starts:
+        axes.axvline(where, color=GREY, lw=0.8, ls=":", zorder=0.5)
+        if first and len(starts) <= MOST_PHASES // 2:
+            axes.annotate(
+                f"phase {index + 1}",
+                (where, 1),
+                xycoords=axes.get_xaxis_transform(),
+                xytext=(2, 2),
+                textcoords="offset points",
+                fontsize=LEGEND_SIZE - 0.5,
+                color=GREY,
+            )
+
+
+def _phase_starts(rows: pd.DataFrame, x: str) -> list[tuple[float, int]]:
+    """Return where phases after the first begin and their indices, alike ones once."""
+    phases = rows[(rows["metric"] == "phase") & (rows["value"] > 0)]
+    unique = phases[[x, "value"]].drop_duplicates().sort_values([x, "value"])
+    starts = [(float(a), int(b)) for a, b in unique.itertuples(index=False)]
+    return starts if len(starts) <= MOST_PHASES else []
+
+
+def _alarms(
+    axes: Axes, rows: pd.DataFrame, x: str, styles: Mapping[str, ArmStyle], arms: Sequence[str]
+) -> None:
+    """Mark the alarms of all runs along the top edge of the panel of the learning rate."""
+    alarms = rows[rows["metric"] == "alarm"]
+    for arm in arms:
+        where = alarms.loc[alarms["arm"] == arm, x].to_numpy(np.float64)
+        if len(where):
+            axes.plot(
+                where,
+                np.ones(len(where)),
+                "v",
+                transform=axes.get_xaxis_transform(),
+                color=styles[arm].colour,
+                ms=4.5,
+                mec="white",
+                mew=0.4,
+                clip_on=False,
+                zorder=5,
+            )
+
+
+def _legend_handles(
+    task: TaskResult, styles: Mapping[str, ArmStyle], arms: Sequence[str], rows: pd.DataFrame
+) -> list[Artist]:
+    """Return one entry per arm, then what heavy and thin lines, triangles and crosses mean."""
+    handles: list[Artist] = []
+    for arm in arms:
+        name = f"{arm} (reference)" if arm in task.references else arm
+        style = styles[arm]
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=style.colour,
+                ls=_dashes(style),
+                marker=style.marker,
+                mew=0,
+                label=plain(name, 52),
+            )
+        )
+    present = set(zip(rows["metric"], rows["layer"], strict=True))
+    if {MEASURED, NOMINAL} <= present:
+        measured = "measured ELR, ‖ΔW‖/‖W‖"
+        nominal = "nominal ELR, η/‖W‖"
+        handles.append(Line2D([], [], color=GREY, lw=1.4, label=measured))
+        handles.append(Line2D([], [], color=GREY, lw=0.6, label=nominal))
+    if ("alarm", "") in present:
+        handles.append(Line2D([], [], color=GREY, ls="", marker="v", ms=4.5, label="alarm"))
+    if any(arm.failed for arm in task.arms if arm.label in arms):
+        broken = Line2D(
+            [], [], color=GREY, lw=0.6, marker="x", ms=5, mew=1.2, label="run broke off"
+        )
+        handles.append(broken)
+    return handles
+
+
+def _columns(handles: Sequence[Artist]) -> int:
+    """Return how many columns of legend entries fit the figure's width."""
+    widest = max(text_width(str(handle.get_label())) for handle in handles) + 0.62
+    return max(1, min(len(handles), 3, int(WIDTH / widest)))
+
+
+def caption(task: TaskResult, *, log_x: bool) -> str:
+    """Return what the figure of a task shows, in words."""
+    sizes = sorted({arm.score.n for arm in task.arms if arm.score.n})
+    runs = " to ".join(str(n) for n in sorted({*sizes[:1], *sizes[-1:]})) or "no"
+    what = "Means with pointwise 95% intervals" if sizes and sizes[0] >= FEWEST else "Single runs"
+    if sizes and sizes[0] < FEWEST <= sizes[-1]:
+        what = "Means with pointwise 95% intervals, or single runs below three seeds"
+    scale = ", on a log scale" if log_x else ""
+    return (
+        f"{what} ({runs} complete run{'' if runs == '1' else 's'} per arm) over "
+        f"{'emulator frames' if task.record.x == 'frames' else 'gradient steps'}{scale}; below, "
+        "the learning rate in force and the effective rate, geometric means over runs."
+    )

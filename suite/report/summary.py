@@ -1,0 +1,200 @@
+"""From rows to the numbers of the report: per task and arm, the headline metric over seeds.
+
+A run is scored by the last row of its task's headline metric, and only once it is complete. Runs
+that failed or diverged have no score: they are counted, never averaged in and never left unsaid.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from suite.records.reader import State, Status, Sweep, TaskRecord, Trial
+from suite.report.statistics import Estimate, estimate, paired_difference
+
+PER_SEED_COLUMNS = (
+    *("task", "arm", "seed", "run_id", "state", "reason"),
+    *("metric", "value", "step", "total", "wall_s"),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trial, how it stands, and its score: None unless it is complete and finite."""
+
+    trial: Trial
+    status: Status
+    value: float | None
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm of a task.
+
+    Attributes:
+        label: the arm.
+        runs: its trials, whatever became of them.
+        score: the headline metric over complete runs.
+        reference: the arm that it is compared with, None for a reference.
+        difference: score minus the reference's over common seeds, None for a reference.
+        gap: the same to the task's `gap_to` arm, None where there is none and for that arm.
+    """
+
+    label: str
+    runs: tuple[Run, ...]
+    score: Estimate
+    reference: str | None = None
+    difference: Estimate | None = None
+    gap: Estimate | None = None
+
+    @property
+    def values(self) -> dict[int, float]:
+        """Score by seed."""
+        return {run.trial.seed: run.value for run in self.runs if run.value is not None}
+
+    @property
+    def failed(self) -> int:
+        """Number of runs that failed or diverged."""
+        return self.count("failed", "diverged")
+
+    def count(self, *states: State) -> int:
+        """Return the number of runs in any of the states."""
+        return sum(run.status.state in states for run in self.runs)
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """One task: what was asked of it and what each arm scored, in the order of the sweep."""
+
+    label: str
+    record: TaskRecord
+    arms: tuple[ArmResult, ...]
+
+    @property
+    def metric(self) -> str:
+        """The headline metric as rows name it, such as ``accuracy/test``."""
+        return "/".join(part for part in self.record.headline if part)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Arms that others are compared with."""
+        used = {arm.reference for arm in self.arms}
+        return tuple(arm.label for arm in self.arms if arm.label in used)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """All trials of the task."""
+        return tuple(run for arm in self.arms for run in arm.runs)
+
+
+def summarise(
+    sweep: Sweep, statuses: Mapping[Trial, Status], rows: pd.DataFrame
+) -> list[TaskResult]:
+    """Return the result of every task of a sweep.
+
+    Args:
+        sweep: what was asked.
+        statuses: how each of its trials stands.
+        rows: as `suite.records.reader.load_results` returns them.
+    """
+    trials: dict[tuple[str, str], list[Trial]] = {}
+    for trial in sweep.trials:
+        trials.setdefault((trial.task, trial.arm), []).append(trial)
+    results = []
+    for label, record in sweep.tasks.items():
+        last = _last_values(rows, label, record.headline)
+        arms = {}
+        for arm in record.arms:
+            runs = []
+            for trial in trials.get((label, arm), []):
+                complete = statuses[trial].state == "complete"
+                value = last.get((arm, trial.seed), math.nan) if complete else math.nan
+                runs.append(Run(trial, statuses[trial], value if math.isfinite(value) else None))
+            scored = [run.value for run in runs if run.value is not None]
+            arms[arm] = ArmResult(arm, tuple(runs), estimate(scored), record.reference_of(arm))
+        compared = tuple(_compare(arm, arms, record.gap_to) for arm in arms.values())
+        results.append(TaskResult(label, record, compared))
+    return results
+
+
+def _last_values(
+    rows: pd.DataFrame, task: str, headline: tuple[str, str]
+) -> dict[tuple[str, int], float]:
+    """Return the last value of the headline metric by arm and seed."""
+    metric, layer = headline
+    chosen = rows[
+        (rows["task"] == task) & (rows["metric"] == metric) & (rows["layer"] == layer)
+    ].sort_values("step", kind="stable")
+    last = chosen.drop_duplicates(["arm", "seed"], keep="last")
+    return {(row.arm, int(row.seed)): float(row.value) for row in last.itertuples()}
+
+
+def _compare(arm: ArmResult, arms: Mapping[str, ArmResult], gap_to: str | None) -> ArmResult:
+    """Return the arm with its paired differences."""
+
+    def to(other: str | None) -> Estimate | None:
+        if other is None or other == arm.label:
+            return None
+        return paired_difference(arm.values, arms[other].values)
+
+    return ArmResult(arm.label, arm.runs, arm.score, arm.reference, to(arm.reference), to(gap_to))
+
+
+def as_summary(results: Sequence[TaskResult]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what ``summary.json`` holds: ``{task: {arm: {...}}}``, None where there is no number.
+
+    Keys of an arm: `metric`, `mean`, `lo`, `hi`, `n`; `diff`, `diff_lo`, `diff_hi` to its reference
+    arm; `gap`, `gap_lo`, `gap_hi` in tasks that name an arm to give the distance to; `failed`.
+    """
+    return {
+        task.label: {arm.label: _arm_summary(task, arm) for arm in task.arms} for task in results
+    }
+
+
+def _arm_summary(task: TaskResult, arm: ArmResult) -> dict[str, Any]:
+    none = Estimate(None, None, None, 0)
+    score, difference, gap = arm.score, arm.difference or none, arm.gap or none
+    entry: dict[str, Any] = {
+        "metric": task.metric,
+        "mean": score.mean,
+        "lo": score.lo,
+        "hi": score.hi,
+        "n": score.n,
+        "diff": difference.mean,
+        "diff_lo": difference.lo,
+        "diff_hi": difference.hi,
+    }
+    if task.record.gap_to is not None:
+        entry |= {"gap": gap.mean, "gap_lo": gap.lo, "gap_hi": gap.hi}
+    return {**entry, "failed": arm.failed}
+
+
+def summary_json(results: Sequence[TaskResult]) -> str:
+    """Return the text of ``summary.json``."""
+    return json.dumps(as_summary(results), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def per_seed_csv(results: Sequence[TaskResult]) -> str:
+    """Return the text of ``per_seed.csv``: one line per trial, an empty value where it has none."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(PER_SEED_COLUMNS)
+    for task in results:
+        for run in task.runs:
+            trial, status = run.trial, run.status
+            value = "" if run.value is None else repr(run.value)
+            writer.writerow(
+                (
+                    *(task.label, trial.arm, trial.seed, trial.run_id),
+                    *(status.state, status.reason, task.metric, value),
+                    *(status.step, status.total, round(status.wall_s, 3)),
+                )
+            )
+    return out.getvalue()

@@ -1,0 +1,170 @@
+"""The report's tables, for a terminal in colour and as plain text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from suite.report.budget import budget_line
+from suite.report.summary import ArmResult, TaskResult
+from suite.report.wording import (
+    HOW_TO_READ,
+    duration,
+    interval,
+    metric_label,
+    reading,
+    run_counts,
+    task_decimals,
+    troubles,
+    verdict,
+)
+
+WIDTH = 120
+"""Columns of the plain text's sentences; its tables are as wide as they are."""
+NARROW, ARM_WIDTH = 16, 44
+"""Least and most characters of an arm's name before it is folded."""
+
+
+def title(task: TaskResult) -> str:
+    """Return the heading of a task's table: the task and its headline metric."""
+    return f"{task.label}: {metric_label(*task.record.headline, task.record.unit)}"
+
+
+def columns(task: TaskResult) -> list[str]:
+    """Return the headings of the columns of a task's table."""
+    names = ["arm", "mean [95%]", "n"]
+    if task.references:
+        one = len(task.references) == 1
+        names.append("minus reference [95%]" if one else "minus its reference [95%]")
+    if task.record.gap_to is not None:
+        names.append(f"minus {task.record.gap_to} [95%]")
+    return [*names, "complete", "time/run"]
+
+
+def cells(task: TaskResult, arm: ArmResult) -> list[str]:
+    """Return an arm's line of the table, in the order of `columns`; ASCII but for names."""
+    places = task_decimals(task)
+    line = [arm_name(task, arm), interval(arm.score, places), str(arm.score.n)]
+    if task.references:
+        versus = f" to {arm.reference}" if len(task.references) > 1 and arm.reference else ""
+        line.append(interval(arm.difference, places, sign=True) + versus)
+    if task.record.gap_to is not None:
+        line.append(interval(arm.gap, places, sign=True))
+    return [*line, run_counts(arm), _time(arm)]
+
+
+def arm_name(task: TaskResult, arm: ArmResult) -> str:
+    """Return the arm's label, marked if others are compared with it."""
+    return f"{arm.label} (reference)" if arm.label in task.references else arm.label
+
+
+def _time(arm: ArmResult) -> str:
+    """Return the mean training time of an arm's complete runs."""
+    times = [run.status.wall_s for run in arm.runs if run.status.state == "complete"]
+    return duration(sum(times) / len(times)) if times else "-"
+
+
+def task_table(task: TaskResult, *, stacked: bool = False) -> Table:
+    """Return the table of one task.
+
+    Args:
+        task: the task.
+        stacked: whether intervals stand below their means and times are left out, for narrow
+            terminals.
+    """
+    table = Table(
+        title=Text(title(task), "bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=not stacked,
+        padding=(0, 0) if stacked else (0, 1),
+    )
+    names = columns(task)[: -1 if stacked else None]
+    for name in names:
+        if name == "arm":
+            table.add_column(name, overflow="fold", min_width=NARROW, max_width=ARM_WIDTH)
+        elif "[95%]" in name or name == "n":
+            heading = Text(name.replace(" [", "\n[") if stacked else name)
+            table.add_column(heading, justify="right", no_wrap=True)
+        else:
+            table.add_column(name)
+    for arm in task.arms:
+        line = [Text(cell.replace(" [", "\n[") if stacked else cell) for cell in cells(task, arm)]
+        line[0] = Text(arm_name(task, arm))
+        if verdict(arm.difference) in ("higher", "lower"):
+            line[3].stylize("bold")
+        if arm.failed:
+            line[-2].stylize("yellow")
+        table.add_row(*line[: len(names)])
+    return table
+
+
+class _Fitting:
+    """A task's table, with intervals below means where the console is too narrow for one line."""
+
+    def __init__(self, task: TaskResult) -> None:
+        self.task = task
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        free = options.update(max_width=10_000)
+        wide = task_table(self.task)
+        fits = Measurement.get(console, free, wide).maximum <= options.max_width
+        yield wide if fits else task_table(self.task, stacked=True)
+
+
+def notes(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what stands under a task's table: reading, budget, notes, runs without a result."""
+    lead, clauses = reading(task)
+    lines = [f"{lead}:", *(f"  {clause}" for clause in clauses)] if clauses else [f"{lead}."]
+    lines.append(budget_line(task, configs))
+    if task.record.notes:
+        lines.append(f"Note: {task.record.notes}")
+    lines += [f"{who}: {state}: {reason}" for who, state, reason in troubles(task)]
+    return lines
+
+
+def renderables(
+    tasks: Sequence[TaskResult], configs: Mapping[str, Mapping[str, Any]]
+) -> RenderableType:
+    """Return all tables with their notes, to be printed on a `rich.console.Console`.
+
+    Args:
+        tasks: results of all tasks.
+        configs: contents of ``config.yaml`` by run id.
+    """
+    parts: list[RenderableType] = []
+    for task in tasks:
+        parts += [_Fitting(task), *map(_line, notes(task, configs)), Text()]
+    return Group(*parts, Text(HOW_TO_READ, "dim"))
+
+
+def plain_text(tasks: Sequence[TaskResult], configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the same as plain text, in ASCII but for names, for files and narrow consoles."""
+    out = io.StringIO()
+    console = Console(
+        file=out, width=10_000, color_system=None, force_terminal=False, legacy_windows=False
+    )
+    for task in tasks:
+        table = task_table(task)
+        table.box = box.ASCII2
+        console.print(table)
+        for line in notes(task, configs):
+            console.print(_line(line), width=WIDTH)
+        console.print()
+    console.print(Text(HOW_TO_READ), width=WIDTH)
+    lines = (line.rstrip() for line in out.getvalue().splitlines())
+    return "\n".join(lines) + "\n"
+
+
+def _line(text: str) -> Padding:
+    """Return a line of the notes; what begins with spaces stays indented where it is folded."""
+    body = text.lstrip()
+    return Padding(Text(body), (0, 0, 0, len(text) - len(body)), expand=False)
