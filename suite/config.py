@@ -58,12 +58,15 @@ class Component(Config):
 C = TypeVar("C", bound=Component)
 
 
-def one_of(registry: Registry[type[C]], *, shorthand: bool = False) -> Any:
+def one_of(
+    registry: Registry[type[C]], *, shorthand: bool = False, default: str | None = None
+) -> Any:
     """Return the validator of a field whose `kind` picks a class from `registry`.
 
     Args:
         registry: where the classes are looked up, when the value is validated.
         shorthand: whether a bare string stands for ``{kind: string}``.
+        default: the kind of a mapping that names none.
     """
 
     def build(value: Any) -> Any:
@@ -71,7 +74,7 @@ def one_of(registry: Registry[type[C]], *, shorthand: bool = False) -> Any:
             value = {"kind": value}
         if not isinstance(value, Mapping):
             return value
-        kind = value.get("kind")
+        kind = value.get("kind", default)
         if kind not in registry.entries():
             raise ConfigError("kind", kind, nearest(str(kind), registry.entries()))
         return registry[kind].from_mapping(value)
@@ -86,8 +89,9 @@ def _first_fault(error: ValidationError, cls: type[BaseModel], where: str) -> Co
     value = detail["input"]
     context = detail.get("ctx", {})
     if isinstance(fault := context.get("error"), ConfigError):
-        inner = [fault.key] if fault.key else []
-        return ConfigError(_join(where, [*path, *inner]), fault.value, fault.expected)
+        outer = _join(where, path)
+        between = "." if fault.key and path else ""
+        return ConfigError(f"{outer}{between}{fault.key}", fault.value, fault.expected)
     match detail["type"]:
         case "extra_forbidden":
             known = nearest(str(path[-1]), _model_at(cls, path[:-1]).model_fields)

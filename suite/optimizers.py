@@ -58,8 +58,8 @@ class OptimizerConfig(Component):
 
 OPTIMIZERS: Registry[type[OptimizerConfig]] = Registry("optimizer", "suite.optimizers")
 
-AnyOptimizer = Annotated[SerializeAsAny[OptimizerConfig], one_of(OPTIMIZERS)]
-"""A field that holds any registered optimizer."""
+AnyOptimizer = Annotated[SerializeAsAny[OptimizerConfig], one_of(OPTIMIZERS, default="adam")]
+"""A field that holds any registered optimizer, Adam unless it says otherwise."""
 
 
 @OPTIMIZERS.register("adam")

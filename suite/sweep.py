@@ -326,8 +326,10 @@ def _expand(
             for seed in experiment.seeds:
                 request = merge(merge(mapping, drawn), {"seed": seed})
                 here = where + (f"[{'/'.join(values)}] " if values else "")
-                task = _task_label(label, cell, request)
-                request = _apply(request, task, changes, used)
+                task = "-".join(part for part in (label, cell.get("task", "")) if part)
+                if changes:
+                    named = task or RunConfig.from_mapping(request, here).task.label
+                    request = _apply(request, named, changes, used)
                 config = RunConfig.from_mapping(request, here)
                 task = task or config.task.label
                 arm = _arm(experiment, cell, suffix)
@@ -346,11 +348,6 @@ def _skipped(experiment: ExperimentConfig, cell: Mapping[str, str]) -> str | Non
         if all(cell.get(axis) == value for axis, value in rule.when.items()):
             return rule.reason
     return None
-
-
-def _task_label(label: str, cell: Mapping[str, str], request: Mapping[str, Any]) -> str:
-    """Return the task's name: experiment and task axis; "" leaves it to the task itself."""
-    return "-".join(part for part in (label, cell.get("task", "")) if part)
 
 
 def _arm(experiment: ExperimentConfig, cell: Mapping[str, str], suffix: str) -> str:
@@ -404,6 +401,6 @@ def _apply(
     request: dict[str, Any], task: str, changes: Sequence[_Override], used: list[bool]
 ) -> dict[str, Any]:
     for index, change in enumerate(changes):
-        if change.key != "seeds" and (change.task == "*" or fnmatchcase(task, change.task)):
+        if change.key != "seeds" and fnmatchcase(task, change.task):
             request, used[index] = merge(request, {change.key: change.value}), True
     return request

@@ -101,6 +101,7 @@ class RunFolder:
                 fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 if time.monotonic() > deadline:
+                    self._lock_file.close()
                     raise TimeoutError(f"{self.path} is in use by another process") from None
                 time.sleep(0.1)
             else:
@@ -172,13 +173,17 @@ class RunFolder:
         """Close the run; a run that is complete needs its checkpoints no longer."""
         self._rows.flush()
         os.fsync(self._rows.fileno())
-        self._rows.close()
-        self._lock_file.close()
         self._write_status(state, reason)
         if state == "complete":
             for checkpoint in self._checkpoints():
                 self.storage.remove(f"{self.relative}/{checkpoint.name}")
         self.storage.push(self.relative)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files and leave the run as it stands, to be continued."""
+        self._rows.close()
+        self._lock_file.close()
 
     def _write_status(self, state: State, reason: str) -> None:
         status = {

@@ -37,7 +37,9 @@ def test_weight_decay_equals_adamw() -> None:
     roles = ["weight", "output", "gain", "offset", "bias"]
     stack = _stack(ours, {"kind": "weight_decay", "coefficient": 0.3, "roles": roles})
     _train(ours, torch.optim.Adam(ours.parameters(), lr=0.01), stack)
-    _train(theirs, torch.optim.AdamW(theirs.parameters(), lr=0.01, weight_decay=0.3), _stack(theirs))
+    _train(
+        theirs, torch.optim.AdamW(theirs.parameters(), lr=0.01, weight_decay=0.3), _stack(theirs)
+    )
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
 
@@ -51,7 +53,9 @@ def test_scale_decay_moves_gains_and_offsets_alone(towards: str, target: float) 
     others = copy.deepcopy([net[0].weight, net[0].bias, net[3].weight, net[3].bias])
     stack = _stack(net, {"kind": "scale_decay", "coefficient": 10.0, "towards": towards})
     stack.before_step(0, 0.01)
-    torch.testing.assert_close(net[1].weight.detach(), torch.full((8,), 3 - 0.1 * (3 - target)).double())
+    torch.testing.assert_close(
+        net[1].weight.detach(), torch.full((8,), 3 - 0.1 * (3 - target)).double()
+    )
     torch.testing.assert_close(net[1].bias.detach(), torch.full((8,), 1.8).double())
     now = [net[0].weight, net[0].bias, net[3].weight, net[3].bias]
     assert all(torch.equal(a, b) for a, b in zip(others, now, strict=True))

@@ -37,7 +37,9 @@ def test_shape_seed_and_roles(kind: str, norm: str) -> None:
     assert torch.equal(state, torch.random.get_rng_state())
     again = build_model(config, SPECS[kind], seed=3)
     other = build_model(config, SPECS[kind], seed=4)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True)
+    )
     assert any(
         not torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True)
     )

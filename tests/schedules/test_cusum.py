@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_refractory_period_and_non_finite_losses() -> None:
     quick = _alarms(Cusum(window=10, lag=5), rising)
     slow = _alarms(Cusum(window=10, lag=5, refractory=150), rising)
     assert len(quick) > len(slow) >= 1
-    assert all(b - a >= 150 for a, b in zip(slow, slow[1:], strict=False))
+    assert all(b - a >= 150 for a, b in itertools.pairwise(slow))
     detector = Cusum()
     before = detector.state_dict()
     assert not detector.observe(math.nan)

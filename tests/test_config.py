@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suite.clock import Clock, Duration
+from suite.config import merge, undot
+from suite.errors import ConfigError
+from suite.run_config import ResourcesConfig, RunConfig
+
+BASE: dict[str, Any] = {
+    "task": {"kind": "modular_addition", "modulus": 11},
+    "model": "transformer",
+    "budget": 10,
+}
+
+
+def _error(override: dict[str, Any]) -> ConfigError:
+    with pytest.raises(ConfigError) as error:
+        RunConfig.from_mapping(merge(BASE, override), "f.yaml: ")
+    return error.value
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "said"),
+    [
+        ({"budgett": 5}, "budgett", "'budget'"),
+        ({"task.moduls": 5}, "task.moduls", "'modulus'"),
+        ({"task.kind": "modular_adition"}, "task.kind", "'modular_addition'"),
+        ({"task": {"modulus": 5, "kind": None}}, "task.kind", "modular_addition"),
+        ({"task.modulus": "7"}, "task.modulus", "a valid integer"),
+        ({"task.modulus": 7.5}, "task.modulus", "integer"),
+        ({"task.modulus": True}, "task.modulus", "a valid integer"),
+        ({"task.fraction": 1.5}, "task.fraction", "less than 1"),
+        ({"optimizer": {"kind": "adam", "lr": -1e-3}}, "optimizer.lr", "greater than 0"),
+        ({"optimizer": {"kind": "adam", "lr": float("nan")}}, "optimizer.lr", "finite"),
+        (
+            {"optimizer": {"kind": "adam", "rate_by_role": {"head": 1.0}}},
+            "optimizer.rate_by_role.head",
+            "'weight'",
+        ),
+        ({"schedule": {"kind": "delayed", "low": 0.1}}, "schedule.offset", "required"),
+        (
+            {"schedule": {"kind": "delayed", "offset": 1, "low": 0.1, "then": {"kind": "cycic"}}},
+            "schedule.then.kind",
+            "'cyclic'",
+        ),
+        ({"interventions": [{"kind": "nap", "every": 0}]}, "interventions[0].every", "equal to 1"),
+        ({"interventions": ["nap", "naap"]}, "interventions[1].kind", "'nap'"),
+        (
+            {"interventions": [{"kind": "nap", "which": "all"}]},
+            "interventions[0].which",
+            "'matrices'",
+        ),
+        ({"metrics": {"names": ["loss", "los"]}}, "metrics.names[1]", "'loss'"),
+        ({"metrics": {"every": {"step": 5}}}, "metrics.every.step", "'steps'"),
+        ({"metrics": {"every": {"steps": 5, "epochs": 1}}}, "metrics.every", "one unit of time"),
+        ({"resources": {"gpus": -1}}, "resources.gpus", "equal to 0"),
+        ({"seed": -1}, "seed", "equal to 0"),
+        ({"agent": "dqn"}, "agent", "no agent for this task"),
+        ({"model": {"kind": "transformer", "heads": 3}}, "model.heads", "divisor"),
+        ({"task": 5}, "task", "instance of"),
+    ],
+)
+def test_one_message_names_key_value_and_what_is_right(
+    override: dict[str, Any], key: str, said: str
+) -> None:
+    error = _error(override)
+    assert error.key == f"f.yaml: {key}"
+    assert said in error.expected
+    assert "\n" not in str(error)
+
+
+def test_missing_key() -> None:
+    with pytest.raises(ConfigError, match="task: got None; expected a value"):
+        RunConfig.from_mapping({"model": "mlp"})
+
+
+def test_round_trip_and_run_id() -> None:
+    config = RunConfig.from_mapping(
+        merge(BASE, {"schedule": {"kind": "delayed", "offset": {"fraction": 0.5}, "low": 0.1}})
+    )
+    again = RunConfig.from_mapping(json.loads(config.canonical()))
+    assert again == config
+    assert again.run_id == config.run_id
+    assert hash(config.task) == hash(again.task)
+
+
+def test_run_id_follows_what_is_computed_and_not_where() -> None:
+    config = RunConfig.from_mapping(BASE)
+    elsewhere = config.model_copy(update={"resources": ResourcesConfig(gpus=1.0)})
+    assert elsewhere.run_id == config.run_id
+    spelled = RunConfig.from_mapping(merge(BASE, {"schedule": {"kind": "constant", "value": 1.0}}))
+    assert spelled.run_id == config.run_id
+    for override in ({"seed": 1}, {"budget": 11}, {"optimizer": {"kind": "adam", "lr": 2e-3}}):
+        assert RunConfig.from_mapping(merge(BASE, override)).run_id != config.run_id
+
+
+def test_result_version_changes_run_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = RunConfig.from_mapping(BASE)
+    before = config.run_id
+    monkeypatch.setattr("suite.run_config.RESULT_VERSION", 999)
+    assert config.run_id != before
+
+
+def test_merge_replaces_other_kinds_and_lists() -> None:
+    base = {"schedule": {"kind": "cyclic", "period": 5}, "interventions": [1, 2], "a": {"b": 1}}
+    assert merge(base, {"schedule": {"kind": "constant"}})["schedule"] == {"kind": "constant"}
+    assert merge(base, {"schedule": {"floor": 0.1}})["schedule"] == {
+        "kind": "cyclic",
+        "period": 5,
+        "floor": 0.1,
+    }
+    assert merge(base, {"interventions": []})["interventions"] == []
+    assert merge(base, {"a.c": 2})["a"] == {"b": 1, "c": 2}
+    assert base["a"] == {"b": 1}
+
+
+@given(
+    st.recursive(
+        st.integers(),
+        lambda inner: st.dictionaries(st.text("abc", min_size=1, max_size=2), inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_merge_with_itself_changes_nothing(tree: Any) -> None:
+    assert merge(tree, tree) == undot(tree)
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**6))
+def test_durations(steps: int, total: int) -> None:
+    clock = Clock(total, steps_per_epoch=(10,), agent_steps_per_step=4.0, frames_per_agent_step=4)
+    assert clock.steps(Duration.model_validate(steps)) == steps
+    assert clock.steps(Duration(epochs=3)) == 30
+    assert clock.steps(Duration(frames=16 * 7)) == 7
+    assert clock.steps(Duration(agent_steps=28)) == 7
+    assert clock.steps(Duration(fraction=1.0)) == total
+    assert Duration.model_validate(steps).model_dump() == steps
+    assert Duration(fraction=0.5).model_dump() == {"fraction": 0.5}
+
+
+def test_phase_clocks() -> None:
+    clock = Clock(100, starts=(0, 30), steps_per_epoch=(3, 7))
+    assert [clock.phase(i).total for i in (0, 1)] == [30, 70]
+    assert clock.phase(1).steps(Duration(epochs=2)) == 14
+    with pytest.raises(ConfigError, match="frames"):
+        clock.steps(Duration(frames=5), "length")

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from suite.errors import ConfigError
+from suite.sweep import Sweep, load_sweep
+from suite.yaml_file import parse_yaml
+
+BODY: dict[str, Any] = {
+    "base": {
+        "task": {"kind": "modular_addition", "modulus": 11, "fraction": 0.5},
+        "model": {"kind": "transformer", "width": 8, "heads": 2, "hidden": 8},
+        "budget": 10,
+    },
+    "seeds": [0, 1],
+    "reference": "nap",
+    "axes": {
+        "arm": {"plain": {}, "nap": {"interventions": [{"kind": "nap", "which": "matrices"}]}},
+    },
+}
+
+
+def _write(folder: Path, name: str, **changes: Any) -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({**BODY, **changes}, sort_keys=False))
+    return path
+
+
+def _load(path: Path, *overrides: str) -> Sweep:
+    return load_sweep([str(path)], [path.parent], overrides)
+
+
+def test_axes_are_crossed_and_named(tmp_path: Path) -> None:
+    axes = {
+        "task": {"small": {"task.modulus": 7}, "large": {"task.modulus": 13}},
+        "projection": {
+            "free": {},
+            "nap": {"interventions": [{"kind": "nap", "which": "matrices"}]},
+        },
+        "lr": {"low": {"optimizer.lr": 1e-4}, "high": {"optimizer.lr": 1e-2}},
+    }
+    sweep = _load(_write(tmp_path, "s", axes=axes, reference={"projection": "nap"}))
+    assert len(sweep.trials) == 16
+    assert list(sweep.tasks) == ["small", "large"]
+    plan = sweep.tasks["small"]
+    assert plan.arms == ("free,low", "free,high", "nap,low", "nap,high")
+    assert plan.reference["free,low"] == "nap,low"
+    assert plan.reference["nap,high"] == "nap,high"
+    trial = next(t for t in sweep.trials if t.label == "large/nap,high/1")
+    assert trial.config.task.modulus == 13
+    assert trial.config.optimizer.lr == 0.01
+    assert trial.config.seed == 1
+
+
+def test_equal_requests_are_one_run(tmp_path: Path) -> None:
+    axes = {"arm": {"a": {}, "b": None, "c": {"budget": 12}}}
+    sweep = _load(_write(tmp_path, "s", axes=axes, reference="a"))
+    assert len(sweep.trials) == 6
+    assert len(sweep.runs) == 4
+
+
+def test_impossible_pairs_and_rules_are_skipped_with_reasons(tmp_path: Path) -> None:
+    axes = {
+        "norm": {"none": {"model.norm": "none"}, "rms": {"model.norm": "rms"}},
+        "arm": {"decay": {"interventions": ["scale_decay"]}, "plain": {}},
+    }
+    rules = [{"when": {"norm": "rms", "arm": "plain"}, "reason": "measured elsewhere"}]
+    sweep = _load(_write(tmp_path, "s", axes=axes, skip=rules, reference=None, seeds=[0]))
+    assert {t.arm: t.skip for t in sweep.trials} == {
+        "none,decay": "scale_decay on a network without norm layers",
+        "none,plain": None,
+        "rms,decay": None,
+        "rms,plain": "measured elsewhere",
+    }
+
+
+def test_extends_one_level(tmp_path: Path) -> None:
+    _write(tmp_path, "ground")
+    (tmp_path / "small.yaml").write_text("extends: ground\nbase: {budget: 5}\nseeds: [3]\n")
+    sweep = _load(tmp_path / "small.yaml")
+    assert {t.config.clock().total for t in sweep.trials} == {5}
+    assert {t.config.seed for t in sweep.trials} == {3}
+    (tmp_path / "third.yaml").write_text("extends: small\n")
+    with pytest.raises(ConfigError, match="extends"):
+        _load(tmp_path / "third.yaml")
+
+
+def test_several_experiments_in_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "both.yaml"
+    path.write_text(yaml.safe_dump({"experiments": {"one": BODY, "two": BODY}}, sort_keys=False))
+    sweep = _load(path)
+    assert list(sweep.tasks) == ["one", "two"]
+    assert sweep.only("two/*/0").trials[0].label == "two/plain/0"
+    with pytest.raises(ConfigError, match="--only: got 'three/"):
+        sweep.only("three/*")
+
+
+def test_set_lays_values_over_runs_with_their_types(tmp_path: Path) -> None:
+    path = _write(tmp_path, "s")
+    sweep = _load(path, "optimizer.lr=3e-4", "seeds=[7]", "task.batch_size=null")
+    assert {t.config.optimizer.lr for t in sweep.trials} == {3e-4}
+    assert {t.config.seed for t in sweep.trials} == {7}
+    assert _load(path, "modular_addition_11:budget=3").trials[0].config.clock().total == 3
+    for text, key in (
+        ("budget", "--set"),
+        ("nowhere:budget=3", "--set"),
+        ("budgt=3", "s.yaml: [plain] budgt"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            _load(path, text)
+        assert error.value.key == key
+
+
+def test_search_draws_the_same_settings_for_every_arm(tmp_path: Path) -> None:
+    search = {
+        "optimizer.lr": {"loguniform": [1e-4, 1e-2]},
+        "task.batch_size": {"grid": [4, 8]},
+        "model.hidden": {"choice": [8, 16]},
+    }
+    path = _write(tmp_path, "s", search=search, samples=3)
+    sweep = _load(path)
+    assert len(sweep.trials) == 2 * 2 * 3 * 2
+    by_arm: dict[str, set[float]] = {}
+    for trial in sweep.trials:
+        by_arm.setdefault(trial.arm.split(",")[0], set()).add(trial.config.optimizer.lr)
+        assert 1e-4 <= trial.config.optimizer.lr <= 1e-2
+    assert by_arm["plain"] == by_arm["nap"]
+    assert len(by_arm["nap"]) == 3
+    assert [t.run_id for t in _load(path).trials] == [t.run_id for t in sweep.trials]
+    (plan,) = sweep.tasks.values()
+    for arm, reference in plan.reference.items():
+        assert reference.split(",")[1] == arm.split(",")[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"sedds": [1]}, "s.yaml: sedds"),
+        ({"seeds": []}, "config"),
+        ({"seeds": [1, 1]}, "s.yaml: seeds"),
+        ({"reference": "nope"}, "s.yaml: reference"),
+        ({"gap_to": {"axis": "a"}}, "s.yaml: gap_to.axis"),
+        ({"search": {"a": {"uniform": [2, 1]}}}, "s.yaml: search.a.uniform"),
+        ({"search": {"a": {"grid": [1], "choice": [1]}}}, "s.yaml: search.a"),
+        ({"skip": [{"when": {"arm": "nope"}, "reason": "x"}]}, "s.yaml: skip[0].when"),
+        ({"extends": "nowhere"}, "config"),
+        ({"base": {**BODY["base"], "task": {"kind": "x"}}}, "s.yaml: [plain] task.kind"),
+    ],
+)
+def test_bad_files_name_their_key(tmp_path: Path, changes: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        _load(_write(tmp_path, "s", **changes))
+    assert error.value.key == key
+
+
+def test_a_sweep_of_skips_alone_has_no_runs(tmp_path: Path) -> None:
+    base = {**BODY["base"], "interventions": ["nap"]}
+    with pytest.raises(ConfigError, match="at least one run"):
+        _load(_write(tmp_path, "s", base=base, axes={}, reference=None))
+
+
+def test_missing_files_and_names(tmp_path: Path) -> None:
+    _write(tmp_path, "present")
+    with pytest.raises(ConfigError, match="'present'"):
+        load_sweep(["presnt"], [tmp_path])
+    with pytest.raises(ConfigError, match="a file that exists"):
+        load_sweep([str(tmp_path / "no.yaml")], [tmp_path])
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(ConfigError, match="a mapping"):
+        load_sweep(["list"], [tmp_path])
+
+
+def test_yaml_as_people_write_it() -> None:
+    text = "{a: 1e-3, b: on, c: true, d: 5, e: [.5, -3e5], f: null, g: '1'}"
+    assert parse_yaml(text, "t") == {
+        "a": 1e-3,
+        "b": "on",
+        "c": True,
+        "d": 5,
+        "e": [0.5, -3e5],
+        "f": None,
+        "g": "1",
+    }
+    for bad in ("{a: 1, a: 2}", "[1", "a: b: c"):
+        with pytest.raises(ConfigError, match="YAML"):
+            parse_yaml(bad, "t")
+
+
+def test_every_sweep_file_loads_and_plans() -> None:
+    from suite.launch.catalogue import config_folders
+
+    names = sorted(path.stem for folder in config_folders() for path in folder.glob("*.yaml"))
+    assert "quick" in names
+    for name in names:
+        sweep = load_sweep([name], config_folders())
+        assert sweep.runs

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from suite.errors import DivergedError
+from suite.interventions.base import INTERVENTIONS
+from suite.optimizers import rates
+from suite.rows import Row
+from suite.run_config import RunConfig
+from suite.schedules.base import SCHEDULES
+from suite.tasks.base import TASKS
+from suite.training.session import MemorySession
+from suite.training.supervised import SupervisedRun
+
+Smoke = Callable[..., RunConfig]
+
+SUPERVISED = [kind for kind, task in TASKS.entries().items() if task.engine == "supervised"]
+
+SCHEDULE_SETTINGS: dict[str, dict[str, Any]] = {
+    "cyclic_then_anneal": {"period": 3, "cycles": 2},
+    "delayed": {"offset": 4, "low": 0.1},
+    "triggered": {"trigger": {"kind": "cusum", "window": 2, "lag": 1, "h": 0.1, "k": 0.0}},
+}
+
+METRICS = ["accuracy", "loss", "relative_update", "activation_pattern_change", "distance_from_init"]
+
+
+def _train(config: RunConfig) -> tuple[SupervisedRun, list[Row]]:
+    session = MemorySession()
+    run = SupervisedRun(config)
+    run.train(session)
+    return run, session.rows
+
+
+def _facts(rows: list[Row]) -> list[tuple[Any, ...]]:
+    """Return rows without the wall clock."""
+    return [(r.step, r.metric, r.layer, r.value) for r in rows]
+
+
+def _assert_same_state(a: SupervisedRun, b: SupervisedRun) -> None:
+    for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True):
+        assert torch.equal(x, y)
+
+
+def _resumed(config: RunConfig, stop: int, folder: Path) -> tuple[SupervisedRun, list[Row]]:
+    """Train to `stop`, save, load into a new run, and finish."""
+
+    class Interrupted(MemorySession):
+        def progress(self, step: int, total: int) -> None:
+            pass
+
+    first, session = SupervisedRun(config), Interrupted()
+    first.observer.after_update(0)
+    total = first.clock.total
+    first.clock = type(first.clock)(**{**first.clock.__dict__, "total": stop})
+    first.train(session)
+    first.save(folder)
+    second = SupervisedRun(config)
+
+    class Continued(MemorySession):
+        def latest(self) -> Path:
+            return folder
+
+    rest = Continued()
+    second.train(rest)
+    assert second.clock.total == total
+    return second, session.rows + rest.rows
+
+
+@pytest.mark.parametrize("kind", SUPERVISED)
+def test_the_same_config_gives_the_same_run(kind: str, smoke: Smoke) -> None:
+    config = smoke(kind, metrics={"names": METRICS, "every": 2})
+    a, b = _train(config), _train(config)
+    assert _facts(a[1]) == _facts(b[1])
+    _assert_same_state(a[0], b[0])
+
+
+@pytest.mark.parametrize("kind", SUPERVISED)
+def test_headline_is_measured_at_the_end(kind: str, smoke: Smoke) -> None:
+    config = smoke(kind)
+    run, rows = _train(config)
+    last = [r for r in rows if (r.metric, r.layer) == config.task.headline][-1]
+    assert last.step == run.clock.total == run.step
+
+
+@pytest.mark.parametrize("kind", SUPERVISED)
+@pytest.mark.parametrize("intervention", sorted(INTERVENTIONS.entries()))
+@pytest.mark.parametrize("stop", [2, 5, 6])
+def test_training_resumes_to_the_last_bit(
+    kind: str, intervention: str, stop: int, smoke: Smoke, tmp_path: Path
+) -> None:
+    extra = {"which": "matrices", "every": 3} if intervention == "nap" else {}
+    config = smoke(
+        kind,
+        interventions=[{"kind": intervention, **extra}],
+        metrics={"names": METRICS, "every": 2, "interval": 3},
+    )
+    whole, rows = _train(config)
+    resumed, pieces = _resumed(config, stop, tmp_path)
+    _assert_same_state(whole, resumed)
+    # The piece that was cut short measures at its own end, which the whole run may not do.
+    known = set(_facts(rows))
+    assert known <= set(_facts(pieces))
+
+
+@pytest.mark.parametrize("schedule", sorted(SCHEDULES.entries()))
+def test_every_schedule_resumes_and_is_in_the_groups(
+    schedule: str, smoke: Smoke, tmp_path: Path
+) -> None:
+    config = smoke(
+        "warm_start_images",
+        schedule={"kind": schedule, **SCHEDULE_SETTINGS.get(schedule, {})},
+        metrics={"names": ["accuracy"], "every": 1},
+    )
+    whole, rows = _train(config)
+    resumed, pieces = _resumed(config, 7, tmp_path)
+    _assert_same_state(whole, resumed)
+    logged = {r.step: r.value for r in rows if r.metric == "learning_rate"}
+    assert logged == {r.step: r.value for r in pieces if r.metric == "learning_rate"}
+    if schedule != "triggered":
+        pure = config.build_schedule()
+        # A row after t updates shows the rate that update t - 1 was made at.
+        expected = {t: config.optimizer.lr * pure(max(t - 1, 0)) for t in logged}
+        assert logged == pytest.approx(expected)
+
+
+def test_arms_share_data_weights_and_order_but_not_the_rest(smoke: Smoke) -> None:
+    nap = {"interventions": [{"kind": "nap", "which": "matrices"}], "schedule": "single_cycle"}
+    plain, other = SupervisedRun(smoke()), SupervisedRun(smoke(**nap))
+    third = SupervisedRun(smoke(seed=1))
+    _assert_same_state(plain, other)
+    assert all(torch.equal(plain.task.batch(t)[0], other.task.batch(t)[0]) for t in range(9))
+    assert not torch.equal(plain.task.batch(0)[0], third.task.batch(0)[0])
+    assert plain.config.run_id != other.config.run_id != third.config.run_id
+
+
+def test_rates_by_role_reach_their_groups(smoke: Smoke) -> None:
+    optimizer = {"kind": "adam", "lr": 0.01, "rate_by_role": {"output": 0.1}}
+    run, rows = _train(smoke(optimizer=optimizer, schedule={"kind": "constant", "value": 0.5}))
+    in_force = rates(run.optimizer)
+    assert in_force["decoder.weight"] == pytest.approx(0.0005)
+    assert in_force["up.weight"] == pytest.approx(0.005)
+    assert {r.value for r in rows if r.metric == "learning_rate"} == {0.005}
+
+
+def test_projection_pins_norms_and_measured_rate_follows_the_schedule(smoke: Smoke) -> None:
+    config = smoke(
+        interventions=[{"kind": "nap", "which": "matrices"}],
+        schedule={"kind": "linear", "start": 1.0, "end": 0.1},
+        metrics={"names": ["parameter_norm", "effective_lr"], "every": 1},
+    )
+    _, rows = _train(config)
+    norms = [r.value for r in rows if r.metric == "parameter_norm" and r.layer == "all"]
+    assert norms == pytest.approx([norms[0]] * len(norms), rel=1e-5)
+    rate = {r.step: r.value for r in rows if r.metric == "learning_rate"}
+    elr = {r.step: r.value for r in rows if r.metric == "effective_lr" and r.layer == "all"}
+    assert elr == pytest.approx({t: lr / norms[0] for t, lr in rate.items()}, rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_its_step(
+    smoke: Smoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = SupervisedRun(smoke(metrics={"names": ["parameter_norm"], "every": 12}))
+    plain = run.task.loss
+
+    def loss(model: nn.Module, batch: Any) -> torch.Tensor:
+        return plain(model, batch) * (math.nan if run.step == 7 else 1.0)
+
+    monkeypatch.setattr(run.task, "loss", loss)
+    with pytest.raises(DivergedError, match="gradient step 7"):
+        run.train(MemorySession())
+
+
+def test_phases_and_alarms_are_rows(smoke: Smoke) -> None:
+    cusum = {"kind": "cusum", "window": 2, "lag": 1, "h": 0.01, "k": 0.0, "scale_floor": 1e-3}
+    config = smoke("warm_start_images", schedule={"kind": "triggered", "trigger": cusum})
+    run, rows = _train(config)
+    assert [(r.step, r.value) for r in rows if r.metric == "phase"] == [(0, 0.0), (5, 1.0)]
+    alarms = [r.step for r in rows if r.metric == "alarm"]
+    assert alarms == run.schedule.alarms
+    assert alarms
+
+
+def test_feature_change_is_taken_over_the_interval(smoke: Smoke) -> None:
+    config = smoke(metrics={"names": ["activation_pattern_change"], "every": 4, "interval": 3})
+    seen: dict[int, torch.Tensor] = {}
+    run, session = SupervisedRun(config), MemorySession()
+    keep = run.observer.after_update
+
+    def after(step: int) -> None:
+        stream = run.model.eval()
+        captured: list[torch.Tensor] = []
+        handle = stream.relu.register_forward_hook(
+            lambda m, i, o: captured.append(o.detach().clone())
+        )
+        with torch.no_grad():
+            stream(run.task.probe)
+        handle.remove()
+        seen[step] = captured[0] > 0
+        keep(step)
+
+    run.observer.after_update = after
+    run.train(session)
+    found = {r.step: r.value for r in session.rows if r.layer == "relu"}
+    expected = {t: (seen[t] != seen[t - 3]).double().mean().item() for t in (4, 8, 12)}
+    assert found == pytest.approx(expected, abs=1e-6)
