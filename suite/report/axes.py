@@ -66,34 +66,32 @@ def log_axis(axes: Axes, lines: Sequence[Array]) -> None:
     positive = [line[line > 0] for line in lines]
     lowest = min((float(np.quantile(y, LEFT_OUT)) for y in positive if len(y)), default=0.1)
     highest = max((float(y.max()) for y in positive if len(y)), default=1.0)
-    axes.set_yscale("log", nonpositive="clip")
     middle, half = (lowest * highest) ** 0.5, max((highest / lowest) ** 0.5 * 1.5, 10**0.55)
     axes.set_ylim(middle / half, middle * half)
+    axes.set_yscale("log", nonpositive="clip")
     axes.yaxis.set_major_locator(LogLocator(10, numticks=5))
     axes.yaxis.set_major_formatter(FuncFormatter(power))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def close_up(axes: Axes, lines: Sequence[tuple[Array, Array]]) -> bool:
-    """Leave a first steep rise or fall out of the y axis where it would flatten all the rest.
+def later_range(lines: Sequence[tuple[Array, Array]]) -> tuple[float, float] | None:
+    """Return limits without a first steep rise or fall, if that would flatten all the rest.
 
     Args:
-        axes: the panel.
         lines: x and y of every line.
 
     Returns:
-        Whether it was left out.
+        Lower and upper limit; None where the whole range is the better view.
     """
     if not lines:
-        return False
+        return None
     cut = FIRST * max(float(x[-1]) for x, _ in lines)
     every = np.concatenate([y for _, y in lines])
     later = np.concatenate([y[x >= cut] for x, y in lines])
-    if len(later) == 0 or np.ptp(later) > FLAT * np.ptp(every) or np.ptp(later) == 0:
-        return False
-    margin = 0.08 * np.ptp(later)
-    axes.set_ylim(later.min() - margin, later.max() + margin)
-    return True
+    if len(later) == 0 or not 0 < np.ptp(later) <= FLAT * np.ptp(every):
+        return None
+    margin = 0.08 * float(np.ptp(later))
+    return float(later.min()) - margin, float(later.max()) + margin
 
 
 def share_axis(axes: Axes) -> None:

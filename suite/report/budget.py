@@ -36,10 +36,10 @@ def budget_line(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> s
     most = max(groups, key=lambda budget: len(groups[budget]))
     others = "every other arm" if len(groups[most]) > 2 and not unknown else None
     parts = [
-        f"{(others if budget == most else None) or '; '.join(labels)}: {budget}"
+        f"{(others if budget == most else None) or ' and '.join(labels)}: {budget}"
         for budget, labels in sorted(groups.items(), key=lambda item: item[0] == most)
     ]
-    return f"Budgets differ. {'. '.join(parts)}.{waiting}"
+    return f"Budgets differ. {'; '.join(parts)}.{waiting}"
 
 
 def arm_budget(arm: ArmResult, configs: Mapping[str, Mapping[str, Any]]) -> str:

@@ -10,7 +10,7 @@ broke off. Triangles mark a trigger's alarms, dotted lines the starts of phases.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from suite.report.axes import X_COLUMNS, close_up, count_axis, log_axis, share_axis
+from suite.records.reader import TaskRecord
+from suite.report.axes import X_COLUMNS, X_LABELS, count_axis, later_range, log_axis, share_axis
 from suite.report.curves import Curve, alike, band, curves, geometric_mean, thinned
 from suite.report.statistics import FEWEST
 from suite.report.style import GREY, LEGEND_SIZE, WIDTH, ArmStyle, plain, text_width
@@ -36,17 +37,16 @@ MOST_ARMS = 8
 """Most arms of one figure; a task with more gets several, each with the reference."""
 MOST_PHASES = 12
 """Most phase starts that are drawn."""
-CHARACTERS = 17
+CHARACTERS = 16
 """Characters of an axis label that fit an inch."""
 
 Curves = dict[str, list[Curve]]
 
 
-def metrics_drawn(tasks: Sequence[TaskResult]) -> list[str]:
-    """Return the names of all metrics that the report of these tasks reads."""
-    headlines = [task.record.headline[0] for task in tasks]
+def metrics_drawn(tasks: Iterable[TaskRecord]) -> list[str]:
+    """Return the names of all metrics that a report of these tasks reads."""
     fixed = [LEARNING_RATE[0], MEASURED[0], NOMINAL[0], PATTERN[0], *EVENTS]
-    return list(dict.fromkeys([*headlines, *fixed]))
+    return list(dict.fromkeys([*(task.headline[0] for task in tasks), *fixed]))
 
 
 def arm_groups(task: TaskResult) -> list[list[str]]:
@@ -147,7 +147,7 @@ def _panels(task: TaskResult, rows: pd.DataFrame, x: str) -> list[_Panel]:
             metric_label(metric, layer, task.record.unit),
             curves(rows, metric, layer, x),
         ),
-        _Panel("rate", 0.9, "learning rate η", curves(rows, *LEARNING_RATE, x)),
+        _Panel("rate", 0.95, "learning rate η", curves(rows, *LEARNING_RATE, x)),
         _Panel("elr", 1.2, "ELR (1/step)", measured, nominal),
         _Panel("pattern", 1.0, "activation-pattern change", curves(rows, *PATTERN, x)),
     ]
@@ -214,7 +214,9 @@ def _limits(panel: _Panel, task: TaskResult, *, log_x: bool) -> None:
     """Set scale and limits of a panel's y axis."""
     if panel.kind == "headline":
         if not log_x:
-            close_up(panel.axes, [(curve.x, curve.y) for curve in panel.drawn])
+            limits = later_range([(curve.x, curve.y) for curve in panel.drawn])
+            if limits is not None:
+                panel.axes.set_ylim(limits)
         if task.record.headline[0].startswith("accuracy"):
             share_axis(panel.axes)
     elif panel.kind == "pattern":
@@ -311,16 +313,35 @@ def _columns(handles: Sequence[Artist]) -> int:
     return max(1, min(len(handles), 3, int(WIDTH / widest)))
 
 
-def caption(task: TaskResult, *, log_x: bool) -> str:
-    """Return what the figure of a task shows, in words."""
-    sizes = sorted({arm.score.n for arm in task.arms if arm.score.n})
-    runs = " to ".join(str(n) for n in sorted({*sizes[:1], *sizes[-1:]})) or "no"
-    what = "Means with pointwise 95% intervals" if sizes and sizes[0] >= FEWEST else "Single runs"
-    if sizes and sizes[0] < FEWEST <= sizes[-1]:
-        what = "Means with pointwise 95% intervals, or single runs below three seeds"
-    scale = ", on a log scale" if log_x else ""
-    return (
-        f"{what} ({runs} complete run{'' if runs == '1' else 's'} per arm) over "
-        f"{'emulator frames' if task.record.x == 'frames' else 'gradient steps'}{scale}; below, "
-        "the learning rate in force and the effective rate, geometric means over runs."
-    )
+def caption(task: TaskResult, rows: pd.DataFrame, *, log_x: bool) -> str:
+    """Return what the figures of a task show, in words.
+
+    Args:
+        task: the task.
+        rows: its rows.
+        log_x: whether x is on a log scale.
+    """
+    sizes = [arm.score.n for arm in task.arms if arm.score.n] or [0]
+    what = "Single runs"
+    if max(sizes) >= FEWEST:
+        what = "Means over runs with pointwise 95% intervals"
+        what += "" if min(sizes) >= FEWEST else f", single runs below {FEWEST} seeds"
+    count = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+    runs = "run" if count == "1" else "runs"
+    over = f"{X_LABELS[task.record.x]}{' on a log scale' if log_x else ''}"
+    parts = [f"{what} ({count} complete {runs} per arm) over {over}."]
+    metric, layer = task.record.headline
+    drawn = curves(rows, metric, layer, X_COLUMNS[task.record.x]).values()
+    if not log_x and later_range([(run.x, run.y) for runs in drawn for run in runs]):
+        parts.append("The vertical axis leaves out the first rise or fall.")
+    present = set(rows["metric"].unique())
+    if LEARNING_RATE[0] in present:
+        parts.append("Below: the learning rate in force, one line per run where runs differ.")
+    if present & {MEASURED[0], NOMINAL[0]}:
+        parts.append("Effective rates (ELR) are geometric means over runs.")
+    if PATTERN[0] in present:
+        parts.append(
+            "Activation-pattern change: share of (input, unit) pairs of a fixed probe set that "
+            "turned on or off since the measurement before, mean over layers and runs."
+        )
+    return " ".join(parts)

@@ -18,12 +18,17 @@ from suite.report.style import FONT_SIZE, GREY, WIDTH, ArmStyle, plain
 from suite.report.summary import ArmResult, TaskResult
 from suite.report.wording import metric_label
 
+FOREST_CAPTION = (
+    "Left: mean of the headline metric with its 95% interval; small circles are single seeds, the "
+    "dashed line is the reference's mean. Right: mean paired difference to the reference with its "
+    "95% interval. Hollow markers have no interval: fewer than three seeds."
+)
 MOST_ROWS = 40
 """Most arms of one figure, all its tasks together; at least one task is on each."""
 LABEL_WIDTH = 38
 """Characters of a line of an arm's label."""
 ROW = 0.22
-"""Height of a line of text in inches."""
+"""Height of an arm with a label of one line, in inches."""
 
 
 def pages(tasks: Sequence[TaskResult]) -> list[list[TaskResult]]:
@@ -52,8 +57,7 @@ def forest_figure(
     if not tasks:
         return None
     labels = {task.label: [_label(task, arm) for arm in task.arms] for task in tasks}
-    lines = [sum(1 + label.count("\n") for label in labels[task.label]) for task in tasks]
-    heights = [max(ROW * count, 0.5) for count in lines]
+    heights = [max(ROW * sum(map(_lines, labels[task.label])), 0.5) for task in tasks]
     figure = Figure(figsize=(WIDTH, sum(heights) + 0.72 * len(tasks)), layout="constrained")
     grid = figure.subplots(len(tasks), 2, squeeze=False, height_ratios=heights)
     for task, (left, right) in zip(tasks, grid, strict=True):
@@ -81,13 +85,17 @@ def _label(task: TaskResult, arm: ArmResult) -> str:
     return plain(f"{arm.label}{reference}", LABEL_WIDTH)
 
 
+def _lines(label: str) -> float:
+    """Return the height of a label in rows; lines of one label stand closer together."""
+    return 1 + 0.6 * label.count("\n")
+
+
 def _places(labels: Sequence[str]) -> list[float]:
-    """Return the y of each arm, in lines of text from the top."""
+    """Return the y of each arm, in rows from the top."""
     places, top = [], 0.0
     for label in labels:
-        lines = 1 + label.count("\n")
-        places.append(top + lines / 2)
-        top += lines
+        places.append(top + _lines(label) / 2)
+        top += _lines(label)
     return places
 
 

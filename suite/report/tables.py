@@ -123,7 +123,8 @@ class _Fitting:
 def notes(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return what stands under a task's table: reading, budget, notes, runs without a result."""
     lead, clauses = reading(task)
-    lines = [f"{lead}:", *(f"  {clause}" for clause in clauses)] if clauses else [f"{lead}."]
+    lines = [f"{lead}{':' if clauses else '.'}"]
+    lines += [f"  {words}: {'; '.join(arms)}" for words, arms in clauses]
     lines.append(budget_line(task, configs))
     if task.record.notes:
         lines.append(f"Note: {task.record.notes}")

@@ -116,8 +116,8 @@ def question(task: TaskResult) -> str:
     return f"What {metric} does each arm reach?"
 
 
-def reading(task: TaskResult) -> tuple[str, list[str]]:
-    """Return what the differences show: what is compared with, then one clause per verdict."""
+def reading(task: TaskResult) -> tuple[str, list[tuple[str, list[str]]]]:
+    """Return what the differences show: what with, then per verdict its words and its arms."""
     if not any(arm.score.n for arm in task.arms):
         return "No run of this task has a result yet", []
     compared = [arm for arm in task.arms if arm.reference is not None]
@@ -133,8 +133,8 @@ def reading(task: TaskResult) -> tuple[str, list[str]]:
     return lead, _verdicts(compared, task)
 
 
-def _verdicts(arms: Sequence[ArmResult], task: TaskResult) -> list[str]:
-    """Return one clause per verdict, naming the arms that it holds for."""
+def _verdicts(arms: Sequence[ArmResult], task: TaskResult) -> list[tuple[str, list[str]]]:
+    """Return each verdict and the arms that it holds for, with their differences."""
     sizes = {arm.label: arm.score.n for arm in task.arms}
     by_verdict: dict[str, list[str]] = {}
     for arm in arms:
@@ -150,7 +150,7 @@ def _verdicts(arms: Sequence[ArmResult], task: TaskResult) -> list[str]:
             seeds = f"{arm.difference.n} paired seed{'s' if arm.difference.n > 1 else ''}"
             item += f" ({shown}{f', {seeds}' if fewer else ''})"
         by_verdict.setdefault(kind, []).append(item)
-    return [f"{w}: {'; '.join(by_verdict[k])}" for k, w in VERDICTS.items() if k in by_verdict]
+    return [(words, by_verdict[k]) for k, words in VERDICTS.items() if k in by_verdict]
 
 
 def run_counts(arm: ArmResult) -> str:

@@ -1,0 +1,187 @@
+"""Building the report: tables, figures and one page, from a results folder and nothing else."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from rich.console import RenderableType
+
+from suite.errors import ConfigError
+from suite.records.layout import REPORT
+from suite.records.reader import (
+    load_results,
+    read_config,
+    read_provenance,
+    read_status,
+    read_sweep,
+)
+from suite.report.figures import arm_groups, caption, metrics_drawn, task_figure
+from suite.report.forest import FOREST_CAPTION, forest_figure, pages
+from suite.report.page import Drawing, render_page
+from suite.report.style import arm_styles, paper_style
+from suite.report.summary import TaskResult, as_summary, per_seed_csv, summarise, summary_json
+from suite.report.svg import inline, slug
+from suite.report.tables import plain_text, renderables
+
+FIGURES = "figures"
+SUMMARY = "summary"
+"""Name of the figure over all tasks."""
+_SVG_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+_PNG_METADATA = {"Software": None}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was built.
+
+    Attributes:
+        folder: where it lies.
+        page: ``report.html``.
+        summary: contents of ``summary.json``, see `suite.report.summary.as_summary`.
+        text: contents of ``table.txt``.
+        figures: all figures, SVG and PNG.
+        tasks: the results themselves.
+        configs: contents of the runs' ``config.yaml`` by run id.
+    """
+
+    folder: Path
+    page: Path
+    summary: dict[str, dict[str, dict[str, Any]]]
+    text: str
+    figures: tuple[Path, ...]
+    tasks: tuple[TaskResult, ...]
+    configs: Mapping[str, Mapping[str, Any]]
+
+    def tables(self) -> RenderableType:
+        """Return the tables for a `rich.console.Console`."""
+        return renderables(self.tasks, self.configs)
+
+
+def build_report(results: str | Path) -> Report:
+    """Build ``report/`` of a results folder, from whatever is there by now.
+
+    Writes ``report.html``, ``summary.json``, ``per_seed.csv``, ``table.txt`` and the figures, each
+    whole or not at all; the same results give the same bytes. Figures of an earlier build that this
+    one does not make are removed.
+
+    Args:
+        results: the results folder.
+
+    Raises:
+        ConfigError: if it is not a results folder, or the report cannot be written into it.
+    """
+    root = Path(results).expanduser().resolve()
+    sweep = read_sweep(root)
+    statuses = {trial: read_status(root, trial) for trial in sweep.trials}
+    run_ids = list(dict.fromkeys(t.run_id for t in sweep.trials if t.skip is None))
+    found = {run_id: read_config(root, run_id) for run_id in run_ids}
+    configs = {run_id: config for run_id, config in found.items() if config}
+    provenances = [p for run_id in run_ids if (p := read_provenance(root, run_id))]
+    rows = load_results(root, metrics_drawn(sweep.tasks.values()))
+    tasks = summarise(sweep, statuses, rows)
+
+    folder = root / REPORT
+    try:
+        drawings = _draw(tasks, rows, configs, folder)
+        _write(folder / "summary.json", summary_json(tasks))
+        _write(folder / "per_seed.csv", per_seed_csv(tasks))
+        _write(folder / "table.txt", text := plain_text(tasks, configs))
+        html = render_page(sweep, tasks, drawings, configs, provenances, root)
+        _write(folder / "report.html", html)
+    except OSError as error:
+        raise ConfigError("results", str(folder), f"a folder to write to ({error})") from None
+    return Report(
+        folder=folder,
+        page=folder / "report.html",
+        summary=as_summary(tasks),
+        text=text,
+        figures=tuple(folder / file for drawing in drawings for file in drawing.files),
+        tasks=tuple(tasks),
+        configs=configs,
+    )
+
+
+def _draw(
+    tasks: Sequence[TaskResult],
+    rows: pd.DataFrame,
+    configs: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+) -> list[Drawing]:
+    """Write all figures, each as SVG and PNG, and remove those of earlier builds."""
+    styles = arm_styles(tasks)
+    drawings = []
+    with paper_style():
+        for number, page in enumerate(pages(tasks), start=1):
+            figure = forest_figure(page, styles)
+            alt = f"Scores and paired differences of {', '.join(task.label for task in page)}."
+            if figure is not None:
+                drawings.append(
+                    _save(figure, folder, _numbered(SUMMARY, number), None, alt, FOREST_CAPTION)
+                )
+        names: dict[str, int] = {}
+        for task in tasks:
+            log_x = _log_x(task, configs)
+            of_task = rows[rows["task"] == task.label]
+            for arms in arm_groups(task):
+                look = {arm: styles[task.label, arm] for arm in arms}
+                figure = task_figure(task, of_task, look, arms, log_x=log_x)
+                if figure is None:
+                    continue
+                base = f"curves-{slug(task.label)}"
+                names[base] = names.get(base, 0) + 1
+                name = _numbered(base, names[base])
+                alt = f"Learning curves of {task.label}, {', '.join(arms)}."
+                words = caption(task, of_task, log_x=log_x)
+                drawings.append(_save(figure, folder, name, task.label, alt, words))
+    made = {folder / file for drawing in drawings for file in drawing.files}
+    for old in (folder / FIGURES).glob("*.[sp][vn]g"):
+        if old not in made:
+            old.unlink()
+    return drawings
+
+
+def _save(
+    figure: Figure, folder: Path, name: str, task: str | None, alt: str, words: str
+) -> Drawing:
+    """Write one figure as SVG and PNG."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is laid out; doing so again for each file takes long
+    contents = []
+    for kind, metadata in (("svg", _SVG_METADATA), ("png", _PNG_METADATA)):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, metadata=metadata)
+        _write(folder / FIGURES / f"{name}.{kind}", buffer.getvalue())
+        contents.append(buffer.getvalue())
+    files = (f"{FIGURES}/{name}.svg", f"{FIGURES}/{name}.png")
+    return Drawing(task, inline(contents[0].decode(), name, alt), words, files)
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"
+
+
+def _log_x(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether all runs of a task were measured at log-spaced steps."""
+    metrics = [
+        configs[run.trial.run_id].get("metrics") for run in task.runs if run.trial.run_id in configs
+    ]
+    spacings = {m.get("spacing") if isinstance(m, Mapping) else None for m in metrics}
+    return spacings == {"log"}
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """Write a whole file or nothing: to a temporary name, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,157 @@
+"""The report as one page that needs nothing but itself: no network, no scripts, no other file."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from suite.records.layout import MLFLOW
+from suite.records.reader import Sweep
+from suite.report.budget import budget_line
+from suite.report.provenance import disagreements, provenance_table
+from suite.report.summary import TaskResult
+from suite.report.svg import slug
+from suite.report.tables import cells, columns, title
+from suite.report.wording import (
+    HOW_TO_READ,
+    NO_INTERVAL,
+    question,
+    reading,
+    troubles,
+    verdict,
+)
+
+QUESTION = (
+    "What does controlling the effective learning rate (ELR, the size of an update relative to the "
+    "size of the parameters) buy when the learning problem changes?"
+)
+_SHOWN_VERDICTS = {
+    "higher": "higher",
+    "lower": "lower",
+    "includes 0": "interval includes 0",
+    "no interval": NO_INTERVAL,
+    "none": "",
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as the page shows it.
+
+    Attributes:
+        task: label of its task, None for a figure over all tasks.
+        svg: element to put into the page.
+        caption: what it shows.
+        files: its files, relative to the report's folder.
+    """
+
+    task: str | None
+    svg: str
+    caption: str
+    files: tuple[str, ...]
+
+
+def render_page(
+    sweep: Sweep,
+    tasks: Sequence[TaskResult],
+    drawings: Sequence[Drawing],
+    configs: Mapping[str, Mapping[str, Any]],
+    provenances: Sequence[Mapping[str, Any]],
+    root: Path,
+) -> str:
+    """Return the text of ``report.html``.
+
+    Args:
+        sweep: what was asked.
+        tasks: results of all tasks.
+        drawings: figures.
+        configs: contents of ``config.yaml`` by run id.
+        provenances: contents of the runs' ``provenance.json``.
+        root: the results folder, absolute.
+    """
+    environment = Environment(
+        loader=PackageLoader("suite.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["minus"] = _minus
+    return environment.get_template("template.html").render(
+        name=sweep.name,
+        question=QUESTION,
+        counts=_counts(tasks),
+        unfinished=sum(
+            run.status.state in ("running", "not started") for task in tasks for run in task.runs
+        ),
+        summaries=[_drawing(d) for d in drawings if d.task is None],
+        tasks=[_task(task, drawings, configs) for task in tasks],
+        how_to_read=HOW_TO_READ,
+        provenance=provenance_table(sweep, provenances),
+        disagreements=disagreements(provenances),
+        mlflow=mlflow_command(root),
+        has_mlflow=(root / MLFLOW).exists(),
+        root=str(root),
+    )
+
+
+def mlflow_command(root: Path) -> str:
+    """Return the command that opens the comparison of runs in MLflow."""
+    return f"mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{root / MLFLOW}')}"
+
+
+def _task(
+    task: TaskResult, drawings: Sequence[Drawing], configs: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what the template shows of one task."""
+    lead, clauses = reading(task)
+    verdicts = [_SHOWN_VERDICTS[verdict(arm.difference)] for arm in task.arms]
+    return {
+        "id": f"task-{slug(task.label)}",
+        "label": task.label,
+        "title": title(task),
+        "question": question(task),
+        "lead": lead,
+        "clauses": clauses,
+        "columns": [name.replace("[95%]", "[95% interval]") for name in columns(task)],
+        "lines": [
+            {"cells": cells(task, arm), "verdict": words, "reference": arm.label in task.references}
+            for arm, words in zip(task.arms, verdicts, strict=True)
+        ],
+        "compared": bool(task.references),
+        "budget": budget_line(task, configs),
+        "notes": task.record.notes,
+        "troubles": troubles(task),
+        "drawings": [_drawing(d) for d in drawings if d.task == task.label],
+    }
+
+
+def _drawing(drawing: Drawing) -> dict[str, Any]:
+    return {
+        "svg": Markup(drawing.svg),  # made by this package, labels escaped by matplotlib
+        "caption": drawing.caption,
+        "files": drawing.files,
+    }
+
+
+def _counts(tasks: Sequence[TaskResult]) -> str:
+    """Return for instance ``4 tasks, 49 runs: 48 complete, 1 diverged``."""
+    runs = [run for task in tasks for run in task.runs]
+    states = dict.fromkeys(run.status.state for run in runs)
+    parts = [f"{sum(run.status.state == state for run in runs)} {state}" for state in states]
+    plural = ("task" if len(tasks) == 1 else "tasks", "run" if len(runs) == 1 else "runs")
+    counted = f"{len(tasks)} {plural[0]}, {len(runs)} {plural[1]}"
+    return f"{counted}: {', '.join(parts)}" if parts else counted
+
+
+def _minus(text: str) -> str:
+    """Return text with true minus signs before numbers."""
+    return re.sub(r"(?<![\w.-])-(?=\d)", "\N{MINUS SIGN}", text)

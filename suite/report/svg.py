@@ -1,0 +1,38 @@
+"""Putting matplotlib's SVG into a page: inline, named for screen readers, ids made unique."""
+
+from __future__ import annotations
+
+import html
+import re
+
+
+def inline(svg: str, name: str, description: str) -> str:
+    """Return an SVG file's drawing as an element of an HTML page.
+
+    Prologue and metadata go, for they name documents elsewhere; ids get a prefix, for two figures
+    of one page may not share any.
+
+    Args:
+        svg: contents of the file.
+        name: prefix of the ids, different for every figure of the page.
+        description: what screen readers say.
+    """
+    drawing = svg[svg.index("<svg") :].strip()
+    drawing = re.sub(r"\s*<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
+    drawing = drawing.replace(">*{stroke", f">#{name} *{{stroke")  # not of the whole page
+    drawing = re.sub(r'\bid="', f'id="{name}-', drawing)
+    drawing = drawing.replace("url(#", f"url(#{name}-")
+    drawing = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', drawing)
+    head, rest = drawing.split(">", 1)
+    head = re.sub(r'\s(?:xmlns(?::\w+)?|width|height|version)="[^"]*"', "", head)
+    label = html.escape(description, quote=True)
+    return f'{head} id="{name}" role="img" aria-label="{label}">{rest}'
+
+
+def slug(text: str) -> str:
+    """Return a name for files and ids.
+
+    >>> slug("Modular addition, p = 59")
+    'modular-addition-p-59'
+    """
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-") or "task"
