@@ -44,33 +44,47 @@ def _dense(tensor: Tensor) -> bool:
     return True
 
 
-def squared_norms(tensors: Sequence[Tensor], per: Per = "tensor") -> list[Tensor]:
+def flat_views(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the elements of each tensor in one dimension, without a copy where it is dense."""
+    return [_flat(t) if _dense(t) else t.reshape(-1) for t in tensors]
+
+
+def squared_norms(
+    tensors: Sequence[Tensor], per: Per = "tensor", flats: Sequence[Tensor] | None = None
+) -> list[Tensor]:
     """Return the squared Frobenius norm of each tensor, or of each of its rows.
 
     Args:
         tensors: any shapes; a row is an entry along the first dimension (an output unit).
         per: ``tensor`` gives scalars; ``row`` gives shape (rows, 1, ...), ready to broadcast.
+        flats: `flat_views` of the tensors, if they are at hand.
     """
     if per == "row":
         return [t.square().sum(dim=tuple(range(1, t.ndim)), keepdim=True) for t in tensors]
     if tensors and tensors[0].is_cuda:
         return [n.square() for n in torch._foreach_norm(list(tensors))]
     # On a CPU a dot product of the flat view with itself is the fastest way to a norm.
-    flats = [_flat(t) if _dense(t) else t.reshape(-1) for t in tensors]
-    return [torch.dot(f, f) for f in flats]
+    return [torch.dot(f, f) for f in (flat_views(tensors) if flats is None else flats)]
 
 
-def project_(tensors: Sequence[Tensor], targets: Sequence[Tensor], per: Per = "tensor") -> None:
+def project_(
+    tensors: Sequence[Tensor],
+    targets: Sequence[Tensor] | Tensor,
+    per: Per = "tensor",
+    flats: Sequence[Tensor] | None = None,
+) -> None:
     """Rescale `tensors` in place to the norms `targets`; no value visits the host.
 
     Args:
         tensors: weights.
-        targets: norms, shaped as `squared_norms` gives them.
+        targets: norms, shaped as `squared_norms` gives them; of scalars a vector will do.
         per: one norm per tensor, or one per row.
+        flats: `flat_views` of the tensors, if they are at hand.
     """
-    squared = squared_norms(tensors, per)
+    squared = squared_norms(tensors, per, flats)
     if per == "tensor":
-        factors = torch.stack(list(targets)) * torch.stack(squared).clamp_min(TINY).rsqrt()
+        wanted = targets if isinstance(targets, Tensor) else torch.stack(list(targets))
+        factors = wanted * torch.stack(squared).clamp_min_(TINY).rsqrt_()
         torch._foreach_mul_(list(tensors), list(factors.unbind()))
     else:
         for tensor, target, square in zip(tensors, targets, squared, strict=True):
@@ -124,24 +138,47 @@ class Projection:
                 "normalisation layers right after bias-free linear maps, or which='matrices'"
             )
         self.every, self.per = every, per
-        self._tensors = [named[name] for name in self.names]
+        self._parameters = [named[name] for name in self.names]
+        self._tensors = [p.detach() for p in self._parameters]
+        self._flats: list[Tensor] | None = None
+        self._addresses: list[int] = []
         self._calls = 0
         if which == "invariant" and probe is not None:
             check_invariant(model, self.names, probe)
         with torch.no_grad():
-            self._targets = [s.sqrt() for s in squared_norms(self._tensors, per)]
+            self._hold([s.sqrt() for s in squared_norms(self._tensors, per)])
+
+    def _hold(self, targets: list[Tensor]) -> None:
+        """Take `targets` as the norms from now on; scalars are kept as one vector."""
+        self._targets = torch.stack(targets) if self.per == "tensor" else targets
 
     @property
     def targets(self) -> dict[str, Tensor]:
         """The norm each tensor is held to, by the tensor's name."""
         return dict(zip(self.names, self._targets, strict=True))
 
+    def _views(self) -> list[Tensor] | None:
+        """Return flat views of the tensors, made anew if the model was moved meanwhile.
+
+        None if a tensor has no flat view, so that its norm must be read from a copy each time.
+        """
+        addresses = [p.data_ptr() for p in self._parameters]
+        if addresses != self._addresses:
+            self._tensors = [p.detach() for p in self._parameters]
+            dense = all(_dense(t) for t in self._tensors)
+            self._flats = flat_views(self._tensors) if dense else None
+            self._addresses = addresses
+            pairs = zip(self._targets, self._parameters, strict=True)
+            self._hold([target.to(p) for target, p in pairs])
+        return self._flats
+
     @torch.no_grad()
     def step(self) -> None:
         """Count one update and, on every `every`-th, rescale all tensors in place."""
         self._calls += 1
         if self._calls % self.every == 0:
-            project_(self._tensors, self._targets, self.per)
+            flats = self._views()
+            project_(self._tensors, self._targets, self.per, flats)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the targets and the count of calls."""
@@ -158,10 +195,8 @@ class Projection:
                 f"targets: got {sorted(state['targets'])}; expected {sorted(self.names)}"
             )
         self._calls = state["calls"]
-        self._targets = [
-            state["targets"][name].to(tensor)
-            for name, tensor in zip(self.names, self._tensors, strict=True)
-        ]
+        named = zip(self.names, self._parameters, strict=True)
+        self._hold([state["targets"][name].to(p) for name, p in named])
 
 
 def _select(model: nn.Module, which: Which | Sequence[str]) -> list[str]:

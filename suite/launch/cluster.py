@@ -35,6 +35,10 @@ def start_ray(
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if address is None:
+        # Read when Ray is first imported: without it Ray takes the machine's outward address for
+        # its own even where it is told the loopback one, and listens on all interfaces.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
 
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}

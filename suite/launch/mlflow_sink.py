@@ -8,6 +8,7 @@ logged twice.
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import re
@@ -54,6 +55,8 @@ class MlflowSink:
     """
 
     def __init__(self, uri: str, storage: Storage, sweep: Sweep, command: str) -> None:
+        # A new database would be announced table by table.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         import mlflow
         from mlflow.tracking import MlflowClient
 

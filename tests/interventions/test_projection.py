@@ -99,6 +99,30 @@ def test_state_continues_and_refuses_another_networks() -> None:
         again.load_state_dict({"targets": {"other": torch.ones(())}, "calls": 0})
 
 
+def test_a_model_that_moves_after_binding_is_still_projected() -> None:
+    net = _net()
+    nap = Projection(net)
+    nap.step()
+    net.double()  # replaces the storage of every parameter
+    with torch.no_grad():
+        net[0].weight.mul_(5.0)
+    nap.step()
+    target = nap.targets["0.weight"]
+    assert target.dtype == torch.float64
+    assert net[0].weight.norm().item() == pytest.approx(target.item(), rel=1e-6)
+
+
+def test_weights_that_are_not_dense_are_read_anew_each_time() -> None:
+    net = _net()
+    net[0].weight = nn.Parameter(torch.randn(16, 12)[:, ::2])
+    nap = Projection(net)
+    for _ in range(2):
+        with torch.no_grad():
+            net[0].weight.mul_(5.0)
+        nap.step()
+        torch.testing.assert_close(net[0].weight.detach().norm(), nap.targets["0.weight"])
+
+
 def test_a_vanished_tensor_stays_finite() -> None:
     weight = torch.zeros(3, 3)
     project_([weight], [torch.tensor(1.0)])

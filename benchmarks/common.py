@@ -1,0 +1,69 @@
+"""Timing side by side: segments of each contender in turn, medians of paired ratios."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from suite.records.provenance import provenance
+
+
+def interleaved(
+    contenders: Mapping[str, Callable[[], object]], seconds: float, rounds: int
+) -> dict[str, list[float]]:
+    """Return seconds per call of each contender, one value per round.
+
+    Args:
+        contenders: calls to time, by name.
+        seconds: about how long each segment lasts.
+        rounds: how often every contender has its turn.
+    """
+    calls = {}
+    for name, call in contenders.items():
+        call()
+        start = time.perf_counter()
+        call()
+        calls[name] = max(1, round(seconds / max(time.perf_counter() - start, 1e-7)))
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, call in contenders.items():
+            start = time.perf_counter()
+            for _ in range(calls[name]):
+                call()
+            found[name].append((time.perf_counter() - start) / calls[name])
+    return found
+
+
+def ratio(a: list[float], b: list[float]) -> float:
+    """Return the median of a / b, pair by pair."""
+    return statistics.median(x / y for x, y in zip(a, b, strict=True))
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """Parse the options that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--threads", type=int, default=0, help="torch threads; 0: all cores")
+    parser.add_argument("--rounds", type=int, default=7, help="segments per contender")
+    return parser.parse_args()
+
+
+def publish(figures: Mapping[str, float], settings: Mapping[str, Any], path: Path | None) -> None:
+    """Print the figures as a table and write them as JSON."""
+    width = max(len(name) for name in figures)
+    for name, value in figures.items():
+        print(f"{name:<{width}}  {value:.4g}")
+    if path is not None:
+        content = {
+            "figures": dict(figures),
+            "settings": dict(settings),
+            "provenance": provenance(" ".join(sys.argv)),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
