@@ -47,8 +47,8 @@ def count_axis(axes: Axes, x: str, end: float, *, log: bool) -> None:
     """Make the x axis one of gradient steps or frames, from 0 (or 1 on a log axis) to `end`."""
     axes.set_xlabel(X_LABELS[x])
     if log:
-        axes.set_xscale("log")
         axes.set_xlim(1, max(end, 10))
+        axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(power))
         return
     margin = 0.01 * (end or 1)

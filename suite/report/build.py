@@ -152,7 +152,7 @@ def _save(
 ) -> Drawing:
     """Write one figure as SVG and PNG."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # it is laid out; doing so again for each file takes long
+    figure.set_layout_engine(None)  # it is laid out; doing so again for each file takes long
     contents = []
     for kind, metadata in (("svg", _SVG_METADATA), ("png", _PNG_METADATA)):
         buffer = io.BytesIO()

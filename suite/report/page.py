@@ -17,7 +17,6 @@ from suite.records.reader import Sweep
 from suite.report.budget import budget_line
 from suite.report.provenance import disagreements, provenance_table
 from suite.report.summary import TaskResult
-from suite.report.svg import slug
 from suite.report.tables import cells, columns, title
 from suite.report.wording import (
     HOW_TO_READ,
@@ -93,7 +92,10 @@ def render_page(
             run.status.state in ("running", "not started") for task in tasks for run in task.runs
         ),
         summaries=[_drawing(d) for d in drawings if d.task is None],
-        tasks=[_task(task, drawings, configs) for task in tasks],
+        tasks=[
+            {"id": f"task-{number}", **_task(task, drawings, configs)}
+            for number, task in enumerate(tasks, start=1)
+        ],
         how_to_read=HOW_TO_READ,
         provenance=provenance_table(sweep, provenances),
         disagreements=disagreements(provenances),
@@ -115,7 +117,6 @@ def _task(
     lead, clauses = reading(task)
     verdicts = [_SHOWN_VERDICTS[verdict(arm.difference)] for arm in task.arms]
     return {
-        "id": f"task-{slug(task.label)}",
         "label": task.label,
         "title": title(task),
         "question": question(task),
