@@ -10,7 +10,6 @@ from suite.agents.base import AGENTS, AgentConfig
 from suite.clock import Duration
 from suite.config import Config
 from suite.errors import ConfigError
-from suite.training.q_learning import LossName
 
 
 class EpsilonConfig(Config):
@@ -58,7 +57,7 @@ class DqnConfig(AgentConfig):
     batch_size: Annotated[int, Field(ge=1)] = 32
     replay_capacity: Annotated[int, Field(ge=1)] = 1_000_000
     target_every: Annotated[int, Field(ge=1)] = 2_500
-    loss: LossName = "huber"
+    loss: Literal["huber", "mse"] = "huber"
     grad_clip: Annotated[float, Field(gt=0)] | None = None
     epsilon: EpsilonConfig = EpsilonConfig()
 

@@ -38,6 +38,9 @@ Array = NDArray[Any]
 ROUNDS = 1000
 """Attempts at finding slots to sample before a ring counts as empty."""
 
+ACTED, STOPS, STARTS = (np.uint8(1 << bit) for bit in range(3))
+"""The marks of a slot, as bits of one byte."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -70,7 +73,7 @@ class Sample:
         r_t: discounted sum of the window's rewards, (batch,).
         discount_t: factor on the value of `s_t`, (batch,); 0 where the window stops.
         s_t: stacks at the end of the window, like `s_tm1`; of no meaning where `discount_t` is 0.
-        index: slots sampled, (batch,), as `FrameRing.gather` takes them.
+        index: slots sampled, (batch,), as `FrameRing.resolve` takes them.
     """
 
     s_tm1: Array
@@ -86,12 +89,18 @@ class Window:
     """What slots say about the windows that begin in them, each field (batch,).
 
     Attributes:
+        index: the slots.
+        base: first slot of their lane.
+        time: step of the lane that they hold, counted from its beginning.
         eligible: whether all that the window needs is stored.
         length: number of rewards in the window, m.
         stopped: whether nothing is bootstrapped beyond it.
         depth: number of frames of the stack that lie before the slot.
     """
 
+    index: Ints
+    base: Ints
+    time: Ints
     eligible: Bools
     length: Ints
     stopped: Bools
@@ -99,7 +108,7 @@ class Window:
 
     def at(self, rows: Ints) -> Window:
         """Return the windows of some rows."""
-        return Window(self.eligible[rows], self.length[rows], self.stopped[rows], self.depth[rows])
+        return Window(*(field[rows] for field in vars(self).values()))
 
 
 class FrameRing:
@@ -135,14 +144,11 @@ class FrameRing:
         self._frames = np.zeros((size, *frame), dtype)  # pages are only taken once written
         self._actions = np.zeros(size, np.int16)
         self._rewards = np.zeros(size, np.float32)
-        self._acted = np.zeros(size, np.bool_)
-        self._stops = np.zeros(size, np.bool_)
-        self._starts = np.zeros(size, np.bool_)
+        self._marks = np.zeros(size, np.uint8)
         self._heads = np.zeros(lanes, np.int64)  # slots ever written, by lane
         self._powers = np.asarray([discount**j for j in range(n_step + 1)], np.float32)
-        self._ahead = np.arange(n_step + 1)
-        self._behind = np.arange(stack)
         self._around = np.arange(1 - stack, n_step + 1)
+        self._steps = np.arange(n_step)
 
     def __len__(self) -> int:
         """Return the number of slots filled; nearly the number of transitions."""
@@ -151,7 +157,7 @@ class FrameRing:
     @property
     def bytes_per_slot(self) -> int:
         """Memory of one slot."""
-        arrays = (self._actions, self._rewards, self._acted, self._stops, self._starts)
+        arrays = (self._actions, self._rewards, self._marks)
         return self._frames.dtype.itemsize * prod(self.frame) + sum(a.itemsize for a in arrays)
 
     def add(self, block: Block, first_lane: int = 0) -> None:
@@ -163,9 +169,7 @@ class FrameRing:
         self._frames[at] = block.frames
         self._actions[at] = block.actions
         self._rewards[at] = block.rewards
-        self._acted[at] = block.acted
-        self._stops[at] = block.stops
-        self._starts[at] = block.starts
+        self._marks[at] = ACTED * block.acted | STOPS * block.stops | STARTS * block.starts
         self._heads[lanes] += steps
 
     def cut(self) -> None:
@@ -176,63 +180,65 @@ class FrameRing:
         """
         newest = np.arange(self.lanes) * self.slots + (self._heads - 1) % self.slots
         newest = newest[self._heads > 0]
-        self._acted[newest] &= self._stops[newest]
+        unfinished = self._marks[newest] & STOPS == 0
+        self._marks[newest[unfinished]] &= ~ACTED
 
     def resolve(self, index: Ints) -> Window:
-        """Return what the windows are that begin in the slots `index`.
+        """Return the windows that begin in the slots `index`.
 
         Args:
             index: (batch,); slots are numbered lane after lane.
         """
-        lane, time = self._time(index)
-        newest = self._heads[lane] - 1
-        oldest = np.maximum(self._heads[lane] - self.slots, 0)
+        lane, slot = np.divmod(index, self.slots)
         base = lane * self.slots
-        ahead = time[:, None] + self._ahead
-        at = base[:, None] + ahead % self.slots
-        present = ahead <= newest[:, None]
-        acted = self._acted[at] & present
-        stops = self._stops[at[:, :-1]]
+        newest = self._heads[lane] - 1
+        time = newest - (newest - slot) % self.slots
+        times = time[:, None] + self._around
+        stored = (times <= newest[:, None]) & (times > (newest - self.slots)[:, None])
+        stored &= times >= 0
+        marks = self._marks[base[:, None] + times % self.slots] * stored
         # An action belongs to the window if it and all before it were taken and none stopped it.
-        goes_on = acted[:, :-1]
-        goes_on[:, 1:] &= ~stops[:, :-1]
-        within = np.logical_and.accumulate(goes_on, axis=1)
+        ahead, present = marks[:, self.stack - 1 :], stored[:, self.stack - 1 :]
+        stops = ahead[:, :-1] & STOPS != 0
+        within = ahead[:, :-1] & ACTED != 0
+        if self.n_step > 1:
+            within[:, 1:] &= ~stops[:, :-1]
+            within = np.logical_and.accumulate(within, axis=1)
         length = within.sum(1)
-        stopped: Bools = np.logical_or.reduce(within & stops, axis=1)
+        stopped = (within & stops).any(axis=1)
         rows = np.arange(len(index))
-        complete = stopped | present[rows, length]
+        eligible = within[:, 0] & (stopped | present[rows, length])
         # The stack reaches back to the latest start, or over all its frames.
-        behind = time[:, None] - self._behind
-        starts = self._starts[base[:, None] + behind % self.slots] & (behind >= oldest[:, None])
-        depth = np.where(starts.any(1), starts.argmax(1), self.stack - 1)
-        eligible: Bools = acted[:, 0] & complete & (time - depth >= oldest)
-        return Window(eligible, length, stopped, depth)
+        depth = np.zeros(len(index), np.int64)
+        if self.stack > 1:
+            starts = marks[:, self.stack - 1 :: -1] & STARTS != 0
+            depth = np.where(starts.any(axis=1), starts.argmax(1), self.stack - 1)
+            eligible &= stored[rows, self.stack - 1 - depth]
+        return Window(index, base, time, eligible, length, stopped, depth)
 
-    def gather(self, index: Ints, window: Window) -> Sample:
-        """Return the transitions of the slots `index`, which must be eligible.
+    def gather(self, window: Window) -> Sample:
+        """Return the transitions of windows, all of them eligible.
 
         Frames are read once: a window's s_tm1 and s_t share all but n of them.
         """
-        lane, time = self._time(index)
-        base = (lane * self.slots)[:, None]
-        at = base + (time[:, None] + self._ahead[:-1]) % self.slots
-        used = self._ahead[:-1] < window.length[:, None]
-        r_t = (self._rewards[at] * self._powers[:-1] * used).sum(1, dtype=np.float32)
+        time, base = window.time[:, None], window.base[:, None]
+        length = window.length[:, None]
+        rewards = self._rewards[base + (time + self._steps) % self.slots]
+        r_t = (rewards * self._powers[:-1] * (self._steps < length)).sum(1)
         discount_t = np.where(window.stopped, np.float32(0), self._powers[window.length])
-        first = (time - window.depth)[:, None]
-        end = np.minimum(time + window.length, self._heads[lane] - 1)[:, None]
-        around = np.clip(time[:, None] + self._around, first, end)
-        frames = self._take(base + around % self.slots)
+        first, end = time - window.depth[:, None], time + length
+        # Beyond a stop the next slot may still be to come; its frame then counts for nothing.
+        frames = self._take(base, np.clip(time + self._around, first, end))
         s_tm1, s_t = frames[:, : self.stack], frames[:, self.n_step :]
         short = (window.length < self.n_step) & ~window.stopped
         if short.any():  # these end before the n-th step, so their last stack lies further back
-            around = np.maximum(end[short] - self._behind[::-1], first[short])
+            back = np.maximum(end[short] + self._around[: self.stack], first[short])
             s_t = s_t.copy()
-            s_t[short] = self._take(base[short] + around % self.slots)
+            s_t[short] = self._take(base[short], back)
         if self.stack == 1:
             s_tm1, s_t = s_tm1[:, 0], s_t[:, 0]
-        a_tm1 = self._actions[index].astype(np.int64)
-        return Sample(s_tm1, a_tm1, r_t, discount_t, s_t, index)
+        a_tm1 = self._actions[window.index].astype(np.int64)
+        return Sample(s_tm1, a_tm1, r_t, discount_t, s_t, window.index)
 
     def sample(self, size: int, draw: Callable[[int], Ints] | None = None) -> Sample:
         """Return `size` transitions, drawn with replacement.
@@ -251,20 +257,27 @@ class FrameRing:
         kept = np.flatnonzero(window.eligible)
         for _ in range(ROUNDS):
             if len(kept) >= size:
-                kept = kept[:size]
-                return self.gather(index[kept], window.at(kept))
+                return self.gather(window.at(kept[:size]))
             index = np.concatenate([index[kept], draw(size)])
             window = self.resolve(index)
             kept = np.flatnonzero(window.eligible)
         raise RuntimeError(f"the replay of {len(self)} slots holds nothing that can be sampled")
 
-    def uniform(self, size: int) -> Ints:
-        """Return `size` slots drawn uniformly over all filled ones."""
+    def uniform(self, size: int, generator: np.random.Generator | None = None) -> Ints:
+        """Return `size` slots drawn uniformly over all filled ones.
+
+        Args:
+            size: number of slots.
+            generator: of the draws; the ring's own by default.
+
+        Raises:
+            RuntimeError: if nothing is filled.
+        """
         filled = np.minimum(self._heads, self.slots)
         ends = np.cumsum(filled)
         if ends[-1] == 0:
             raise RuntimeError("the replay is empty")
-        drawn = self.generator.integers(ends[-1], size=size)
+        drawn = (generator or self.generator).integers(ends[-1], size=size)
         lane = np.searchsorted(ends, drawn, side="right")
         # Filled slots are the first of their lane until it is full, whatever the order in time.
         index: Ints = lane * self.slots + drawn - (ends[lane] - filled[lane])
@@ -308,9 +321,7 @@ class FrameRing:
             "frames": self._frames,
             "actions": self._actions,
             "rewards": self._rewards,
-            "acted": self._acted,
-            "stops": self._stops,
-            "starts": self._starts,
+            "marks": self._marks,
         }
         return {k: a.reshape(self.lanes, self.slots, *a.shape[1:]) for k, a in named.items()}
 
@@ -318,12 +329,6 @@ class FrameRing:
         """Return the number of slots filled in the lane that is filled most."""
         return int(min(self._heads.max(), self.slots))
 
-    def _time(self, index: Ints) -> tuple[Ints, Ints]:
-        """Return the lane of each slot and the step of that lane that it holds."""
-        lane, slot = np.divmod(index, self.slots)
-        newest = self._heads[lane] - 1
-        return lane, newest - (newest - slot) % self.slots
-
-    def _take(self, at: Ints) -> Array:
-        """Return the frames of slots (batch, k) as (batch, k, *frame)."""
-        return self._frames.take(at, axis=0)
+    def _take(self, base: Ints, times: Ints) -> Array:
+        """Return the frames of steps (batch, k) of lanes that begin at `base` (batch, 1)."""
+        return self._frames.take(base + times % self.slots, axis=0)

@@ -7,6 +7,7 @@ game's own score over whole games, never per life.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -14,7 +15,7 @@ from pydantic import Field, field_validator
 from suite.errors import ConfigError, nearest
 from suite.tasks.atari_games import GAMES, pool_name
 from suite.tasks.base import TASKS
-from suite.tasks.rl import RLTaskConfig
+from suite.tasks.rl import RLTaskConfig, Utd
 
 
 @TASKS.register("atari")
@@ -36,9 +37,15 @@ class AtariConfig(RLTaskConfig):
     """
 
     stack: ClassVar[int] = 4
+    smoke: ClassVar[Mapping[str, Any]] = {
+        "task": {"kind": "atari", "game": "pong", "utd": 0.5, "learning_starts": 40},
+        "model": {"kind": "nature_cnn", "hidden": 16, "norm": "layer"},
+        "agent": {"kind": "dqn", "batch_size": 4, "replay_capacity": 100, "target_every": 5},
+        "budget": {"agent_steps": 64},
+    }
     kind: Literal["atari"] = "atari"
     game: str
-    utd: Annotated[float, Field(gt=0)] = 0.25
+    utd: Utd = 0.25
     learning_starts: Annotated[int, Field(ge=1)] = 50_000
     frame_skip: Annotated[int, Field(ge=1)] = 4
     sticky: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -65,6 +72,11 @@ class AtariConfig(RLTaskConfig):
     def label(self) -> str:
         """For instance ``atari_breakout``."""
         return f"atari_{self.game}"
+
+    @property
+    def observation(self) -> tuple[int, ...]:
+        """A stack of frames."""
+        return (self.stack, 84, 84)
 
     @property
     def pool(self) -> str:

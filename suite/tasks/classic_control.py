@@ -6,7 +6,8 @@ of learning and for statistics.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -14,8 +15,14 @@ from suite.errors import ConfigError, nearest
 from suite.tasks.base import TASKS
 from suite.tasks.rl import RLTaskConfig
 
-ENVIRONMENTS = ("Acrobot-v1", "CartPole-v1", "Catch-v0", "LunarLander-v3", "MountainCar-v0")
-"""Environments with real-valued inputs and discrete actions."""
+ENVIRONMENTS = {
+    "Acrobot-v1": (6,),
+    "CartPole-v1": (4,),
+    "Catch-v0": (10, 5),
+    "LunarLander-v3": (8,),
+    "MountainCar-v0": (2,),
+}
+"""Environments with real-valued inputs and discrete actions: name and shape of an observation."""
 
 
 @TASKS.register("classic_control")
@@ -27,6 +34,12 @@ class ClassicControlConfig(RLTaskConfig):
         max_episode_steps: time limit in agent steps; the environment's own by default.
     """
 
+    smoke: ClassVar[Mapping[str, Any]] = {
+        "task": {"kind": "classic_control", "learning_starts": 40},
+        "model": {"kind": "mlp", "width": 8, "depth": 1, "norm": "layer"},
+        "agent": {"kind": "dqn", "batch_size": 4, "replay_capacity": 100, "target_every": 5},
+        "budget": {"agent_steps": 52},
+    }
     kind: Literal["classic_control"] = "classic_control"
     env: str = "CartPole-v1"
     frame_skip: Literal[1] = 1
@@ -48,6 +61,11 @@ class ClassicControlConfig(RLTaskConfig):
     def label(self) -> str:
         """The environment's name."""
         return self.env
+
+    @property
+    def observation(self) -> tuple[int, ...]:
+        """What the environment shows of its state."""
+        return ENVIRONMENTS[self.env]
 
     @property
     def pool(self) -> str:

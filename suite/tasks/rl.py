@@ -10,16 +10,25 @@ over::
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from suite.agents.dqn import DqnConfig
 from suite.clock import Clock, Duration
 from suite.errors import ConfigError
+from suite.metrics.base import METRICS
+from suite.models.base import ModelSpec
 from suite.tasks.base import TaskConfig
+
+if TYPE_CHECKING:
+    from suite.run_config import RunConfig
 
 FINEST = 1_000_000
 """Largest denominator of an update-to-data ratio; 0.3 is then 3/10 and 0.333... is 1/3."""
+
+Utd = Annotated[float, Field(ge=1 / FINEST)]
+"""Updates per agent step."""
 
 
 class RLTaskConfig(TaskConfig):
@@ -33,11 +42,12 @@ class RLTaskConfig(TaskConfig):
 
     engine: ClassVar[Literal["supervised", "rl"]] = "rl"
     headline: ClassVar[tuple[str, str]] = ("mean_return_20", "")
-    frame_skip: int = 1
+    headline_unit: ClassVar[str] = "return"
     stack: ClassVar[int] = 1
     """Frames in an observation."""
 
-    utd: Annotated[float, Field(gt=1 / FINEST)] = 1.0
+    frame_skip: int = 1
+    utd: Utd = 1.0
     lanes: Annotated[int, Field(ge=1)] = 1
     learning_starts: Annotated[int, Field(ge=1)] = 1000
 
@@ -95,6 +105,36 @@ class RLTaskConfig(TaskConfig):
         if unit == "fraction":
             return round(value * self.agent_steps(budget))
         return round(self.clock(budget).steps(duration, key) / self.exact_utd)
+
+    def check(self, run: RunConfig) -> None:
+        """Check that the parts of a run of this task fit together.
+
+        Raises:
+            ConfigError: if they do not.
+        """
+        assert isinstance(run.agent, DqnConfig)
+        self.agent_steps(run.budget)
+        if self.learning_starts <= run.agent.n_step:
+            raise ConfigError(
+                "task.learning_starts",
+                self.learning_starts,
+                f"more agent steps than agent.n_step = {run.agent.n_step}",
+            )
+        run.model.build(ModelSpec(self.observation, outputs=2))
+        standard = type(run.metrics)().names
+        for index, name in enumerate(run.metrics.names):
+            if "predictions" in METRICS[name].needs and run.metrics.names != standard:
+                raise ConfigError(
+                    f"metrics.names[{index}]",
+                    name,
+                    "a metric that needs no labelled data; returns and the batch loss are always "
+                    "recorded",
+                )
+
+    @property
+    def observation(self) -> tuple[int, ...]:
+        """Shape of what the network is given."""
+        raise NotImplementedError
 
     @property
     def pool(self) -> str:

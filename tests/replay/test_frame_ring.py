@@ -123,7 +123,7 @@ def check_against(ring, oracle):
     if not expected:
         return
     chosen = np.array(sorted(expected))
-    batch = ring.gather(chosen, ring.resolve(chosen))
+    batch = ring.gather(ring.resolve(chosen))
     size = len(chosen)
     observed = batch.s_tm1.reshape(size, ring.stack, -1)
     after = batch.s_t.reshape(size, ring.stack, -1)
@@ -202,7 +202,7 @@ def test_the_stack_repeats_the_first_frame_of_an_episode():
     marks = np.array([[False], [False], [False]])
     starts = np.array([[True], [False], [False]])
     ring.add(Block(frames, np.zeros((3, 1), int), np.ones((3, 1)), ~marks, marks, starts))
-    batch = ring.gather(np.array([0, 1]), ring.resolve(np.array([0, 1])))
+    batch = ring.gather(ring.resolve(np.array([0, 1])))
     assert batch.s_tm1[:, :, 0, 0].tolist() == [[1, 1, 1, 1], [1, 1, 1, 2]]
     assert batch.s_t[:, :, 0, 0].tolist() == [[1, 1, 1, 2], [1, 1, 2, 3]]
 

@@ -1,0 +1,334 @@
+"""The algorithm: act, remember, learn, in the exact proportion that the run asks for.
+
+::
+
+    until the budget of agent steps is spent:
+        block <- runner steps the environments    # at most max(lanes, 1 / UTD) agent steps
+        ring <- block
+        while updates are due:                    # floor((agent steps - warm-up) * UTD) in all
+            learner <- a batch from the ring
+        runner <- the learner's weights
+
+An algorithm works under ``ray.tune.Tuner`` and by ``config.build_algo()``; one call of ``train``
+goes on for about `iteration_agent_steps` agent steps.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import ray.cloudpickle as pickle
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from ray.rllib.core import COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    EPISODE_RETURN_MEAN,
+    LEARNER_RESULTS,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+)
+from ray.tune.result import DONE
+from ray.util.debug import log_once
+
+from suite.errors import ConfigError
+from suite.launch.rllib.learner import NapLearner, to_tensors
+from suite.launch.rllib.module import QModule
+from suite.launch.rllib.recorder import Recorder
+from suite.launch.rllib.runner import EnvPoolRunner
+from suite.replay.frame_ring import FrameRing, Ints
+from suite.run_config import RunConfig
+from suite.tasks.rl import RLTaskConfig
+from suite.training.checkpoint import load_state, save_state
+from suite.training.observer import measuring_steps
+
+SUITE = "suite"
+"""Key of the suite's part of the algorithm's state."""
+
+RING = "ring"
+"""Folder of the replay's arrays inside a checkpoint."""
+
+CHECK_EVERY = 100
+"""Gradient steps between looks at whether the loss is finite."""
+
+WARM_UP_BLOCK = 64
+"""Largest number of steps of the pool in one block before learning starts."""
+
+PROBE = 64
+"""Observations on which features are read."""
+
+
+class NapDQNConfig(AlgorithmConfig):
+    """Config of `NapDQN`: RLlib's own, and the run.
+
+    Attributes:
+        run: the `suite.run_config.RunConfig`, as plain data.
+        iteration_agent_steps: agent steps of one call of ``train``, about.
+    """
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class or NapDQN)
+        self.run: dict[str, Any] | None = None
+        self.iteration_agent_steps = 200
+        self.env_runner_cls = EnvPoolRunner
+        self.num_env_runners = 0
+        self.num_learners = 0
+        self.framework_str = "torch"
+        self._dont_auto_sync_env_runner_states = True
+
+    def training(
+        self, *, run: Any = NotProvided, iteration_agent_steps: Any = NotProvided, **kwargs: Any
+    ) -> Self:
+        """Set the run, as plain data, and the length of an iteration."""
+        super().training(**kwargs)
+        if run is not NotProvided:
+            self.run = run
+        if iteration_agent_steps is not NotProvided:
+            self.iteration_agent_steps = iteration_agent_steps
+        return self
+
+    def validate(self) -> None:
+        """Check that there is a run and that its parts fit together.
+
+        Raises:
+            ConfigError: if they do not.
+        """
+        log_once(f"{self.algo_class.__name__}_on_new_api_stack")  # or RLlib warns of what is meant
+        super().validate()
+        if self.run is None:
+            raise ConfigError("run", None, "a RunConfig as plain data")
+        run = RunConfig.from_mapping(self.run)
+        if not isinstance(run.task, RLTaskConfig):
+            raise ConfigError("run.task.kind", run.task.kind, "a reinforcement-learning task")
+        run.task.check(run)
+        run.build_schedule()
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """Return the module of the run."""
+        return RLModuleSpec(module_class=QModule, model_config={"run": self.run})
+
+    def get_default_learner_class(self) -> type[NapLearner]:
+        """Return the learner."""
+        return NapLearner
+
+
+class NapDQN(Algorithm):
+    """Deep Q-learning whose rates, targets and interventions are counted in gradient steps.
+
+    Attributes:
+        run: the request.
+        ring: the replay.
+        recorder: makes rows.
+        gradient_steps: updates made.
+        agent_steps: decisions taken.
+    """
+
+    @classmethod
+    def get_default_config(cls) -> NapDQNConfig:
+        """Return a config without a run."""
+        return NapDQNConfig()
+
+    def setup(self, config: Any) -> None:
+        """Build runner and learner, then everything between them."""
+        super().setup(config)
+        self.run = RunConfig.from_mapping(self.config.run)
+        task, agent = self.run.task, self.run.agent
+        self.task: RLTaskConfig = task
+        self.clock = self.run.clock()
+        self.budget = task.agent_steps(self.run.budget)
+        space = self.env_runner.spaces[0]
+        self.ring = FrameRing(
+            agent.replay_capacity,
+            task.lanes,
+            space.shape[1:] if task.stack > 1 else space.shape,
+            space.dtype,
+            task.stack,
+            agent.n_step,
+            agent.discount,
+            self.run.seeds.numpy("replay"),
+        )
+        self.recorder = Recorder(task.frame_skip)
+        self.gradient_steps = self.agent_steps = 0
+        self._due = frozenset(measuring_steps(self.run.metrics, self.clock))
+        self._measured_at = 0  # agent steps at the latest measurement
+        self._copies: tuple[list[torch.Tensor], list[torch.Tensor]] | None = None
+
+    @property
+    def learner(self) -> NapLearner:
+        """The local learner."""
+        return self.learner_group._learner
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget is spent."""
+        return self.agent_steps >= self.budget
+
+    def advance(self) -> None:
+        """Act for one block and make the updates that are then due."""
+        rollout = self.env_runner.sample(steps=self._block(), agent_steps=self.agent_steps)
+        block = rollout.block
+        if (clip := self.task.clip()) is not None:
+            block.rewards.clip(-clip, clip, out=block.rewards)
+        self.ring.add(block)
+        self.agent_steps += rollout.agent_steps
+        if rollout.games:
+            self.recorder.finished(self.gradient_steps, self.agent_steps, rollout.games)
+        due = min(self.task.updates(self.agent_steps), self.clock.total) - self.gradient_steps
+        if due > 0 and self.gradient_steps == 0:
+            self._start()
+        for _ in range(due):
+            self._learn()
+        if due > 0:
+            self._sync()
+
+    def _block(self) -> int:
+        """Return for how many steps of the pool to act before the next update can be due."""
+        starts, lanes = self.task.learning_starts, self.task.lanes
+        if self.agent_steps < starts:
+            return min(WARM_UP_BLOCK, -(-(starts - self.agent_steps) // lanes))
+        # The next update is due at starts + ceil((step + 1) / utd) agent steps.
+        due = starts - int(-(self.gradient_steps + 1) / self.task.exact_utd // 1)
+        return max(1, (min(due, self.budget) - self.agent_steps) // lanes)
+
+    def _start(self) -> None:
+        """Take the probe from what was seen before learning, and measure step 0."""
+        generator = self.run.seeds.numpy("probe")
+
+        def draw(size: int) -> Ints:
+            return self.ring.uniform(size, generator)
+
+        self.learner.start(torch.from_numpy(self.ring.sample(PROBE, draw).s_tm1.copy()))
+        self._measure()
+
+    def _learn(self) -> None:
+        """Make one update and record what it calls for."""
+        sample = self.ring.sample(self.run.agent.batch_size)
+        self.learner.learn(to_tensors(sample, self.learner.device))
+        self.gradient_steps += 1
+        if self.learner.alarms:
+            for step in self.learner.take_alarms():
+                self.recorder.record(step, self.agent_steps, [("alarm", "", 1.0)])
+        if self.gradient_steps in self._due:
+            self.learner.check()
+            self._measure()
+        elif self.gradient_steps % CHECK_EVERY == 0:
+            self.learner.check()
+
+    def _measure(self) -> None:
+        values = self.learner.measure()
+        values.append(("epsilon", "", self.env_runner.exploration(self.agent_steps)))
+        starts = self.task.learning_starts
+        self.recorder.measured(self.gradient_steps, self.agent_steps, starts, values)
+        self._measured_at = self.agent_steps
+
+    @torch.no_grad()
+    def _sync(self) -> None:
+        """Copy the online weights to the runner."""
+        if self._copies is None:
+            source = self.learner.net.q.parameters()
+            self._copies = list(self.env_runner.module.q.parameters()), list(source)
+        torch._foreach_copy_(*self._copies)
+
+    def training_step(self) -> None:
+        """Go on for `iteration_agent_steps` agent steps or to the end of the budget."""
+        until = min(self.agent_steps + self.config.iteration_agent_steps, self.budget)
+        games = self.recorder.games
+        while self.agent_steps < until:
+            self.advance()
+        if self.finished and self.agent_steps > self._measured_at:
+            self.recorder.measured(
+                self.gradient_steps, self.agent_steps, self.task.learning_starts, []
+            )
+            self._measured_at = self.agent_steps
+        latest = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
+        self.metrics.log_value(latest, self.agent_steps, window=1)
+        if self.recorder.games > games:
+            mean = self.recorder.mean_return
+            self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_RETURN_MEAN), mean, window=1)
+        self.metrics.log_value(
+            (LEARNER_RESULTS, DEFAULT_MODULE_ID, "gradient_steps"), self.gradient_steps, window=1
+        )
+
+    def step(self) -> dict[str, Any]:
+        """Return the results of an iteration, done when the budget is spent."""
+        results = super().step()
+        return {**results, DONE: self.finished}
+
+    def get_state(self, components: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """Return all state but the replay's arrays; RLlib's own metrics are not kept."""
+        state = super().get_state(components, **kwargs)
+        state.pop(COMPONENT_METRICS_LOGGER, None)
+        if self._check_component(SUITE, components, kwargs.get("not_components")):
+            state[SUITE] = {
+                "gradient_steps": self.gradient_steps,
+                "agent_steps": self.agent_steps,
+                "measured_at": self._measured_at,
+                "recorder": self.recorder.state_dict(),
+                "ring": self.ring.state_dict(),
+            }
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from `get_state`, with new episodes in every lane."""
+        super().set_state(state)
+        if SUITE in state:
+            own = state[SUITE]
+            self.gradient_steps, self.agent_steps = own["gradient_steps"], own["agent_steps"]
+            self._measured_at = own["measured_at"]
+            self.recorder.load_state_dict(own["recorder"])
+            self.ring.load_state_dict(own["ring"])
+
+    def save_to_path(self, path: Any = None, **kwargs: Any) -> str:
+        """Write a checkpoint: the state as plain data, the replay as arrays, how to build it all.
+
+        Files are whole or absent; a checkpoint is complete when ``state.pt`` is there.
+        """
+        folder = Path(tempfile.mkdtemp() if path is None else path)
+        (folder / RING).mkdir(parents=True, exist_ok=True)
+        self.ring.save(folder / RING)
+        recipe = {"class": type(self), "ctor_args_and_kwargs": self.get_ctor_args_and_kwargs()}
+        (folder / self.CLASS_AND_CTOR_ARGS_FILE_NAME).write_bytes(pickle.dumps(recipe))
+        (folder / self.METADATA_FILE_NAME).write_text(json.dumps(self.get_metadata()))
+        save_state(folder, plain(self.get_state()))
+        return str(folder)
+
+    def restore_from_path(self, path: Any, **kwargs: Any) -> None:
+        """Continue from what `save_to_path` wrote.
+
+        Emulators cannot be restored: every lane begins a new episode, and the one that was open
+        counts as truncated where it stood.
+        """
+        folder = Path(path)
+        self.set_state(load_state(folder, self.learner.device))
+        self.ring.load(folder / RING)
+        self.ring.cut()
+
+    def _setup_logdir(self) -> None:
+        """Without Tune's storage there is nothing to keep: use a folder that goes with us."""
+        if self._storage is not None:
+            super()._setup_logdir()
+        else:
+            self._logdir = tempfile.mkdtemp(prefix="nap-dqn-")
+
+    def cleanup(self) -> None:
+        """Stop runner and learner."""
+        super().cleanup()
+        if self._storage is None:
+            shutil.rmtree(self._logdir, ignore_errors=True)
+
+
+def plain(state: Any) -> Any:
+    """Return nested state with arrays as tensors: what a file without code can hold."""
+    if isinstance(state, dict):
+        return {key: plain(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(plain(value) for value in state)
+    if isinstance(state, np.ndarray):
+        return torch.from_numpy(state)
+    return state.item() if isinstance(state, np.generic) else state

@@ -1,0 +1,23 @@
+"""From a RunConfig to the config of the algorithm that RLlib runs."""
+
+from __future__ import annotations
+
+from suite.launch.rllib.algorithm import NapDQNConfig
+from suite.run_config import RunConfig
+
+
+def algorithm_config(run: RunConfig) -> NapDQNConfig:
+    """Return the algorithm's config for a run.
+
+    Raises:
+        ConfigError: if the parts of the run do not fit together.
+    """
+    config = (
+        NapDQNConfig()
+        .training(run=run.model_dump())
+        .env_runners(num_envs_per_env_runner=run.task.lanes)
+        .learners(num_gpus_per_learner=run.resources.gpus)
+        .resources(num_cpus_for_main_process=run.resources.cpus)
+    )
+    config.validate()
+    return config

@@ -1,0 +1,57 @@
+"""Environments from envpool, made with the options of the task and a seed of the run's own."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from suite.seeding import Seeds
+from suite.tasks.rl import RLTaskConfig
+
+SEEDS = 2**31
+"""Envpool takes seeds of 31 bits."""
+
+
+def make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> Any:
+    """Return `lanes` environments that are stepped together.
+
+    Envpool resets an environment on the step after its episode has ended, whatever action it is
+    given then.
+
+    Args:
+        task: what to make.
+        lanes: number of environments.
+        seed: of the first; the others count on from it.
+        threads: of envpool.
+    """
+    with warnings.catch_warnings():
+        # Gymnasium warns about the precision of envpool's bounds, which nobody reads.
+        warnings.simplefilter("ignore")
+        import envpool
+
+        pool = envpool.make(
+            task.pool,
+            env_type="gymnasium",
+            num_envs=lanes,
+            num_threads=threads,
+            seed=seed % SEEDS,
+            **task.pool_options(),
+        )
+        _ = pool.observation_space, pool.action_space  # cached from here on
+    return pool
+
+
+def pool_seed(seeds: Seeds, worker: int, generation: int) -> int:
+    """Return the seed of a pool: another one for every runner and each time it is made anew."""
+    return seeds.seed(f"env/{worker}/{generation}")
+
+
+def spaces_of(pool: Any) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Discrete]:
+    """Return the spaces of one environment of the pool, the bounds as wide as the type allows."""
+    shape, dtype = pool.observation_space.shape, pool.observation_space.dtype
+    low, high = (0, 255) if dtype == np.uint8 else (-np.inf, np.inf)
+    box = gymnasium.spaces.Box(low, high, shape, dtype.type)
+    return box, gymnasium.spaces.Discrete(int(pool.action_space.n))

@@ -1,0 +1,240 @@
+"""The learner: one lean update per call, counted in gradient steps, with the suite's own hooks.
+
+::
+
+    rate <- base * schedule(step), into every parameter group
+    loss <- mean loss of the TD errors + stack.extra_loss()
+    gradients, clipped if asked for
+    stack.before_step
+    optimizer.step
+    stack.after_step                      # resets, then projection last
+    every target_every-th step: target network <- online network
+    trigger sees the TD loss; an alarm restarts the schedule at step + 1
+
+RLlib's own schedules and target updates count environment steps and are not used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from torch import Tensor
+
+from suite.errors import DivergedError
+from suite.interventions.base import Bound, InterventionStack
+from suite.launch.rllib.module import Q_T, Q_T_SELECTOR, Q_TM1, QModule
+from suite.optimizers import rates, set_rate
+from suite.replay.frame_ring import Sample
+from suite.run_config import RunConfig
+from suite.schedules.triggered import Triggered
+from suite.training.observer import Observer, Value
+from suite.training.q_learning import (
+    double_q_target,
+    elementwise_loss,
+    q_learning_target,
+    td_error,
+)
+
+TRAINING = "training"
+"""Key of the suite's part of the learner's state."""
+
+NOISE = 32
+"""Made-up observations on which scale invariance is checked before there are real ones."""
+
+
+FIELDS = ("s_tm1", "a_tm1", "r_t", "discount_t", "s_t")
+"""What a batch consists of."""
+
+
+def to_tensors(sample: Sample, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """Return a sample of the replay as tensors, which on the CPU share its memory."""
+    return {name: torch.from_numpy(getattr(sample, name)).to(device) for name in FIELDS}
+
+
+def to_batch(tensors: dict[str, Tensor]) -> MultiAgentBatch:
+    """Return a batch as ``Learner.update(batch=...)`` takes it."""
+    size = len(tensors["a_tm1"])
+    return MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(tensors)}, env_steps=size)
+
+
+class NapLearner(TorchLearner):
+    """Learns the run of `config.run`.
+
+    Attributes:
+        step: gradient steps made.
+        alarms: steps at which the trigger alarmed, since somebody took the list.
+    """
+
+    def build(self) -> None:
+        """Build module, stack, optimizer and observer."""
+        self.run = RunConfig.from_mapping(self.config.run)
+        self.clock = self.run.clock()
+        self.schedule = self.run.build_schedule()
+        self.step = 0
+        self.alarms: list[int] = []
+        self._losses: list[Tensor] = []  # since the last measurement
+        super().build()
+        self.observer = Observer(self.net.q, self.run.metrics, self.clock, None)
+
+    @property
+    def net(self) -> QModule:
+        """The module that is trained."""
+        return self.module[DEFAULT_MODULE_ID].unwrapped()
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        """Bind the interventions, then make the run's optimizer; RLlib is given no rate to set."""
+        q = self.net.q
+        bound = Bound.of(q, self.clock, self._noise())
+        self.stack = InterventionStack(self.run.interventions, bound)
+        self.optimizer = self.run.optimizer.build(q)
+        self._parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
+        self.register_optimizer(
+            module_id=module_id, optimizer=self.optimizer, params=self._parameters
+        )
+
+    def _noise(self) -> Tensor:
+        """Return random observations, (n, ...)."""
+        space = self.net.observation_space
+        generator = self.run.seeds.torch("noise")
+        if space.dtype == "uint8":
+            shape = (NOISE, *space.shape)
+            noise = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        else:
+            noise = torch.randn(NOISE, *space.shape, generator=generator)
+        return noise.to(self._device)
+
+    def start(self, probe: Tensor) -> None:
+        """Begin the run at step 0, with the observations on which features are read."""
+        self.observer.probe = probe.to(self._device)
+        set_rate(self.optimizer, self.run.optimizer.lr * self.schedule(0))
+        self.observer.after_update(0)
+
+    def _update(self, batch: dict[str, Any], **kwargs: Any) -> tuple[Any, Any, Any]:
+        """Make the one update of RLlib's ``update``; it is given nothing to log."""
+        self.learn(batch[DEFAULT_MODULE_ID])
+        return {}, {}, {}
+
+    def learn(self, batch: Mapping[str, Tensor]) -> None:
+        """Make one update; nothing waits for the device unless a trigger must see every loss.
+
+        Args:
+            batch: `FIELDS`, on the learner's device.
+        """
+        agent, step = self.run.agent, self.step
+        rate = self.run.optimizer.lr * self.schedule(step)
+        set_rate(self.optimizer, rate)
+        self.observer.before_update(step)
+        values = self.module[DEFAULT_MODULE_ID].forward_train(batch)
+        loss = self.compute_loss_for_module(
+            module_id=DEFAULT_MODULE_ID, config=self.config, batch=batch, fwd_out=values
+        )
+        extra = self.stack.extra_loss()
+        for parameter in self._parameters:
+            parameter.grad = None
+        (loss if extra is None else loss + extra).backward()
+        if agent.grad_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters, agent.grad_clip)
+        self.stack.before_step(step, rate)
+        self.optimizer.step()
+        self.stack.after_step(step, rate)
+        self.step = step + 1
+        if self.step % agent.target_every == 0:
+            self.net.sync_target()
+        self.observer.after_update(self.step)
+        loss = loss.detach()
+        self._losses.append(loss)
+        if isinstance(self.schedule, Triggered):
+            self.alarms += self.schedule.observe(step, [loss.item()])
+
+    def compute_loss_for_module(
+        self, *, module_id: str, config: Any, batch: Any, fwd_out: dict[str, Any]
+    ) -> Tensor:
+        """Return the mean loss of the TD errors, a scalar."""
+        agent = self.run.agent
+        r_t, discount_t, q_t = batch["r_t"], batch["discount_t"], fwd_out[Q_T]
+        if agent.double:
+            target_tm1 = double_q_target(r_t, discount_t, q_t, fwd_out[Q_T_SELECTOR])
+        else:
+            target_tm1 = q_learning_target(r_t, discount_t, q_t)
+        error = td_error(fwd_out[Q_TM1], batch["a_tm1"], target_tm1)
+        return elementwise_loss(error, agent.loss).mean()
+
+    def measure(self) -> list[Value]:
+        """Return the rate in force, the mean loss since the last call and the run's metrics."""
+        group = next(g for g in self.optimizer.param_groups if g["scale"] > 0)
+        values: list[Value] = [("learning_rate", "", group["lr"] / group["scale"])]
+        if self._losses:
+            values.append(("batch_loss", "", torch.stack(self._losses).mean().item()))
+            self._losses.clear()
+        return values + self.observer.measure(self.step, rates(self.optimizer))
+
+    def check(self) -> None:
+        """Check that the latest TD loss is finite.
+
+        Raises:
+            DivergedError: if it is not, naming the first gradient step since the last measurement
+                from which on no loss was.
+        """
+        if not self._losses or math.isfinite(value := self._losses[-1].item()):
+            return
+        last = torch.stack(self._losses).isfinite().nonzero()
+        first = self.step - len(self._losses) + (int(last[-1]) + 1 if len(last) else 0)
+        raise DivergedError(f"the TD loss is {value} at gradient step {first}")
+
+    def take_alarms(self) -> Sequence[int]:
+        """Return the alarms since the last call."""
+        alarms, self.alarms = self.alarms, []
+        return alarms
+
+    # What RLlib would do around every update and nobody reads.
+
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Leave rates and target network alone: `_update` has seen to them."""
+
+    def _log_metrics(self, batch: MultiAgentBatch) -> None:
+        pass
+
+    def _log_steps_trained_metrics(self, batch: MultiAgentBatch) -> None:
+        pass
+
+    def _get_optimizer_state(self) -> dict[str, Any]:
+        return self.optimizer.state_dict()
+
+    def _set_optimizer_state(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state)
+
+    def get_state(self, components: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """Return RLlib's state and, under `TRAINING`, all else that has state."""
+        state = super().get_state(components, **kwargs)
+        if self._check_component(TRAINING, components, kwargs.get("not_components")):
+            schedule = self.schedule
+            state[TRAINING] = {
+                "step": self.step,
+                "stack": self.stack.state_dict(),
+                "schedule": schedule.state_dict() if isinstance(schedule, Triggered) else {},
+                "observer": self.observer.state_dict(),
+                "probe": self.observer.probe,
+                "losses": torch.stack(self._losses) if self._losses else torch.empty(0),
+            }
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from `get_state`, whether it is older or newer than what was learnt here."""
+        self._weights_seq_no = 0  # else RLlib keeps weights that look newer
+        super().set_state(state)
+        if TRAINING not in state:
+            return
+        training = state[TRAINING]
+        self.step = training["step"]
+        self.stack.load_state_dict(training["stack"])
+        if isinstance(self.schedule, Triggered):
+            self.schedule.load_state_dict(training["schedule"])
+        self.observer.load_state_dict(training["observer"])
+        self.observer.probe = training["probe"]
+        self._losses = list(training["losses"].unbind())
