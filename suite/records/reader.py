@@ -66,7 +66,8 @@ class TaskRecord(_Record):
         x: what learning curves are drawn over: gradient steps or emulator frames.
         arms: labels in the order of the sweep file.
         reference: for each arm the arm that it is compared with; none for a reference itself.
-        gap_to: an arm that every other arm's distance to is given as well, or None.
+        gap_to: for each arm a further arm that its distance to is given as well, if any. The file
+            may name one arm for all.
         seeds: repetitions.
         notes: what a reader should know, in words.
     """
@@ -76,21 +77,38 @@ class TaskRecord(_Record):
     x: Literal["steps", "frames"] = "steps"
     arms: tuple[str, ...]
     reference: Mapping[str, str | None] = {}
-    gap_to: str | None = None
+    gap_to: Mapping[str, str | None] = {}
     seeds: tuple[int, ...] = ()
     notes: str = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_gap_for_all(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and not isinstance(data.get("gap_to", {}), Mapping):
+            gap = data["gap_to"]
+            return {**data, "gap_to": {} if gap is None else dict.fromkeys(data["arms"], gap)}
+        return data
+
     @model_validator(mode="after")
     def _arms_exist(self) -> TaskRecord:
-        named = {self.gap_to, *self.reference, *self.reference.values()} - {None}
+        both = (self.reference, self.gap_to)
+        named = {arm for others in both for pair in others.items() for arm in pair} - {None}
         if unknown := sorted(str(arm) for arm in named - set(self.arms)):
             raise ValueError(f"only arms of the task, not {', '.join(unknown)}")
         return self
 
     def reference_of(self, arm: str) -> str | None:
         """Return the arm that `arm` is compared with, None for a reference itself."""
-        other = self.reference.get(arm)
-        return None if other == arm else other
+        return _other(self.reference, arm)
+
+    def gap_of(self, arm: str) -> str | None:
+        """Return the arm that the gap of `arm` is to, None if it has none."""
+        return _other(self.gap_to, arm)
+
+
+def _other(others: Mapping[str, str | None], arm: str) -> str | None:
+    other = others.get(arm)
+    return None if other == arm else other
 
 
 class Trial(_Record):

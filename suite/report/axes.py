@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from suite.report.statistics import Array
 
-X_LABELS = {"steps": "gradient steps", "frames": "emulator frames"}
+X_LABELS = {"steps": "gradient steps", "frames": "environment frames"}
 X_COLUMNS = {"steps": "step", "frames": "frames"}
 LEFT_OUT = 0.03
 """Share of a line's points that may lie below a log axis."""

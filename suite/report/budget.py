@@ -10,7 +10,7 @@ from suite.report.summary import ArmResult, TaskResult
 UNITS = {
     "steps": "gradient steps",
     "epochs": "epochs",
-    "frames": "emulator frames",
+    "frames": "environment frames",
     "agent_steps": "agent steps",
 }
 

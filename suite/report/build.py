@@ -43,25 +43,21 @@ class Report:
 
     Attributes:
         folder: where it lies.
-        page: ``report.html``.
+        html: ``report.html``.
         summary: contents of ``summary.json``, see `suite.report.summary.as_summary`.
         text: contents of ``table.txt``.
         figures: all figures, SVG and PNG.
+        tables: the same as `text` for a `rich.console.Console`, to be printed one by one.
         tasks: the results themselves.
-        configs: contents of the runs' ``config.yaml`` by run id.
     """
 
     folder: Path
-    page: Path
+    html: Path
     summary: dict[str, dict[str, dict[str, Any]]]
     text: str
     figures: tuple[Path, ...]
+    tables: tuple[RenderableType, ...]
     tasks: tuple[TaskResult, ...]
-    configs: Mapping[str, Mapping[str, Any]]
-
-    def tables(self) -> RenderableType:
-        """Return the tables for a `rich.console.Console`."""
-        return renderables(self.tasks, self.configs)
 
 
 def build_report(results: str | Path) -> Report:
@@ -93,18 +89,18 @@ def build_report(results: str | Path) -> Report:
         _write(folder / "summary.json", summary_json(tasks))
         _write(folder / "per_seed.csv", per_seed_csv(tasks))
         _write(folder / "table.txt", text := plain_text(tasks, configs))
-        html = render_page(sweep, tasks, drawings, configs, provenances, root)
-        _write(folder / "report.html", html)
+        page = render_page(sweep, tasks, drawings, configs, provenances, root)
+        _write(folder / "report.html", page)
     except OSError as error:
         raise ConfigError("results", str(folder), f"a folder to write to ({error})") from None
     return Report(
         folder=folder,
-        page=folder / "report.html",
+        html=folder / "report.html",
         summary=as_summary(tasks),
         text=text,
         figures=tuple(folder / file for drawing in drawings for file in drawing.files),
+        tables=renderables(tasks, configs),
         tasks=tuple(tasks),
-        configs=configs,
     )
 
 

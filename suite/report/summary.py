@@ -11,7 +11,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -44,7 +44,8 @@ class ArmResult:
         score: the headline metric over complete runs.
         reference: the arm that it is compared with, None for a reference.
         difference: score minus the reference's over common seeds, None for a reference.
-        gap: the same to the task's `gap_to` arm, None where there is none and for that arm.
+        gap_to: the further arm that its gap is to, if any.
+        gap: the same difference to that arm.
     """
 
     label: str
@@ -52,6 +53,7 @@ class ArmResult:
     score: Estimate
     reference: str | None = None
     difference: Estimate | None = None
+    gap_to: str | None = None
     gap: Estimate | None = None
 
     @property
@@ -89,6 +91,12 @@ class TaskResult:
         return tuple(arm.label for arm in self.arms if arm.label in used)
 
     @property
+    def gap_arms(self) -> tuple[str, ...]:
+        """Arms that the gap of others is to."""
+        used = {arm.gap_to for arm in self.arms}
+        return tuple(arm.label for arm in self.arms if arm.label in used)
+
+    @property
     def runs(self) -> tuple[Run, ...]:
         """All trials of the task."""
         return tuple(run for arm in self.arms for run in arm.runs)
@@ -118,8 +126,14 @@ def summarise(
                 value = last.get((arm, trial.seed), math.nan) if complete else math.nan
                 runs.append(Run(trial, statuses[trial], value if math.isfinite(value) else None))
             scored = [run.value for run in runs if run.value is not None]
-            arms[arm] = ArmResult(arm, tuple(runs), estimate(scored), record.reference_of(arm))
-        compared = tuple(_compare(arm, arms, record.gap_to) for arm in arms.values())
+            arms[arm] = ArmResult(
+                label=arm,
+                runs=tuple(runs),
+                score=estimate(scored),
+                reference=record.reference_of(arm),
+                gap_to=record.gap_of(arm),
+            )
+        compared = tuple(_compare(arm, arms) for arm in arms.values())
         results.append(TaskResult(label, record, compared))
     return results
 
@@ -136,15 +150,13 @@ def _last_values(
     return {(row.arm, int(row.seed)): float(row.value) for row in last.itertuples()}
 
 
-def _compare(arm: ArmResult, arms: Mapping[str, ArmResult], gap_to: str | None) -> ArmResult:
+def _compare(arm: ArmResult, arms: Mapping[str, ArmResult]) -> ArmResult:
     """Return the arm with its paired differences."""
 
     def to(other: str | None) -> Estimate | None:
-        if other is None or other == arm.label:
-            return None
-        return paired_difference(arm.values, arms[other].values)
+        return None if other is None else paired_difference(arm.values, arms[other].values)
 
-    return ArmResult(arm.label, arm.runs, arm.score, arm.reference, to(arm.reference), to(gap_to))
+    return replace(arm, difference=to(arm.reference), gap=to(arm.gap_to))
 
 
 def as_summary(results: Sequence[TaskResult]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -171,7 +183,7 @@ def _arm_summary(task: TaskResult, arm: ArmResult) -> dict[str, Any]:
         "diff_lo": difference.lo,
         "diff_hi": difference.hi,
     }
-    if task.record.gap_to is not None:
+    if task.gap_arms:
         entry |= {"gap": gap.mean, "gap_lo": gap.lo, "gap_hi": gap.hi}
     return {**entry, "failed": arm.failed}
 

@@ -42,10 +42,11 @@ def columns(task: TaskResult) -> list[str]:
     """Return the headings of the columns of a task's table."""
     names = ["arm", "mean [95%]", "n"]
     if task.references:
-        one = len(task.references) == 1
-        names.append("minus reference [95%]" if one else "minus its reference [95%]")
-    if task.record.gap_to is not None:
-        names.append(f"minus {task.record.gap_to} [95%]")
+        one = "reference" if len(task.references) == 1 else "its reference"
+        names.append(f"minus {one} [95%]")
+    if task.gap_arms:
+        one = task.gap_arms[0] if len(task.gap_arms) == 1 else "its gap arm"
+        names.append(f"minus {one} [95%]")
     return [*names, "complete", "time/run"]
 
 
@@ -54,10 +55,11 @@ def cells(task: TaskResult, arm: ArmResult) -> list[str]:
     places = task_decimals(task)
     line = [arm_name(task, arm), interval(arm.score, places), str(arm.score.n)]
     if task.references:
-        versus = f" to {arm.reference}" if len(task.references) > 1 and arm.reference else ""
-        line.append(interval(arm.difference, places, sign=True) + versus)
-    if task.record.gap_to is not None:
+        line.append(interval(arm.difference, places, sign=True))
+        line[-1] += f" to {arm.reference}" if len(task.references) > 1 and arm.reference else ""
+    if task.gap_arms:
         line.append(interval(arm.gap, places, sign=True))
+        line[-1] += f" to {arm.gap_to}" if len(task.gap_arms) > 1 and arm.gap_to else ""
     return [*line, run_counts(arm), _time(arm)]
 
 
@@ -134,17 +136,15 @@ def notes(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> list[st
 
 def renderables(
     tasks: Sequence[TaskResult], configs: Mapping[str, Mapping[str, Any]]
-) -> RenderableType:
-    """Return all tables with their notes, to be printed on a `rich.console.Console`.
+) -> tuple[RenderableType, ...]:
+    """Return all tables, each with its notes, to be printed on a `rich.console.Console`.
 
     Args:
         tasks: results of all tasks.
         configs: contents of ``config.yaml`` by run id.
     """
-    parts: list[RenderableType] = []
-    for task in tasks:
-        parts += [_Fitting(task), *map(_line, notes(task, configs)), Text()]
-    return Group(*parts, Text(HOW_TO_READ, "dim"))
+    found = [Group(_Fitting(task), *map(_line, notes(task, configs)), Text()) for task in tasks]
+    return (*found, Text(HOW_TO_READ, "dim"))
 
 
 def plain_text(tasks: Sequence[TaskResult], configs: Mapping[str, Mapping[str, Any]]) -> str:

@@ -37,11 +37,13 @@ def metric_label(metric: str, layer: str = "", unit: str = "") -> str:
     'test accuracy'
     >>> metric_label("mean_return_20", unit="points")
     'mean return of the last 20 episodes (points)'
+    >>> metric_label("mean_return_20", unit="return")
+    'mean return of the last 20 episodes'
     """
     words = re.sub(r"^mean_return_(\d+)$", r"mean return of the last \1 episodes", metric)
     words = words.replace("_", " ")
     words = f"{layer.replace('_', ' ')} {words}" if layer else words
-    return f"{words} ({unit})" if unit not in ("", "1") else words
+    return words if unit in ("", "1", *words.split()) else f"{words} ({unit})"
 
 
 def decimals(numbers: Iterable[float | None]) -> int:

@@ -66,11 +66,11 @@ def test_everything_is_written(report: Report) -> None:
     assert {p.name for p in report.figures} == names
     assert json.loads((report.folder / "summary.json").read_text()) == report.summary
     assert (report.folder / "table.txt").read_text() == report.text
-    assert report.page == report.folder / "report.html"
+    assert report.html == report.folder / "report.html"
 
 
 def test_the_page_needs_nothing_but_itself(report: Report) -> None:
-    text = report.page.read_text(encoding="utf-8")
+    text = report.html.read_text(encoding="utf-8")
     page = Page(text)
     assert {ref[0] for ref in page.references} == {"#"}
     assert {ref[1:] for ref in page.references} <= set(page.ids)
@@ -80,7 +80,7 @@ def test_the_page_needs_nothing_but_itself(report: Report) -> None:
 
 
 def test_ids_are_unique_and_figures_and_tables_are_accessible(report: Report) -> None:
-    page = Page(report.page.read_text(encoding="utf-8"))
+    page = Page(report.html.read_text(encoding="utf-8"))
     assert len(page.ids) == len(set(page.ids))
     figures = [attrs for tag, attrs in page.tags if tag == "svg"]
     assert len(figures) == 3
@@ -91,7 +91,7 @@ def test_ids_are_unique_and_figures_and_tables_are_accessible(report: Report) ->
 
 
 def test_the_page_tells_what_is_known(report: Report) -> None:
-    text = report.page.read_text(encoding="utf-8")
+    text = report.html.read_text(encoding="utf-8")
     for part in (
         *("2 tasks, 13 runs: 13 complete", "How does test accuracy differ from that of"),
         *("interval includes 0", "no interval: fewer than 3 seeds", "+0.300 [+0.300, +0.300]"),
@@ -129,7 +129,7 @@ def test_unfinished_sweeps_are_reported_as_such(writer: Any) -> None:
     writer.run("t", "c", 0, skip="NaP needs <norm> layers")
     writer.task("u", ["a"]).run("u", "a", 0, state="not started")
     report = build_report(writer.finish())
-    text = report.page.read_text(encoding="utf-8")
+    text = report.html.read_text(encoding="utf-8")
     for part in (
         *("3 runs are not finished", "No run is complete yet", "No run of this task has a result"),
         *("loss is nan at step 3", "out of memory", "NaP needs &lt;norm&gt; layers"),
@@ -146,7 +146,7 @@ def test_a_sweep_without_any_run_folder(writer: Any) -> None:
     report = build_report(writer.finish())
     assert report.summary["t"]["a"]["n"] == 0
     assert report.figures == ()
-    assert "not recorded" in report.page.read_text(encoding="utf-8")
+    assert "not recorded" in report.html.read_text(encoding="utf-8")
 
 
 def test_torn_rows_do_not_stop_a_report(results: Path) -> None:
@@ -162,7 +162,7 @@ def test_names_are_shown_not_interpreted(writer: Any) -> None:
     for arm in arms:
         writer.run("../up & <i>away</i>", arm, 0, [(0, 0.1), (10, 0.5)])
     report = build_report(writer.finish())
-    text = report.page.read_text(encoding="utf-8")
+    text = report.html.read_text(encoding="utf-8")
     for raw in ("<script", "<b>bold", "<i>away", "<u>note"):
         assert raw not in text
     assert "{{ jinja }}" in text
@@ -175,7 +175,7 @@ def test_tasks_with_like_names_have_figures_of_their_own(writer: Any) -> None:
         writer.task(label, ["x"]).run(label, "x", 0, [(0, 0.1), (10, 0.5)])
     report = build_report(writer.finish())
     assert len({p.name for p in report.figures if p.suffix == ".svg"}) == 4
-    page = Page(report.page.read_text(encoding="utf-8"))
+    page = Page(report.html.read_text(encoding="utf-8"))
     assert len(page.ids) == len(set(page.ids))
 
 
@@ -188,7 +188,7 @@ def test_runs_of_different_origin_are_pointed_out(writer: Any) -> None:
     ]
     for seed, origin in enumerate(origins):
         writer.run("t", "a", seed, [(1, 0.5)], provenance=origin)
-    text = build_report(writer.finish()).page.read_text(encoding="utf-8")
+    text = build_report(writer.finish()).html.read_text(encoding="utf-8")
     for part in (
         *("2 different commits", "A run was made from a source tree with uncommitted changes"),
         *("Versions differ between runs: torch", "2 kinds of hardware", "torch 2.9.1 and 2.9.0"),
@@ -200,7 +200,7 @@ def test_log_spaced_measurements_have_a_log_axis(writer: Any) -> None:
     writer.task("t", ["a"])
     config = {"budget": 1000, "metrics": {"spacing": "log"}}
     writer.run("t", "a", 0, [(s, 0.1) for s in (0, 1, 10, 100, 1000)], config=config)
-    text = build_report(writer.finish()).page.read_text(encoding="utf-8")
+    text = build_report(writer.finish()).html.read_text(encoding="utf-8")
     assert "gradient steps on a log scale" in text
     assert "10³" in text
 

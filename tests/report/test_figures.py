@@ -67,7 +67,7 @@ def test_two_seeds_are_drawn_one_by_one_over_frames(results: Path) -> None:
     figure = draw(results, 1)
     assert figure is not None
     [axes] = figure.axes
-    assert axes.get_xlabel() == "emulator frames"
+    assert axes.get_xlabel() == "environment frames"
     assert len(axes.lines) == 4
     assert not axes.collections
     assert np.asarray(axes.lines[0].get_xdata())[-1] == 400  # the null at 0 is left out
@@ -209,6 +209,6 @@ def test_caption_says_what_is_drawn(results: Path) -> None:
     tasks, rows = read(results)
     sums, game = (caption(t, rows[rows["task"] == t.label], log_x=False) for t in tasks)
     assert "95% intervals (3 complete runs per arm) over gradient steps" in sums
-    assert "Single runs (2 complete runs per arm) over emulator frames" in game
+    assert "Single runs (2 complete runs per arm) over environment frames" in game
     assert "learning rate" in sums
     assert "learning rate" not in game

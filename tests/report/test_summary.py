@@ -98,6 +98,15 @@ def test_each_arm_may_have_its_own_reference(writer: Any) -> None:
     assert [found[arm]["diff"] for arm in "abcd"] == [None, 1.0, None, 3.0]
 
 
+def test_the_gap_may_be_to_another_arm_for_each(writer: Any) -> None:
+    writer.task("t", ["a", "b", "c", "d"], gap_to={"a": None, "b": "a", "c": "c", "d": "c"})
+    for arm, value in {"a": 1.0, "b": 2.0, "c": 10.0, "d": 13.0}.items():
+        writer.run("t", arm, 0, [(1, value)])
+    [task] = summarise_folder(writer.finish())
+    assert task.gap_arms == ("a", "c")
+    assert [arm["gap"] for arm in as_summary([task])["t"].values()] == [None, 1.0, None, 3.0]
+
+
 def test_a_sweep_that_has_not_begun_has_an_empty_summary(writer: Any) -> None:
     writer.task("t", ["a", "b"]).run("t", "a", 0, state="not started")
     summary = as_summary(summarise_folder(writer.finish()))["t"]

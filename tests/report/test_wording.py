@@ -152,7 +152,8 @@ def test_plain_text_is_ascii_and_says_everything(results: Any) -> None:
 @pytest.mark.parametrize("width", [70, 100, 200])
 def test_tables_fit_the_console(results: Any, width: int) -> None:
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(renderables(*read(results)))
+    for table in renderables(*read(results)):
+        console.print(table)
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= width
     assert "[+0.300, +0.300]" in text  # never folded
