@@ -80,6 +80,7 @@ class NapDQNConfig(AlgorithmConfig):
         self.num_env_runners = 0
         self.num_learners = 0
         self.framework_str = "torch"
+        self.log_level = "ERROR"
         self._dont_auto_sync_env_runner_states = True
 
     def training(
@@ -308,6 +309,11 @@ class NapDQN(Algorithm):
         self.set_state(load_state(folder, self.learner.device))
         self.ring.load(folder / RING)
         self.ring.cut()
+
+    @classmethod
+    def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> Self:
+        """Return a new algorithm from a checkpoint alone: built by its recipe, then restored."""
+        return super(Algorithm, cls).from_checkpoint(path, filesystem, **kwargs)
 
     def _setup_logdir(self) -> None:
         """Without Tune's storage there is nothing to keep: use a folder that goes with us."""

@@ -16,6 +16,7 @@ RLlib's own schedules and target updates count environment steps and are not use
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -207,7 +208,7 @@ class NapLearner(TorchLearner):
         return self.optimizer.state_dict()
 
     def _set_optimizer_state(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state)
+        self.optimizer.load_state_dict(copy.deepcopy(state))  # which would keep its tensors
 
     def get_state(self, components: Any = None, **kwargs: Any) -> dict[str, Any]:
         """Return RLlib's state and, under `TRAINING`, all else that has state."""

@@ -1,0 +1,191 @@
+"""The algorithm as a whole: exact proportions, weights that stay in step, checkpoints."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from suite.run_config import RunConfig
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(autouse=True)
+def _ray(started_ray):
+    return started_ray
+
+
+def cartpole(utd=1.0, lanes=1, agent_steps=160, **overrides):
+    mapping = {
+        "task": {"kind": "classic_control", "learning_starts": 40, "utd": utd, "lanes": lanes},
+        "model": {"kind": "mlp", "width": 8, "depth": 2, "norm": "layer"},
+        "agent": {"kind": "dqn", "batch_size": 4, "replay_capacity": 300, "target_every": 7},
+        "optimizer": {"kind": "adam", "lr": 0.01},
+        "interventions": ["nap"],
+        "budget": {"agent_steps": agent_steps},
+        "metrics": {"names": ["parameter_norm", "activation_pattern_change"], "every": 20},
+        **overrides,
+    }
+    return RunConfig.from_mapping(mapping)
+
+
+@pytest.fixture
+def build():
+    """Return a function that builds the algorithm of a run, stopped at the end of the test."""
+    from suite.launch.rllib.config import algorithm_config
+
+    built = []
+
+    def make(run):
+        built.append(algorithm_config(run).build_algo())
+        return built[-1]
+
+    yield make
+    for algorithm in built:
+        algorithm.stop()
+
+
+@pytest.mark.parametrize(
+    ("utd", "lanes"), [(0.25, 1), (1.0, 1), (4.0, 1), (0.3, 1), (1 / 3, 2), (0.25, 8), (2.0, 3)]
+)
+def test_updates_per_agent_step_are_exact_at_every_block(build, utd, lanes):
+    run = cartpole(utd, lanes)
+    algorithm = build(run)
+    ratio = Fraction(utd).limit_denominator(1000)
+    between = 0
+    while not algorithm.finished:
+        before = algorithm.agent_steps, algorithm.gradient_steps
+        algorithm.advance()
+        expected = max(0, int((algorithm.agent_steps - 40) * ratio))
+        assert algorithm.gradient_steps == min(expected, algorithm.clock.total)
+        assert algorithm.learner.step == algorithm.gradient_steps
+        # Acting is never staler than one vector step or one update.
+        between += algorithm.agent_steps - before[0]
+        if before[0] >= 40:
+            assert between <= max(lanes, float(1 / ratio)) + lanes
+        if algorithm.gradient_steps > before[1] or algorithm.agent_steps <= 40:
+            between = 0
+    assert algorithm.gradient_steps == algorithm.clock.total == int(120 * ratio)
+    assert 160 <= algorithm.agent_steps < 160 + lanes
+    assert algorithm.env_runner.num_env_steps_sampled_lifetime == algorithm.agent_steps
+
+
+def test_the_runner_acts_with_the_learner_s_weights_and_their_norms_stay(build):
+    algorithm = build(cartpole(agent_steps=200))
+    initial = {n: p.norm().item() for n, p in algorithm.learner.net.q.named_parameters()}
+    while not algorithm.finished:
+        algorithm.advance()
+        acting = dict(algorithm.env_runner.module.q.named_parameters())
+        for name, p in algorithm.learner.net.q.named_parameters():
+            assert torch.equal(p, acting[name])
+    for name in ("1.weight", "4.weight"):
+        assert acting[name].norm().item() == pytest.approx(initial[name], rel=1e-4)
+    assert acting["7.weight"].norm().item() != pytest.approx(initial["7.weight"], rel=1e-4)
+
+
+def advance_to(algorithm, agent_steps):
+    while algorithm.agent_steps < agent_steps:
+        algorithm.advance()
+
+
+def test_a_checkpoint_continues_with_the_same_updates(build, tmp_path):
+    trigger = {"kind": "cusum", "window": 10, "lag": 2}
+    run = cartpole(agent_steps=400, schedule={"kind": "triggered", "trigger": trigger})
+    algorithm, other = build(run), build(run)
+    advance_to(algorithm, 120)
+    advance_to(other, 60)
+    algorithm.save_to_path(tmp_path)
+    other.restore_from_path(tmp_path)
+    assert (other.agent_steps, other.gradient_steps) == (120, 80)
+    for both in (algorithm, other):  # with the same replay, to the last bit
+        for _ in range(30):
+            both._learn()
+    for (name, mine), theirs in zip(
+        algorithm.learner.net.state_dict().items(),
+        other.learner.net.state_dict().values(),
+        strict=True,
+    ):
+        assert torch.equal(mine, theirs), name
+    assert algorithm.learner.measure() == other.learner.measure()
+    assert algorithm.recorder.returns == other.recorder.returns
+    # The runner begins new games, and no window reaches from the old ones into them.
+    other.gradient_steps -= 30
+    size = len(other.ring)
+    advance_to(other, 125)
+    assert len(other.ring) > size
+
+
+def test_a_checkpoint_holds_norms_and_no_code(build, tmp_path):
+    algorithm = build(cartpole(agent_steps=100))
+    initial = {n: p.norm().item() for n, p in algorithm.learner.net.q.named_parameters()}
+    while not algorithm.finished:
+        algorithm.advance()
+    algorithm.save_to_path(tmp_path)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    module = state["learner_group"]["learner"]["rl_module"]["default_policy"]
+    for name in ("1.weight", "4.weight"):
+        assert module[f"q.{name}"].norm().item() == pytest.approx(initial[name], rel=1e-4)
+    assert sorted(p.name for p in (tmp_path / "ring").iterdir()) == [
+        "actions.npy",
+        "frames.npy",
+        "marks.npy",
+        "rewards.npy",
+    ]
+    assert np.load(tmp_path / "ring" / "rewards.npy").shape == (1, len(algorithm.ring))
+
+
+def test_rllib_s_ways_of_saving_and_restoring_lead_to_the_same_place(build, tmp_path):
+    from suite.launch.rllib.algorithm import NapDQN
+
+    algorithm = build(cartpole(agent_steps=100))
+    result = algorithm.train()
+    assert result["done"]
+    assert result["env_runners"]["num_env_steps_sampled_lifetime"] == 100
+    algorithm.save_checkpoint(str(tmp_path))
+    restored = NapDQN.from_checkpoint(str(tmp_path))
+    try:
+        assert restored.gradient_steps == 60
+        assert restored.training_iteration == 1
+        assert restored.finished
+        for mine, theirs in zip(
+            algorithm.learner.net.parameters(), restored.learner.net.parameters(), strict=True
+        ):
+            assert torch.equal(mine, theirs)
+    finally:
+        restored.stop()
+
+
+@pytest.mark.slow
+def test_the_algorithm_runs_under_tune(tmp_path, capfd):
+    from ray import tune
+
+    from suite.launch.rllib.algorithm import NapDQN
+    from suite.launch.rllib.config import algorithm_config
+
+    config = algorithm_config(cartpole(agent_steps=120))
+    config.training(iteration_agent_steps=50)
+    tuner = tune.Tuner(
+        NapDQN,
+        param_space=config,
+        run_config=tune.RunConfig(
+            storage_path=str(tmp_path),
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
+        ),
+    )
+    results = tuner.fit()
+    assert not results.errors
+    metrics = results[0].metrics
+    assert metrics["training_iteration"] == 3
+    assert metrics["learners"]["default_policy"]["gradient_steps"] == 80
+    assert (tmp_path / results[0].path / results[0].checkpoint.path / "state.pt").is_file()
+
+
+def test_nothing_is_left_behind(build):
+    import os
+
+    algorithm = build(cartpole())
+    folder = algorithm.logdir
+    algorithm.stop()
+    assert not os.path.exists(folder)
