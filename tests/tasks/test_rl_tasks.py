@@ -1,0 +1,83 @@
+"""Tasks of the reinforcement-learning engine: exact ratios, units of time, what fits together."""
+
+import pytest
+
+from suite.clock import Duration
+from suite.errors import ConfigError
+from suite.run_config import RunConfig
+from suite.tasks.atari import AtariConfig
+from suite.tasks.classic_control import ClassicControlConfig
+
+
+@pytest.mark.parametrize(
+    ("utd", "agent_steps", "updates"),
+    [
+        (0.3, 110, 3),  # as a float 10 * 0.3 is just below 3
+        (1 / 3, 103, 1),
+        (0.25, 103, 0),
+        (0.25, 104, 1),
+        (4.0, 101, 4),
+        (1e-6, 1_000_100, 1),
+        (1.0, 99, 0),
+    ],
+)
+def test_updates_due(utd, agent_steps, updates):
+    task = ClassicControlConfig(utd=utd, learning_starts=100)
+    assert task.updates(agent_steps) == updates
+
+
+def test_the_clock_counts_updates_frames_and_agent_steps():
+    task = AtariConfig(game="pong", utd=0.25, learning_starts=1000)
+    clock = task.clock(Duration(agent_steps=5000))
+    assert clock == task.clock(Duration(frames=20_000))
+    assert clock.total == 1000
+    assert clock.steps(Duration(agent_steps=400)) == 100
+    assert clock.steps(Duration(frames=1600)) == 100
+
+
+def test_durations_in_agent_steps():
+    task = AtariConfig(game="pong", utd=0.25, learning_starts=1000)
+    budget = Duration(agent_steps=5000)
+    lengths = [
+        (Duration(agent_steps=7), 7),
+        (Duration(frames=400), 100),
+        (Duration(steps=100), 400),
+        (Duration(fraction=0.5), 2500),
+    ]
+    for duration, expected in lengths:
+        assert task.in_agent_steps(duration, budget) == expected
+    with pytest.raises(ConfigError, match="epochs"):
+        task.in_agent_steps(Duration(epochs=1.0), budget)
+
+
+@pytest.mark.parametrize(
+    "budget", [None, Duration(steps=100), Duration(agent_steps=1003), Duration(frames=4000)]
+)
+def test_budgets_that_allow_no_update_are_refused(budget):
+    task = AtariConfig(game="pong", utd=0.25, learning_starts=1000)
+    with pytest.raises(ConfigError) as error:
+        task.clock(budget)
+    assert error.value.key == "budget"
+
+
+def test_draws_do_not_depend_on_pace_or_protocol():
+    task = AtariConfig(game="pong")
+    other = AtariConfig(game="pong", utd=4.0, sticky=0.25, learning_starts=7)
+    assert task.seed_key == other.seed_key == "atari/pong"
+    assert AtariConfig(game="breakout").seed_key != task.seed_key
+    assert ClassicControlConfig(utd=3.0).seed_key == "classic_control/CartPole-v1"
+    assert (task.label, ClassicControlConfig().label) == ("atari_pong", "CartPole-v1")
+
+
+def test_the_simulator_is_asked_for_raw_rewards_and_whole_games():
+    options = AtariConfig(game="pong", max_episode_frames=400, sticky=0.25).pool_options()
+    assert options["max_episode_steps"] == 100
+    assert options["repeat_action_probability"] == 0.25
+    assert options["episodic_life"] is options["reward_clip"] is False
+
+
+@pytest.mark.parametrize("kind", ["atari", "classic_control"])
+def test_smoke_runs_fit_together(smoke, kind):
+    run = smoke(kind)
+    run.task.check(run)
+    assert RunConfig.from_mapping(run.model_dump()) == run
