@@ -10,6 +10,7 @@ over::
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -51,14 +52,20 @@ class RLTaskConfig(TaskConfig):
     lanes: Annotated[int, Field(ge=1)] = 1
     learning_starts: Annotated[int, Field(ge=1)] = 1000
 
-    @property
+    @cached_property
     def exact_utd(self) -> Fraction:
         """Updates per agent step as the fraction that was meant."""
         return Fraction(self.utd).limit_denominator(FINEST)
 
     def updates(self, agent_steps: int) -> int:
         """Return the number of updates that are due after `agent_steps` agent steps."""
-        return max(0, int((agent_steps - self.learning_starts) * self.exact_utd))
+        ratio = self.exact_utd
+        return max(0, agent_steps - self.learning_starts) * ratio.numerator // ratio.denominator
+
+    def due(self, update: int) -> int:
+        """Return the agent steps after which the update is due, the first being number 1."""
+        ratio = self.exact_utd
+        return self.learning_starts - (-update * ratio.denominator // ratio.numerator)
 
     def agent_steps(self, budget: Duration | None) -> int:
         """Return the length of a run in agent steps.

@@ -24,6 +24,8 @@ from suite.tasks.classic_control import ClassicControlConfig
 def test_updates_due(utd, agent_steps, updates):
     task = ClassicControlConfig(utd=utd, learning_starts=100)
     assert task.updates(agent_steps) == updates
+    first = task.due(updates + 1)
+    assert task.updates(first) >= updates + 1 > task.updates(first - 1)
 
 
 def test_the_clock_counts_updates_frames_and_agent_steps():

@@ -193,9 +193,8 @@ class NapDQN(Algorithm):
         starts, lanes = self.task.learning_starts, self.task.lanes
         if self.agent_steps < starts:
             return min(WARM_UP_BLOCK, -(-(starts - self.agent_steps) // lanes))
-        # The next update is due at starts + ceil((step + 1) / utd) agent steps.
-        due = starts - int(-(self.gradient_steps + 1) / self.task.exact_utd // 1)
-        return max(1, (min(due, self.budget) - self.agent_steps) // lanes)
+        due = min(self.task.due(self.gradient_steps + 1), self.budget)
+        return max(1, (due - self.agent_steps) // lanes)
 
     def _start(self) -> None:
         """Take the probe from what was seen before learning, and measure step 0."""

@@ -81,6 +81,7 @@ class NapLearner(TorchLearner):
         self.alarms: list[int] = []
         self._losses: list[Tensor] = []  # since the last measurement
         super().build()
+        self._trained = self.module[DEFAULT_MODULE_ID]
         self.observer = Observer(self.net.q, self.run.metrics, self.clock, None)
 
     @property
@@ -131,7 +132,7 @@ class NapLearner(TorchLearner):
         rate = self.run.optimizer.lr * self.schedule(step)
         set_rate(self.optimizer, rate)
         self.observer.before_update(step)
-        values = self.module[DEFAULT_MODULE_ID].forward_train(batch)
+        values = self._trained.forward_train(batch)
         loss = self.compute_loss_for_module(
             module_id=DEFAULT_MODULE_ID, config=self.config, batch=batch, fwd_out=values
         )
