@@ -75,7 +75,7 @@ class NapDQNConfig(AlgorithmConfig):
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or NapDQN)
         self.run: dict[str, Any] | None = None
-        self.iteration_agent_steps = 200
+        self.iteration_agent_steps = 50
         self.env_runner_cls = EnvPoolRunner
         self.num_env_runners = 0
         self.num_learners = 0

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from suite.launch.rllib.config import algorithm_config
 from suite.run_config import RunConfig
 from suite.training.session import Session
 from suite.training.supervised import keep_freed_memory
+
+SAVING = 0.05
+"""Largest share of the time spent on checkpoints: a full replay takes long to write."""
 
 
 def train_rl(config: RunConfig, session: Session) -> None:
@@ -28,10 +33,14 @@ def train_rl(config: RunConfig, session: Session) -> None:
             algorithm.restore_from_path(folder)
         algorithm.recorder.sink = session.emit
         total = algorithm.clock.total
+        saved, not_before = algorithm.gradient_steps, 0.0
         while not algorithm.finished:
             algorithm.train()
-            session.progress(algorithm.gradient_steps, total)
-            if session.checkpoint_due():
-                session.save(algorithm.gradient_steps, algorithm.save_to_path)
+            step, began = algorithm.gradient_steps, time.monotonic()
+            session.progress(step, total)
+            if step > saved and began >= not_before and session.checkpoint_due():
+                session.save(step, algorithm.save_to_path)
+                saved, ended = step, time.monotonic()
+                not_before = ended + (ended - began) / SAVING
     finally:
         algorithm.stop()

@@ -139,6 +139,7 @@ def test_rllib_s_ways_of_saving_and_restoring_lead_to_the_same_place(build, tmp_
     from suite.launch.rllib.algorithm import NapDQN
 
     algorithm = build(cartpole(agent_steps=100))
+    assert not algorithm.train()["done"]
     result = algorithm.train()
     assert result["done"]
     assert result["env_runners"]["num_env_steps_sampled_lifetime"] == 100
@@ -146,7 +147,7 @@ def test_rllib_s_ways_of_saving_and_restoring_lead_to_the_same_place(build, tmp_
     restored = NapDQN.from_checkpoint(str(tmp_path))
     try:
         assert restored.gradient_steps == 60
-        assert restored.training_iteration == 1
+        assert restored.training_iteration == 2
         assert restored.finished
         for mine, theirs in zip(
             algorithm.learner.net.parameters(), restored.learner.net.parameters(), strict=True

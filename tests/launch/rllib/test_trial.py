@@ -84,9 +84,13 @@ def test_a_run_is_repeatable(started_ray, folder_session, tmp_path, mapping):
 
 
 @pytest.mark.ray
-def test_a_killed_run_goes_on_from_its_checkpoint(started_ray, folder_session, tmp_path):
+def test_a_killed_run_goes_on_from_its_checkpoint(
+    started_ray, folder_session, tmp_path, monkeypatch
+):
+    from suite.launch.rllib import trial
     from suite.launch.rllib.trial import train_rl
 
+    monkeypatch.setattr(trial, "SAVING", 1e9)  # checkpoints whenever they are due
     run = RunConfig.from_mapping(CARTPOLE)
     first = folder_session(tmp_path, every=50, stop=100)
     with pytest.raises(KeyboardInterrupt):
@@ -108,6 +112,25 @@ def test_a_killed_run_goes_on_from_its_checkpoint(started_ray, folder_session, t
     assert rows["mean_return_20", ""][-1].value == pytest.approx(
         sum(r.value for r in [*games, *later][-20:]) / min(20, len(games) + len(later))
     )
+
+
+@pytest.mark.ray
+def test_checkpoints_take_a_small_share_of_the_time(
+    started_ray, folder_session, tmp_path, monkeypatch
+):
+    from suite.launch.rllib import trial
+
+    class Slow(folder_session):
+        saves = 0
+
+        def save(self, step, write):
+            super().save(step, write)
+            self.saves += 1
+
+    monkeypatch.setattr(trial, "SAVING", 1e-9)
+    session = Slow(tmp_path, every=1)
+    trial.train_rl(RunConfig.from_mapping(CARTPOLE), session)
+    assert session.saves == 1
 
 
 @pytest.mark.slow
