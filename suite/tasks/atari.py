@@ -13,9 +13,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from suite.errors import ConfigError, nearest
+from suite.models.base import ModelSpec
 from suite.tasks.atari_games import GAMES, pool_name
 from suite.tasks.base import TASKS
 from suite.tasks.rl import RLTaskConfig, Utd
+
+ACTIONS = 18
+"""What a joystick with a button can do."""
 
 
 @TASKS.register("atari")
@@ -73,10 +77,9 @@ class AtariConfig(RLTaskConfig):
         """For instance ``atari_breakout``."""
         return f"atari_{self.game}"
 
-    @property
-    def observation(self) -> tuple[int, ...]:
-        """A stack of frames."""
-        return (self.stack, 84, 84)
+    def spec(self) -> ModelSpec:
+        """Return a stack of frames, and the full set of actions: most games use fewer."""
+        return ModelSpec(inputs=(self.stack, 84, 84), outputs=ACTIONS)
 
     @property
     def pool(self) -> str:

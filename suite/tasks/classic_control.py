@@ -12,17 +12,18 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from suite.errors import ConfigError, nearest
+from suite.models.base import ModelSpec
 from suite.tasks.base import TASKS
 from suite.tasks.rl import RLTaskConfig
 
 ENVIRONMENTS = {
-    "Acrobot-v1": (6,),
-    "CartPole-v1": (4,),
-    "Catch-v0": (10, 5),
-    "LunarLander-v3": (8,),
-    "MountainCar-v0": (2,),
+    "Acrobot-v1": ModelSpec(inputs=(6,), outputs=3),
+    "CartPole-v1": ModelSpec(inputs=(4,), outputs=2),
+    "Catch-v0": ModelSpec(inputs=(10, 5), outputs=3),
+    "LunarLander-v3": ModelSpec(inputs=(8,), outputs=4),
+    "MountainCar-v0": ModelSpec(inputs=(2,), outputs=3),
 }
-"""Environments with real-valued inputs and discrete actions: name and shape of an observation."""
+"""Environments with real-valued inputs and discrete actions, by name."""
 
 
 @TASKS.register("classic_control")
@@ -62,9 +63,8 @@ class ClassicControlConfig(RLTaskConfig):
         """The environment's name."""
         return self.env
 
-    @property
-    def observation(self) -> tuple[int, ...]:
-        """What the environment shows of its state."""
+    def spec(self) -> ModelSpec:
+        """Return what the environment shows of its state, and the number of its actions."""
         return ENVIRONMENTS[self.env]
 
     @property

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -19,7 +20,6 @@ from suite.agents.dqn import DqnConfig
 from suite.clock import Clock, Duration
 from suite.errors import ConfigError
 from suite.metrics.base import METRICS
-from suite.models.base import ModelSpec
 from suite.tasks.base import TaskConfig
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 FINEST = 1_000_000
 """Largest denominator of an update-to-data ratio; 0.3 is then 3/10 and 0.333... is 1/3."""
+
+SLOT_BYTES = 7
+"""Memory of a replayed step beside its frame: action, reward and marks."""
 
 Utd = Annotated[float, Field(ge=1 / FINEST)]
 """Updates per agent step."""
@@ -127,7 +130,7 @@ class RLTaskConfig(TaskConfig):
                 self.learning_starts,
                 f"more agent steps than agent.n_step = {run.agent.n_step}",
             )
-        run.model.build(ModelSpec(self.observation, outputs=2))
+        run.model.build(self.spec())
         standard = type(run.metrics)().names
         for index, name in enumerate(run.metrics.names):
             if "predictions" in METRICS[name].needs and run.metrics.names != standard:
@@ -138,10 +141,11 @@ class RLTaskConfig(TaskConfig):
                     "recorded",
                 )
 
-    @property
-    def observation(self) -> tuple[int, ...]:
-        """Shape of what the network is given."""
-        raise NotImplementedError
+    def replay_bytes(self, agent: DqnConfig) -> int:
+        """Return the memory of a full replay of the agent's."""
+        shape = self.spec().inputs
+        frame = prod(shape[1:]) if self.stack > 1 else 4 * prod(shape)
+        return agent.replay_capacity * (frame + SLOT_BYTES)
 
     @property
     def pool(self) -> str:

@@ -1,12 +1,18 @@
 """Tasks of the reinforcement-learning engine: exact ratios, units of time, what fits together."""
 
+import numpy as np
 import pytest
 
 from suite.clock import Duration
 from suite.errors import ConfigError
+from suite.replay.frame_ring import FrameRing
 from suite.run_config import RunConfig
 from suite.tasks.atari import AtariConfig
 from suite.tasks.classic_control import ClassicControlConfig
+
+AGENT = {"kind": "dqn", "replay_capacity": 5000}
+ATARI = {"task": {"kind": "atari", "game": "pong"}, "model": "nature_cnn", "agent": AGENT}
+CARTPOLE = {"task": {"kind": "classic_control"}, "model": "mlp", "agent": AGENT}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,15 @@ def test_the_simulator_is_asked_for_raw_rewards_and_whole_games():
     assert options["max_episode_steps"] == 100
     assert options["repeat_action_probability"] == 0.25
     assert options["episodic_life"] is options["reward_clip"] is False
+
+
+def test_the_memory_of_a_full_replay():
+    for run in (RunConfig.from_mapping(m) for m in (ATARI, CARTPOLE)):
+        shape = run.task.spec().inputs
+        frame, dtype = (shape[1:], "uint8") if len(shape) == 3 else (shape, "float32")
+        generator = np.random.default_rng(0)
+        ring = FrameRing(10, 1, frame, dtype, run.task.stack, 1, 0.99, generator)
+        assert run.task.replay_bytes(run.agent) == 5000 * ring.bytes_per_slot
 
 
 @pytest.mark.parametrize("kind", ["atari", "classic_control"])

@@ -102,6 +102,9 @@ class NapDQNConfig(AlgorithmConfig):
         """
         log_once(f"{self.algo_class.__name__}_on_new_api_stack")  # or RLlib warns of what is meant
         super().validate()
+        for name in ("num_env_runners", "num_learners"):
+            if getattr(self, name) != 0:
+                raise ConfigError(name, getattr(self, name), "0: all in the algorithm's process")
         if self.run is None:
             raise ConfigError("run", None, "a RunConfig as plain data")
         run = RunConfig.from_mapping(self.run)

@@ -40,7 +40,7 @@ def make_learner() -> Callable[..., Any]:
         from suite.launch.rllib.config import algorithm_config
         from suite.launch.rllib.learner import NapLearner
 
-        shape = run.task.observation
+        shape = run.task.spec().inputs
         if len(shape) == 3:
             box = gymnasium.spaces.Box(0, 255, shape, np.uint8)
         else:
