@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from suite.launch.estimate import estimate_bytes, estimate_seconds
-from suite.launch.progress import duration
+from suite.launch.progress import duration, say
 from suite.sweep import Sweep
 
 
@@ -41,15 +41,15 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
         )
     console.print(table)
     for reason, labels in _skips(sweep).items():
-        console.print(f"skipped: {reason}: {', '.join(labels)}", highlight=False, markup=False)
+        say(console, f"skipped: {reason}: {', '.join(labels)}")
     costs = {t.run_id: seconds[t.task, t.arm] for t in sweep.trials if t.skip is None}
     wide = max((c.resources.cpus for c in sweep.runs.values()), default=1.0)
     side_by_side = max(1, int(slots // max(wide, 1.0)))
     wall = max(sum(costs.values()) / side_by_side, max(costs.values(), default=0.0))
-    console.print(
+    say(
+        console,
         f"{len(costs)} runs, {sum(costs.values()) / 3600:.2f} predicted core hours, "
         f"about {duration(wall)} with {side_by_side} side by side",
-        highlight=False,
     )
 
 

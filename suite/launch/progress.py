@@ -28,6 +28,11 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def say(console: Console, text: str) -> None:
+    """Print one line as it is: no markup, no colours, no wrapping of what may be copied."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 class Progress:
     """Shows a `Live` sweep while inside."""
 
@@ -60,7 +65,7 @@ class Progress:
         if not force and (now - self._line < LINE_EVERY_S or counts == self._counts):
             return
         if not force or counts != self._counts:
-            self.console.print(self._headline(), highlight=False)
+            say(self.console, self._headline())
         self._line, self._counts = now, counts
 
     def _headline(self) -> str:

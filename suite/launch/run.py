@@ -17,7 +17,7 @@ from rich.console import Console
 from suite.errors import ConfigError
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_sink import MlflowSink, default_uri
-from suite.launch.progress import Progress
+from suite.launch.progress import Progress, say
 from suite.records import layout
 from suite.records.provenance import now
 from suite.records.run_folder import FINAL, read_status
@@ -247,7 +247,7 @@ def _tune(
         nonlocal interrupted
         if not interrupted:
             interrupted = True
-            console.print("Stopping after Ctrl-C; what is checkpointed is kept.")
+            say(console, "Stopping after Ctrl-C; what is checkpointed is kept.")
             os.kill(os.getpid(), signal.SIGUSR1)  # Tune ends the experiment in good order
 
     ray_folder = f"{storage.address}/ray" if storage.remote else str(storage.root / "ray")
@@ -301,12 +301,12 @@ def _conclude(
     sink.finish(storage.root / layout.REPORT, summary, bool(failures) or unfinished)
     storage.push(layout.REPORT)
     for label, reason in failures:
-        console.print(f"{label}: {reason}", highlight=False, markup=False)
+        say(console, f"{label}: {reason}")
     for error in sorted(set(sink.errors)):
-        console.print(f"MLflow: {error}", highlight=False, markup=False)
-    console.print(f"Compare in MLflow: mlflow ui --backend-store-uri {sink.uri}", highlight=False)
+        say(console, f"MLflow: {error}")
+    say(console, f"Compare in MLflow: mlflow ui --backend-store-uri {sink.uri}")
     if interrupted:
-        console.print(f"Continue with: {resume_command(options)}", highlight=False)
+        say(console, f"Continue with: {resume_command(options)}")
         return INTERRUPTED
     return 1 if failures or unfinished else 0
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from suite.launch.progress import say
 from suite.records import layout
 from suite.records.storage import Storage
 
@@ -30,5 +31,5 @@ def show_report(results: Path, console: Console) -> dict[str, Any]:
     report = build_report(results)
     for table in report.tables:
         console.print(table)
-    console.print(f"Report: {report.html}", highlight=False)
+    say(console, f"Report: {report.html}")
     return report.summary

@@ -1,0 +1,261 @@
+"""The command line: wrong requests end with code 2 and one message, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from suite.launch import cli
+
+ROOT = Path(__file__).parent.parent.parent
+
+BODY: dict[str, Any] = {
+    "base": {
+        "task": {"kind": "modular_addition", "modulus": 11, "fraction": 0.5},
+        "model": {"kind": "transformer", "width": 8, "heads": 2, "hidden": 8},
+        "budget": 10,
+    },
+    "seeds": [0],
+}
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
+    """Return a function that runs the command line in an empty folder: code, stdout, stderr."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["run_suite.py", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(exit_.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+def _sweep(path: Path, **changes: Any) -> str:
+    path.write_text(yaml.safe_dump({**BODY, **changes}, sort_keys=False))
+    return str(path)
+
+
+def _base(**changes: Any) -> dict[str, Any]:
+    return {"base": {**BODY["base"], **changes}}
+
+
+BAD: dict[str, tuple[dict[str, Any], str, str]] = {
+    "unknown key": (_base(budgt=3), "budgt", "'budget'"),
+    "wrong type": (_base(budget="ten"), "budget", "a whole number"),
+    "negative rate": (_base(optimizer={"kind": "adam", "lr": -0.1}), "optimizer.lr", "-0.1"),
+    "fraction over one": (
+        _base(task={"kind": "modular_addition", "fraction": 1.5}),
+        "task.fraction",
+        "less than 1",
+    ),
+    "unknown game": (
+        _base(
+            task={"kind": "atari", "game": "Braekout"},
+            model="nature_cnn",
+            agent="dqn",
+            budget={"agent_steps": 100},
+        ),
+        "task.game",
+        "reakout",
+    ),
+    "no runs": ({"seeds": []}, "config", "at least one run"),
+    "unknown arm": ({"reference": "x"}, "reference", "axis values"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_wrong_sweeps(name: str, command: str, call: Call, tmp_path: Path) -> None:
+    changes, key, said = BAD[name]
+    code, out, err = call(command, _sweep(tmp_path / "s.yaml", **changes))
+    assert code == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert key in err
+    assert said in err
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "no_such_sweep"], "config: got 'no_such_sweep'"),
+        (["run", "quikc"], "expected 'quick'"),
+        (["run", "missing.yaml"], "a file that exists"),
+        (["run", "quick", "--set", "nonsense"], "--set: got 'nonsense'"),
+        (["run", "quick", "--only", "nothing/*"], "--only: got 'nothing/*'"),
+        (["run", "quick", "--resume", "--fresh"], "either --resume or --fresh"),
+        (["run", "quick", "--resume"], "--resume: got"),
+        (["run", "quick", "--data-dir", "nowhere"], "--data-dir: got 'nowhere'"),
+        (["run", "quick", "--plugin", "nowhere.py"], "--plugin: got 'nowhere.py'"),
+        (["report", "nowhere"], "DIR: got 'nowhere'"),
+        (["list", "tasts"], "expected 'tasks'"),
+        (["run", "quick", "--num-cpus", "0"], "--num-cpus"),
+        (["run", "quick", "--no-such-flag"], "--no-such-flag"),
+        (["fly"], "fly"),
+    ],
+)
+def test_wrong_arguments(arguments: list[str], said: str, call: Call) -> None:
+    code, _, err = call(*arguments)
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_results_folders_that_cannot_serve(call: Call, tmp_path: Path) -> None:
+    sweep = _sweep(tmp_path / "s.yaml")
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    code, _, err = call("run", sweep, "--results", str(blocker / "below"))
+    assert (code, "--results: got" in err) == (2, True)
+    assert blocker.read_text() == ""
+
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "sweep.json").write_text('{"name": "another"}')
+    code, _, err = call("run", sweep, "--results", str(other))
+    assert (code, "'another'" in err, "'s'" in err) == (2, True, True)
+    assert sorted(p.name for p in other.iterdir()) == ["sweep.json"]
+
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    (strange / "thesis.tex").write_text("x")
+    code, _, err = call("run", sweep, "--results", str(strange))
+    assert (code, "an empty folder" in err) == (2, True)
+    assert sorted(p.name for p in strange.iterdir()) == ["thesis.tex"]
+
+
+def test_missing_data_are_named_before_anything_starts(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from suite.data import fetch, images
+
+    monkeypatch.setattr(fetch, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(fetch, "_download", lambda file, folder: f"{file.name}: no network")
+    images.load_images.cache_clear()
+    task = {"kind": "warm_start_images", "dataset": "cifar10"}
+    base = {"task": task, "model": "cnn"}
+    (tmp_path / "data").mkdir()
+    sweep = _sweep(tmp_path / "s.yaml", base=base)
+    code, _, err = call("run", sweep, "--data-dir", str(tmp_path / "data"))
+    assert code == 2
+    assert "cifar10/train.parquet" in err
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_plan_shows_trials_skips_and_predictions(call: Call, tmp_path: Path) -> None:
+    axes = {"arm": {"plain": {}, "decay": {"interventions": ["scale_decay"]}}}
+    code, out, _ = call("plan", _sweep(tmp_path / "s.yaml", axes=axes, seeds=[0, 1, 2]))
+    assert code == 0
+    assert "0,1,2" in out
+    assert "skipped: scale_decay on a network without norm layers" in out
+    assert "3 runs" in out
+    assert "GiB" in out
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("tasks", "modular_addition"),
+        ("schedules", "cyclic_then_anneal"),
+        ("interventions", "nap"),
+        ("metrics", "effective_lr"),
+        ("configs", "quick"),
+        ("triggers", "cusum"),
+        ("models", "nature_cnn"),
+        ("agents", "dqn"),
+    ],
+)
+def test_list(what: str, name: str, call: Call) -> None:
+    code, out, _ = call("list", what)
+    assert code == 0
+    assert name in out
+
+
+def test_help_and_the_copied_script(tmp_path: Path) -> None:
+    """run_suite.py copied alone into an empty folder is all that is needed."""
+    shutil.copy(ROOT / "run_suite.py", tmp_path)
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": ""}
+    for arguments, said in ((["--help"], "plan"), (["plan", "quick"], "predicted core hours")):
+        done = subprocess.run(
+            [sys.executable, "run_suite.py", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+
+
+def test_the_console_script_is_the_same_call() -> None:
+    from importlib.metadata import entry_points
+
+    (script,) = entry_points(group="console_scripts", name="rewarm-suite")
+    assert script.load() is cli.main
+
+
+@pytest.mark.slow
+def test_a_wheel_finds_its_configs(tmp_path: Path) -> None:
+    """Built, unpacked and put first on the path, the wheel resolves bare names by itself."""
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "-w",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    subprocess.run(build, check=True, capture_output=True, timeout=300)
+    (wheel,) = tmp_path.glob("rewarm_suite-*.whl")
+    shutil.unpack_archive(wheel, tmp_path / "site", "zip")
+    assert (tmp_path / "site" / "suite" / "py.typed").is_file()
+    assert (tmp_path / "site" / "suite" / "report" / "template.html").is_file()
+    (tmp_path / "empty").mkdir()
+    shutil.copy(ROOT / "run_suite.py", tmp_path / "empty")
+    done = subprocess.run(
+        [sys.executable, "run_suite.py", "plan", "quick"],
+        cwd=tmp_path / "empty",
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    code = "import suite.launch.catalogue as c; print(*c.config_folders())"
+    folders = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert str(tmp_path / "site" / "suite" / "tune_configs") in folders
