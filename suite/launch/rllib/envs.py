@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import envpool
 import gymnasium
 import numpy as np
 
@@ -30,8 +31,6 @@ def make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> An
     with warnings.catch_warnings():
         # Gymnasium warns about the precision of envpool's bounds, which nobody reads.
         warnings.simplefilter("ignore")
-        import envpool
-
         pool = envpool.make(
             task.pool,
             env_type="gymnasium",

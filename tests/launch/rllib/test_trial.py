@@ -1,5 +1,6 @@
 """Runs from config to rows, in one process and inside a Tune function; resumed; gone wrong."""
 
+import gc
 import math
 from collections import defaultdict
 
@@ -131,6 +132,16 @@ def test_checkpoints_take_a_small_share_of_the_time(
     session = Slow(tmp_path, every=1)
     trial.train_rl(RunConfig.from_mapping(CARTPOLE), session)
     assert session.saves == 1
+
+
+@pytest.mark.ray
+def test_a_run_leaves_no_replay_in_memory(started_ray, folder_session, tmp_path):
+    from suite.launch.rllib.trial import train_rl
+    from suite.replay.frame_ring import FrameRing
+
+    train_rl(RunConfig.from_mapping(CARTPOLE), folder_session(tmp_path))
+    gc.collect()
+    assert not [held for held in gc.get_objects() if type(held) is FrameRing]
 
 
 @pytest.mark.slow
