@@ -187,7 +187,8 @@ print(json.dumps({
         for row in _rows(folder, run_id)
         if (row["metric"], row["layer"]) == ("accuracy", "test")
     ]
-    assert sorted(found["history"]) == pytest.approx(rows)
+    assert dict(found["history"]) == pytest.approx(dict(rows))
+    assert len(found["history"]) == len(rows)
 
 
 def test_nothing_is_done_twice(finished: tuple[Path, int, str]) -> None:
@@ -276,9 +277,10 @@ def test_two_drivers_do_not_share_a_folder(finished: tuple[Path, int, str], tmp_
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads /proc")
 def test_ray_listens_on_the_loopback_interface_alone(tmp_path: Path) -> None:
     code = """
-import json, psutil, ray
+import json, psutil
 from suite.launch.cluster import start_ray
 start_ray(None, 1, 0, False)
+import ray
 @ray.remote
 def work():
     return 1
