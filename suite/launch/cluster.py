@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterable
 
 from suite.errors import ConfigError
+from suite.run_config import RunConfig
 
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -53,6 +55,7 @@ def start_ray(
             **quiet,
         )
         return
+    _check_reachable(address)
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -60,21 +63,47 @@ def start_ray(
         raise ConfigError("--address", address, f"the address of a Ray cluster ({said})") from None
 
 
-def check_resources(needs: Mapping[str, float], elastic: bool) -> None:
-    """Check that the largest trial fits on what Ray has.
+def _check_reachable(address: str) -> None:
+    """Check in seconds what Ray itself would try for minutes: that something listens there.
+
+    Raises:
+        ConfigError: if nothing does, or the address is of a kind that cannot serve.
+    """
+    if address == "auto":
+        return
+    host, colon, port = address.rpartition(":")
+    if "://" in address or not colon or not port.isdigit():
+        raise ConfigError(
+            "--address", address, "auto or HOST:PORT, run on a machine of the cluster"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        said = f"a Ray cluster that answers ({error})"
+        raise ConfigError("--address", address, said) from None
+
+
+def check_resources(
+    configs: Iterable[RunConfig], num_cpus: int | None, num_gpus: int | None
+) -> None:
+    """Check that every trial fits on this machine.
 
     Args:
-        needs: CPU and GPU of the most demanding trial.
-        elastic: whether the cluster may grow, so that nothing can be said yet.
+        configs: the runs.
+        num_cpus: cores to use; None for all.
+        num_gpus: GPUs to use; None for all.
 
     Raises:
         ConfigError: naming the resource that is short.
     """
-    import ray
+    import torch
 
-    if elastic:
-        return
-    have = ray.cluster_resources()
-    for name, key in (("CPU", "resources.cpus"), ("GPU", "resources.gpus")):
-        if needs[name] > have.get(name, 0.0):
-            raise ConfigError(key, needs[name], f"at most the {have.get(name, 0.0):g} there are")
+    have = {
+        "cpus": os.cpu_count() or 1 if num_cpus is None else num_cpus,
+        "gpus": torch.cuda.device_count() if num_gpus is None else num_gpus,
+    }
+    for config in configs:
+        for name, there in have.items():
+            asked = getattr(config.resources, name)
+            if asked > there:
+                raise ConfigError(f"resources.{name}", asked, f"at most the {there} there are")

@@ -136,8 +136,14 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
         options: how to run.
         console: where progress and the table go.
     """
+    from suite.launch.cluster import check_resources, start_ray
+
     for task in {config.task for config in selected.runs.values()}:
         task.prepare()
+    if options.address is None:
+        check_resources(selected.runs.values(), options.num_cpus, options.num_gpus)
+    else:
+        start_ray(options.address, None, None, options.dashboard)
     with results_folder(sweep, options) as storage:
         record = sweep_record(sweep, options.command)
         write_text(storage.root / layout.SWEEP, json.dumps(record, indent=1))
@@ -204,9 +210,10 @@ def _tune(
     console: Console,
 ) -> bool:
     """Run the waiting runs under Tune; return whether the user interrupted."""
-    from suite.launch.cluster import check_resources, start_ray
+    from suite.launch.cluster import start_ray
 
-    start_ray(options.address, options.num_cpus, options.num_gpus, options.dashboard)
+    if options.address is None:
+        start_ray(None, options.num_cpus, options.num_gpus, options.dashboard)
     import ray
     from ray import tune
 
@@ -216,11 +223,6 @@ def _tune(
     configs = live.sweep.runs
     # The longest first: the last to finish then wait for little.
     waiting = sorted(waiting, key=lambda run_id: -live.runs[run_id].cost)
-    needs = {
-        "CPU": max(configs[i].resources.cpus for i in waiting),
-        "GPU": max(configs[i].resources.gpus for i in waiting),
-    }
-    check_resources(needs, elastic=options.address is not None)
     requests = [
         {
             "run_id": run_id,

@@ -77,6 +77,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "reakout",
     ),
     "no runs": ({"seeds": []}, "config", "at least one run"),
+    "more than there is": (_base(resources={"gpus": 99}), "resources.gpus", "at most the"),
     "unknown arm": ({"reference": "x"}, "reference", "axis values"),
 }
 
@@ -85,6 +86,8 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_wrong_sweeps(name: str, command: str, call: Call, tmp_path: Path) -> None:
     changes, key, said = BAD[name]
+    if command == "plan" and name == "more than there is":
+        pytest.skip("a plan may be made for a larger machine")
     code, out, err = call(command, _sweep(tmp_path / "s.yaml", **changes))
     assert code == 2
     assert out == ""
@@ -110,6 +113,7 @@ def test_wrong_sweeps(name: str, command: str, call: Call, tmp_path: Path) -> No
         (["report", "nowhere"], "DIR: got 'nowhere'"),
         (["list", "tasts"], "expected 'tasks'"),
         (["run", "quick", "--num-cpus", "0"], "--num-cpus"),
+        (["run", "quick", "--address", "ray://host:10001"], "--address: got 'ray://host:10001'"),
         (["run", "quick", "--no-such-flag"], "--no-such-flag"),
         (["fly"], "fly"),
     ],

@@ -311,3 +311,4 @@ def test_joining_a_cluster_that_is_not_there(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=120)
     assert process.returncode == 2, out + err
     assert "--address: got" in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s.yaml"]
