@@ -65,7 +65,7 @@ class Pixels(nn.Module):
             frames = interleave(frames)
         else:
             frames = frames.contiguous(memory_format=torch.channels_last)
-        return frames * self.unit
+        return frames.to(self.unit.dtype).mul_(self.unit)
 
 
 @MODELS.register("nature_cnn")
