@@ -42,11 +42,11 @@ class Duration(Config):
         return value
 
     @model_serializer
-    def _spell(self) -> int | dict[str, float]:
+    def _spell(self) -> int | dict[str, int | float]:
         unit, value = self.parts()
         return int(value) if unit == "steps" else {unit: value}
 
-    def parts(self) -> tuple[str, float]:
+    def parts(self) -> tuple[str, int | float]:
         """Return the unit and the value."""
         for unit in UNITS:
             value = getattr(self, unit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -11,9 +12,14 @@ from suite.agents.base import AnyAgent
 from suite.clock import Clock, Duration
 from suite.config import RESULT_VERSION, Config
 from suite.errors import ConfigError, nearest
-from suite.interventions.base import AnyIntervention
+from suite.interventions.base import (
+    AnyIntervention,
+    Bound,
+    InterventionConfig,
+    InterventionStack,
+)
 from suite.metrics.base import METRICS
-from suite.models.base import AnyModel
+from suite.models.base import AnyModel, ModelConfig, ModelSpec, dry_model
 from suite.optimizers import AdamConfig, AnyOptimizer
 from suite.schedules.base import AnySchedule, Schedule
 from suite.schedules.constant import ConstantConfig
@@ -25,19 +31,13 @@ class MetricsConfig(Config):
     """What is measured, and when.
 
     Attributes:
-        names: registered metrics.
+        names: registered metrics; the task's own choice by default.
         every: gradient steps between measurements, by default a hundredth of the run.
         spacing: ``linear``, or ``log`` for about 100 measurements spaced evenly on a log axis.
         interval: gradient steps over which changes of features are taken; `every` by default.
     """
 
-    names: Annotated[tuple[str, ...], Field(strict=False)] = (
-        "loss",
-        "accuracy",
-        "effective_lr",
-        "relative_update",
-        "parameter_norm",
-    )
+    names: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     every: Duration = Duration(fraction=0.01)
     spacing: Literal["linear", "log"] = "linear"
     interval: Duration | None = None
@@ -45,7 +45,7 @@ class MetricsConfig(Config):
     @model_validator(mode="after")
     def _names_exist(self) -> MetricsConfig:
         known = METRICS.entries()
-        for index, name in enumerate(self.names):
+        for index, name in enumerate(self.names or ()):
             if name not in known:
                 raise ConfigError(f"names[{index}]", name, nearest(name, known))
         return self
@@ -57,6 +57,14 @@ class ResourcesConfig(Config):
     cpus: Annotated[float, Field(gt=0)] = 1.0
     gpus: Annotated[float, Field(ge=0)] = 0.0
     threads: Annotated[int, Field(ge=1)] = 1
+
+
+@lru_cache(maxsize=1024)
+def _dry_bind(
+    model: ModelConfig, spec: ModelSpec, interventions: tuple[InterventionConfig, ...]
+) -> None:
+    """Build the network without memory and bind the interventions to it."""
+    InterventionStack(interventions, Bound.of(dry_model(model, spec), Clock(1)))
 
 
 class RunConfig(Config):
@@ -103,6 +111,23 @@ class RunConfig(Config):
     def seeds(self) -> Seeds:
         """The run's seed streams."""
         return Seeds(self.task.seed_key, self.seed)
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The metrics that are measured."""
+        names = self.metrics.names
+        return self.task.default_metrics if names is None else names
+
+    def check(self) -> None:
+        """Check that the parts fit together, without data or memory for the network.
+
+        Raises:
+            ConfigError: for the first thing that does not.
+        """
+        self.task.check(self)
+        self.build_schedule()
+        possible = self.skip_reason() is None
+        _dry_bind(self.model, self.task.spec(), self.interventions if possible else ())
 
     def clock(self) -> Clock:
         """Return the lengths of the run.

@@ -17,20 +17,18 @@ A file holds one experiment, or several under ``experiments:``::
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from suite.config import Config, merge, undot
 from suite.errors import ConfigError, nearest
 from suite.run_config import RunConfig
-from suite.seeding import seed_for
+from suite.search import SearchConfig, draws
 from suite.yaml_file import parse_yaml, read_yaml
 
 Names = Annotated[str, Field(pattern=r"^[^/\s*?\[\]]+$")]
@@ -41,38 +39,6 @@ class SkipConfig(Config):
 
     when: dict[str, str]
     reason: Annotated[str, Field(min_length=1)]
-
-
-class SearchConfig(Config):
-    """How one key is searched; exactly one of the four."""
-
-    grid: Annotated[tuple[Any, ...], Field(strict=False, min_length=1)] | None = None
-    choice: Annotated[tuple[Any, ...], Field(strict=False, min_length=1)] | None = None
-    uniform: Annotated[tuple[float, float], Field(strict=False)] | None = None
-    loguniform: Annotated[tuple[float, float], Field(strict=False)] | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> SearchConfig:
-        given = self.model_dump(exclude_none=True)
-        if len(given) != 1:
-            raise ConfigError("", given, "one of grid, choice, uniform, loguniform")
-        for name in ("uniform", "loguniform"):
-            bounds = getattr(self, name)
-            if bounds is not None and not bounds[0] < bounds[1]:
-                raise ConfigError(name, list(bounds), "a lower and a higher bound")
-        if self.loguniform is not None and self.loguniform[0] <= 0:
-            raise ConfigError("loguniform", list(self.loguniform), "bounds above 0")
-        return self
-
-    def draw(self, generator: np.random.Generator) -> Any:
-        """Return one value of a random search."""
-        if self.choice is not None:
-            return self.choice[int(generator.integers(len(self.choice)))]
-        if self.uniform is not None:
-            return float(generator.uniform(*self.uniform))
-        assert self.loguniform is not None
-        low, high = (math.log(bound) for bound in self.loguniform)
-        return float(np.exp(generator.uniform(low, high)))
 
 
 class ExperimentConfig(Config):
@@ -322,7 +288,7 @@ def _expand(
         for axis, value in cell.items():
             mapping = merge(mapping, experiment.axes[axis][value] or {})
         reason = _skipped(experiment, cell)
-        for suffix, drawn in _draws(experiment, label):
+        for suffix, drawn in draws(experiment.search, experiment.samples, label):
             for seed in experiment.seeds:
                 request = merge(merge(mapping, drawn), {"seed": seed})
                 here = where + (f"[{'/'.join(values)}] " if values else "")
@@ -334,7 +300,7 @@ def _expand(
                 task = task or config.task.label
                 arm = _arm(experiment, cell, suffix)
                 try:
-                    config.build_schedule()
+                    config.check()
                 except ConfigError as error:
                     raise ConfigError(here + error.key, error.value, error.expected) from None
                 skip = reason or config.skip_reason()
@@ -371,30 +337,6 @@ def _plan(experiment: ExperimentConfig, cells: Mapping[str, Mapping[str, str]]) 
         return found
 
     return TaskPlan(tuple(cells), others("reference"), others("gap_to"), experiment.description)
-
-
-def _draws(experiment: ExperimentConfig, label: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the searched settings, each with the name it adds to its arm."""
-    if not experiment.search:
-        return [("", {})]
-    grids = {k: s.grid for k, s in experiment.search.items() if s.grid is not None}
-    random = {k: s for k, s in experiment.search.items() if s.grid is None}
-    generator = np.random.default_rng(seed_for(label, 0, "search"))
-    samples = [
-        {key: search.draw(generator) for key, search in random.items()}
-        for _ in range(experiment.samples if random else 1)
-    ]
-    draws = []
-    for point in itertools.product(*grids.values()):
-        for sample in samples:
-            setting = {**dict(zip(grids, point, strict=True)), **sample}
-            name = ";".join(f"{k.rpartition('.')[2]}={_short(v)}" for k, v in setting.items())
-            draws.append((name, setting))
-    return draws
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _apply(

@@ -32,7 +32,9 @@ def test_rayjob_has_the_shape_of_the_resource() -> None:
 def test_every_place_pins_the_same_ray() -> None:
     root = CLUSTER.parent
     (pin,) = [
-        line for line in (root / "constraints.txt").read_text().splitlines() if line.startswith("ray==")
+        line
+        for line in (root / "constraints.txt").read_text().splitlines()
+        if line.startswith("ray==")
     ]
     version = pin.removeprefix("ray==")
     for name in ("aws", "gcp"):

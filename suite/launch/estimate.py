@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from functools import lru_cache
 
-from suite.models.base import ModelConfig, ModelSpec
+from suite.models.base import ModelConfig, ModelSpec, dry_model
 from suite.run_config import RunConfig
 
 EFFICIENCY = 0.5
@@ -50,8 +50,8 @@ def _forward_cost(model: ModelConfig, spec: ModelSpec, batch: int) -> tuple[floa
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    network = dry_model(model, spec)
     with torch.device("meta"):
-        network = model.build(spec)
         dtype = torch.int64 if spec.modulus else torch.float32
         inputs = torch.zeros((batch, *spec.inputs), dtype=dtype)
     with FlopCounterMode(display=False) as counter:

@@ -70,6 +70,16 @@ def build_model(config: ModelConfig, spec: ModelSpec, seed: int) -> nn.Module:
         return config.build(spec)
 
 
+def dry_model(config: ModelConfig, spec: ModelSpec) -> nn.Module:
+    """Return the model on the meta device: shapes and structure, no memory and no values.
+
+    Raises:
+        ConfigError: if the model cannot serve the spec.
+    """
+    with torch.device("meta"):
+        return config.build(spec)
+
+
 @contextmanager
 def recording(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[dict[str, Tensor]]:
     """Record, by module name, the outputs of all modules of the given `kinds` while inside.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import SerializeAsAny
@@ -15,6 +15,9 @@ from suite.config import Component, one_of
 from suite.models.base import ModelSpec
 from suite.registry import Registry
 from suite.seeding import Seeds
+
+if TYPE_CHECKING:
+    from suite.run_config import RunConfig
 
 Batch = tuple[Tensor, Tensor]
 """Inputs (batch, ...) and targets (batch,)."""
@@ -27,12 +30,20 @@ class TaskConfig(Component):
         engine: which trainer runs it.
         headline: metric and layer of the rows that score a run; the last row counts.
         headline_unit: unit of the headline.
+        default_metrics: what is measured unless the config says.
         smoke: a partial RunConfig that makes a run of this task last a second, for tests.
     """
 
     engine: ClassVar[Literal["supervised", "rl"]] = "supervised"
     headline: ClassVar[tuple[str, str]] = ("accuracy", "test")
     headline_unit: ClassVar[str] = "share"
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "accuracy",
+        "loss",
+        "effective_lr",
+        "relative_update",
+        "parameter_norm",
+    )
     smoke: ClassVar[Mapping[str, Any]] = {}
 
     @property
@@ -48,6 +59,13 @@ class TaskConfig(Component):
     def spec(self) -> ModelSpec:
         """Return what the task asks of a model, without touching any data."""
         raise NotImplementedError
+
+    def check(self, run: RunConfig) -> None:
+        """Check that the parts of a run of this task fit together.
+
+        Raises:
+            ConfigError: if they do not.
+        """
 
     def prepare(self) -> None:
         """Make sure, before anything starts, that the data can be had.

@@ -47,6 +47,11 @@ class RLTaskConfig(TaskConfig):
     engine: ClassVar[Literal["supervised", "rl"]] = "rl"
     headline: ClassVar[tuple[str, str]] = ("mean_return_20", "")
     headline_unit: ClassVar[str] = "return"
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "effective_lr",
+        "relative_update",
+        "parameter_norm",
+    )
     stack: ClassVar[int] = 1
     """Frames in an observation."""
 
@@ -130,10 +135,8 @@ class RLTaskConfig(TaskConfig):
                 self.learning_starts,
                 f"more agent steps than agent.n_step = {run.agent.n_step}",
             )
-        run.model.build(self.spec())
-        standard = type(run.metrics)().names
-        for index, name in enumerate(run.metrics.names):
-            if "predictions" in METRICS[name].needs and run.metrics.names != standard:
+        for index, name in enumerate(run.metric_names):
+            if "predictions" in METRICS[name].needs:
                 raise ConfigError(
                     f"metrics.names[{index}]",
                     name,

@@ -11,7 +11,7 @@ Both trainers call it the same way, around every update::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,19 +55,25 @@ class Observer:
 
     Args:
         model: the network.
-        config: what to measure and when.
+        names: the metrics.
+        config: when to measure.
         clock: lengths of the run.
         probe: inputs on which features are read; may be set later, before the first measurement.
     """
 
     def __init__(
-        self, model: nn.Module, config: MetricsConfig, clock: Clock, probe: Tensor | None
+        self,
+        model: nn.Module,
+        names: Sequence[str],
+        config: MetricsConfig,
+        clock: Clock,
+        probe: Tensor | None,
     ) -> None:
         self.model, self.probe = model, probe
         self.roles = classify(model)
         named = dict(model.named_parameters())
         self._parameters: dict[str, Tensor] = {n: named[n].detach() for n in self.roles}
-        self._metrics = [METRICS[name] for name in config.names]
+        self._metrics = [METRICS[name] for name in names]
         self._needs = frozenset().union(*(m.needs for m in self._metrics))
         self.steps = measuring_steps(config, clock)
         self._due = frozenset(self.steps)

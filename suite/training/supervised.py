@@ -90,7 +90,9 @@ class SupervisedRun:
         bound = Bound.of(self.model, self.clock, self.task.probe)
         self.stack = InterventionStack(config.interventions, bound)
         self.optimizer = config.optimizer.build(self.model)
-        self.observer = Observer(self.model, config.metrics, self.clock, self.task.probe)
+        self.observer = Observer(
+            self.model, config.metric_names, config.metrics, self.clock, self.task.probe
+        )
         self.step = 0
         self._losses: list[Tensor] = []  # since the last measurement
         self._seconds = 0.0  # of training before this session

@@ -110,8 +110,7 @@ class NapDQNConfig(AlgorithmConfig):
         run = RunConfig.from_mapping(self.run)
         if not isinstance(run.task, RLTaskConfig):
             raise ConfigError("run.task.kind", run.task.kind, "a reinforcement-learning task")
-        run.task.check(run)
-        run.build_schedule()
+        run.check()
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """Return the module of the run."""

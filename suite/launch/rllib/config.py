@@ -14,7 +14,7 @@ def algorithm_config(run: RunConfig) -> NapDQNConfig:
     """
     config = (
         NapDQNConfig()
-        .training(run=run.model_dump())
+        .training(run=run.model_dump(mode="json"))
         .env_runners(num_envs_per_env_runner=run.task.lanes)
         .learners(num_gpus_per_learner=run.resources.gpus)
         .resources(num_cpus_for_main_process=run.resources.cpus)

@@ -82,7 +82,9 @@ class NapLearner(TorchLearner):
         self._losses: list[Tensor] = []  # since the last measurement
         super().build()
         self._trained = self.module[DEFAULT_MODULE_ID]
-        self.observer = Observer(self.net.q, self.run.metrics, self.clock, None)
+        self.observer = Observer(
+            self.net.q, self.run.metric_names, self.run.metrics, self.clock, None
+        )
 
     @property
     def net(self) -> QModule:
