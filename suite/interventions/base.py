@@ -127,7 +127,10 @@ class InterventionStack:
 
     def __init__(self, configs: Sequence[InterventionConfig], bound: Bound) -> None:
         self.members = [config.bind(bound) for config in configs]
-        self._ordered = sorted(self.members, key=lambda member: member.slot)
+        # Within a slot by the config's text, so that the order of the list does not matter.
+        pairs = zip(self.members, configs, strict=True)
+        ordered = sorted(pairs, key=lambda pair: (pair[0].slot, pair[1].canonical()))
+        self._ordered = [member for member, _ in ordered]
         self._adds_loss = [m for m in self._ordered if m.slot is Slot.LOSS]
 
     def extra_loss(self) -> Tensor | None:

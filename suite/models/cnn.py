@@ -32,6 +32,8 @@ class CnnConfig(ModelConfig):
             raise ConfigError(
                 "model.kind", "cnn", f"a model for inputs of shape {spec.inputs}: 'mlp', say"
             )
+        if spec.bytes:
+            raise ConfigError("model.kind", "cnn", "a model for frames of bytes: 'nature_cnn'")
         bias = self.norm == "none"
         layers: list[nn.Module] = []
         channels = spec.inputs[0]

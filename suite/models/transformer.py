@@ -62,6 +62,7 @@ class GrokkingTransformer(nn.Module):
     """
 
     output_layers = ("decoder",)
+    scale_invariant_weights = ()  # the norm layers read a residual stream, not one map's output
 
     def __init__(self, modulus: int, width: int, heads: int, hidden: int, kind: NormKind) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ from pydantic import Field, SerializeAsAny
 
 from suite.clock import Clock
 from suite.config import Component, one_of
+from suite.errors import ConfigError
 from suite.registry import Registry
 
 Schedule = Callable[[int], float]
@@ -31,6 +32,18 @@ class ScheduleConfig(Component):
             ConfigError: if the clock lacks a unit, or the lengths contradict one another.
         """
         raise NotImplementedError
+
+
+def build_part(key: str, part: ScheduleConfig, clock: Clock) -> Schedule:
+    """Return the schedule that another one wraps under `key`.
+
+    Raises:
+        ConfigError: as `part` does, the key's path beginning with `key`.
+    """
+    try:
+        return part.build(clock)
+    except ConfigError as error:
+        raise ConfigError(f"{key}.{error.key}", error.value, error.expected) from None
 
 
 SCHEDULES: Registry[type[ScheduleConfig]] = Registry("schedule", "suite.schedules")

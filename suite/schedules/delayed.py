@@ -6,7 +6,15 @@ from typing import Literal
 
 from suite.clock import Clock, Duration
 from suite.errors import ConfigError
-from suite.schedules.base import SCHEDULES, AnySchedule, Multiplier, Schedule, ScheduleConfig, join
+from suite.schedules.base import (
+    SCHEDULES,
+    AnySchedule,
+    Multiplier,
+    Schedule,
+    ScheduleConfig,
+    build_part,
+    join,
+)
 from suite.schedules.constant import ConstantConfig, constant
 
 
@@ -35,4 +43,4 @@ class DelayedConfig(ScheduleConfig):
         if offset >= clock.total:
             given = self.offset.model_dump()
             raise ConfigError("offset", given, f"less than the run's {clock.total} gradient steps")
-        return delayed(offset, self.low, self.then.build(clock.after(offset)))
+        return delayed(offset, self.low, build_part("then", self.then, clock.after(offset)))

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 from suite.clock import Clock
-from suite.schedules.base import SCHEDULES, AnySchedule, Schedule, ScheduleConfig, join
+from suite.schedules.base import (
+    SCHEDULES,
+    AnySchedule,
+    Schedule,
+    ScheduleConfig,
+    build_part,
+    join,
+)
 from suite.schedules.warmup_cosine import WarmupCosineConfig
 
 
@@ -33,5 +40,5 @@ class TaskAlignedConfig(ScheduleConfig):
 
     def build(self, clock: Clock) -> Schedule:
         """Return `task_aligned`."""
-        parts = [self.then.build(clock.phase(i)) for i in range(len(clock.starts))]
+        parts = [build_part("then", self.then, clock.phase(i)) for i in range(len(clock.starts))]
         return task_aligned(clock.starts, parts)

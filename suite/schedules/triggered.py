@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from suite.clock import Clock
 from suite.errors import ConfigError
-from suite.schedules.base import SCHEDULES, AnySchedule, Schedule, ScheduleConfig
+from suite.schedules.base import SCHEDULES, AnySchedule, Schedule, ScheduleConfig, build_part
 from suite.schedules.trigger import AnyTrigger, Trigger
 from suite.schedules.warmup_cosine import WarmupCosineConfig
 
@@ -79,7 +79,7 @@ class TriggeredConfig(ScheduleConfig):
 
     def build(self, clock: Clock) -> Schedule:
         """Return a `Triggered`."""
-        then = self.then.build(clock.phase(0) if self.per_phase else clock)
+        then = build_part("then", self.then, clock.phase(0) if self.per_phase else clock)
         if isinstance(then, Triggered):
             raise ConfigError("then.kind", "triggered", "a schedule that is not itself triggered")
         return Triggered(self.trigger.build(), then, self.limit)

@@ -79,7 +79,7 @@ class AtariConfig(RLTaskConfig):
 
     def spec(self) -> ModelSpec:
         """Return a stack of frames, and the full set of actions: most games use fewer."""
-        return ModelSpec(inputs=(self.stack, 84, 84), outputs=ACTIONS)
+        return ModelSpec(inputs=(self.stack, 84, 84), outputs=ACTIONS, bytes=True)
 
     @property
     def pool(self) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from suite.agents.dqn import DqnConfig
+from suite.agents.dqn import QLearningConfig
 from suite.clock import Clock, Duration
 from suite.errors import ConfigError
 from suite.metrics.base import METRICS
@@ -127,8 +127,9 @@ class RLTaskConfig(TaskConfig):
         Raises:
             ConfigError: if they do not.
         """
-        assert isinstance(run.agent, DqnConfig)
+        assert isinstance(run.agent, QLearningConfig)
         self.agent_steps(run.budget)
+        self.in_agent_steps(run.agent.epsilon.anneal, run.budget, "agent.epsilon.anneal")
         if self.learning_starts <= run.agent.n_step:
             raise ConfigError(
                 "task.learning_starts",
@@ -144,7 +145,7 @@ class RLTaskConfig(TaskConfig):
                     "recorded",
                 )
 
-    def replay_bytes(self, agent: DqnConfig) -> int:
+    def replay_bytes(self, agent: QLearningConfig) -> int:
         """Return the memory of a full replay of the agent's."""
         shape = self.spec().inputs
         frame = prod(shape[1:]) if self.stack > 1 else 4 * prod(shape)

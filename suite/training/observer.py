@@ -79,7 +79,9 @@ class Observer:
         self._due = frozenset(self.steps)
         gap = self.steps[1] - self.steps[0] if config.spacing == "linear" else 1
         self.interval = (
-            gap if config.interval is None else max(1, clock.steps(config.interval, "interval"))
+            gap
+            if config.interval is None
+            else max(1, clock.steps(config.interval, "metrics.interval"))
         )
         self._before: dict[str, Tensor] = {}
         self._features: dict[int, dict[str, Tensor]] = {}

@@ -117,6 +117,9 @@ class SupervisedRun:
                 phase = self.clock.starts.index(self.step)
                 session.emit([Row(self.step, 0, self._now(), "phase", "", float(phase))])
             loss = self._update()
+            if alarms := self._observe(loss):
+                now = self._now()
+                session.emit([Row(step, 0, now, "alarm", "", 1.0) for step in alarms])
             if self.observer.due(self.step):
                 self._check(loss)
                 self._measure(session)
@@ -125,9 +128,6 @@ class SupervisedRun:
                 session.progress(self.step, self.clock.total)
                 if session.checkpoint_due():
                     session.save(self.step, self.save)
-            if alarms := self._observe(loss):
-                now = self._now()
-                session.emit([Row(step, 0, now, "alarm", "", 1.0) for step in alarms])
         session.progress(self.step, self.clock.total)
 
     def _update(self) -> Tensor:

@@ -1,0 +1,159 @@
+"""Examples of registered parts, by kind, and what the contracts make of them.
+
+A part that is not listed here is tested with its defaults. It needs an entry if it has keys without
+a default, or if with its defaults it does nothing that a dozen updates could show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from suite.agents.base import AGENTS
+from suite.clock import UNITS, Clock
+from suite.interventions.base import INTERVENTIONS
+from suite.models.base import MODELS
+from suite.optimizers import OPTIMIZERS
+from suite.registry import Registry
+from suite.rows import Row
+from suite.run_config import RunConfig
+from suite.schedules.base import SCHEDULES
+from suite.schedules.trigger import TRIGGERS
+from suite.tasks.base import TASKS, SupervisedTaskConfig
+from suite.training.session import MemorySession
+
+WATCHFUL = {"kind": "cusum", "window": 2, "lag": 1, "h": 0.01, "k": 0.0, "scale_floor": 1e-3}
+"""A trigger that alarms within a smoke run."""
+
+EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
+    "schedule": {
+        "cyclic": [{"cycles": 3, "floor": 0.1}, {"period": 4, "warmup": 1}],
+        "cyclic_then_anneal": [
+            {"period": 3, "cycles": 2, "warmup": 1, "final": 0.3},
+            {"period": {"fraction": 0.25}, "stop": 7, "floor": 0.1, "final": 0.0, "anneal": 2},
+        ],
+        "delayed": [
+            {"offset": 4, "low": 0.1},
+            {"offset": {"fraction": 0.25}, "low": 0.0, "then": {"kind": "linear", "length": 4}},
+        ],
+        "growing_cycles": [{"peaks": [1.0, 3.0, 0.5]}, {"period": 5, "warmup": 1, "floor": 0.2}],
+        "linear": [{}, {"length": 5, "start": 0.3, "end": 2.0}],
+        "task_aligned": [{}, {"then": {"kind": "cyclic", "period": 4}}],
+        "triggered": [
+            {"trigger": WATCHFUL},
+            {"trigger": WATCHFUL, "then": {"kind": "cyclic", "period": 3}, "per_phase": True},
+        ],
+        "warmup_cosine": [{"warmup": 2}, {"length": 6, "warmup": 3, "floor": 0.1, "start": 0.0}],
+    },
+    "trigger": {"cusum": [{key: value for key, value in WATCHFUL.items() if key != "kind"}]},
+    "intervention": {
+        "nap": [
+            {"which": "matrices", "every": 2},
+            {"which": "matrices", "per": "row", "gains": "decay_to_init", "alpha": 0.9},
+            {"which": "matrices", "gains": "joint"},
+            {"which": "matrices", "gains": "dropped"},
+        ],
+        "scale_decay": [{"coefficient": 10.0}, {"coefficient": 7.0, "towards": "init"}],
+        "weight_decay": [{"coefficient": 3.0}, {"coefficient": 5.0, "roles": ["gain", "weight"]}],
+    },
+    "optimizer": {"adam": [{}], "sgd": [{"momentum": 0.9}]},
+}
+"""By registry and kind: settings that are each tested."""
+
+REGISTRIES: dict[str, Registry[Any]] = {
+    registry.noun: registry
+    for registry in (AGENTS, INTERVENTIONS, MODELS, OPTIMIZERS, SCHEDULES, TASKS, TRIGGERS)
+}
+
+
+def every(noun: str) -> list[Any]:
+    """Return a parameter (a mapping with its `kind`) for each example of each part."""
+    found = []
+    for kind in REGISTRIES[noun].entries():
+        examples = EXAMPLES.get(noun, {}).get(kind, [{}])
+        for index, settings in enumerate(examples):
+            name = f"{kind}{index}" if len(examples) > 1 else kind
+            found.append(pytest.param({"kind": kind, **settings}, id=name))
+    return found
+
+
+def tasks(engine: str) -> list[str]:
+    """Return the kinds of the tasks that an engine runs."""
+    return [kind for kind, task in TASKS.entries().items() if task.engine == engine]
+
+
+def norms(kind: str) -> list[dict[str, Any]]:
+    """Return a model's example with each normalisation that it knows."""
+    (settings, *_) = EXAMPLES.get("model", {}).get(kind, [{}])
+    field = MODELS[kind].model_fields.get("norm")
+    names = get_args(field.annotation) if field else ()
+    return [{"kind": kind, **settings, "norm": name} for name in names] or [
+        {"kind": kind, **settings}
+    ]
+
+
+def inputs_of(run: RunConfig, size: int = 8) -> Tensor:
+    """Return a batch of inputs as the engine of the run's task feeds them to the network."""
+    if isinstance(run.task, SupervisedTaskConfig):
+        return run.task.build(run.seeds, run.clock(), torch.device("cpu")).probe[:size]
+    shape, generator = (size, *run.task.spec().inputs), run.seeds.torch("inputs")
+    if run.task.spec().bytes:
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    return torch.randn(shape, generator=generator)
+
+
+def units(clock: Clock) -> dict[str, bool]:
+    """Return, for every unit of time, whether a clock has it."""
+    rl = clock.agent_steps_per_step is not None
+    has = {"epochs": clock.steps_per_epoch is not None, "frames": rl, "agent_steps": rl}
+    return {unit: has.get(unit, True) for unit in UNITS}
+
+
+def facts(rows: list[Row]) -> list[tuple[Any, ...]]:
+    """Return rows without the wall clock and without the rows of speed."""
+    return [(r.step, r.frames, *r[3:]) for r in rows if not r.metric.endswith("_per_s")]
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Return whether two nested states are equal to the last bit."""
+    if isinstance(a, Tensor):
+        return isinstance(b, Tensor) and a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
+    return type(a) is type(b) and bool(a == b)
+
+
+class Interrupted(MemorySession):
+    """A session that ends at the checkpoint after `stop` updates."""
+
+    def __init__(self, folder: Path, stop: int) -> None:
+        super().__init__()
+        self.folder, self.stop, self.step = folder, stop, 0
+
+    def progress(self, step: int, total: int) -> None:
+        self.step = step
+
+    def checkpoint_due(self) -> bool:
+        return self.step >= self.stop
+
+    def save(self, step: int, write: Any) -> None:
+        write(self.folder)
+        raise KeyboardInterrupt
+
+
+class Continued(MemorySession):
+    """A session that goes on from the checkpoint in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def latest(self) -> Path:
+        return self.folder

@@ -1,0 +1,92 @@
+"""Every registered metric, on what a smoke run of every supervised task shows it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+import torch
+from examples import equal, tasks
+from torch import nn
+
+from suite.metrics.base import METRICS, Need, Observation
+from suite.run_config import RunConfig
+from suite.training.session import MemorySession
+from suite.training.supervised import SupervisedRun
+
+Look = tuple[Observation, nn.Module]
+
+
+@pytest.fixture
+def look(smoke: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Look]:
+    """Return a function that trains a smoke run and returns its last observation and its model."""
+    seen: list[Observation] = []
+
+    def keep(**fields: Any) -> Observation:
+        seen.append(Observation(**fields))
+        return seen[-1]
+
+    def train(task: str) -> Look:
+        metrics = {"names": sorted(METRICS.entries()), "every": 3}
+        run = SupervisedRun(smoke(task, metrics=metrics))
+        run.train(MemorySession())
+        assert seen[-1].step == run.clock.total
+        return seen[-1], run.model
+
+    monkeypatch.setattr("suite.training.observer.Observation", keep)
+    return train
+
+
+def test_names_units_and_needs() -> None:
+    for name, metric in METRICS.entries().items():
+        assert metric.name == name
+        assert metric.unit.strip()
+        assert metric.needs
+        assert metric.needs <= set(get_args(Need))
+        assert (metric.function.__doc__ or "").strip(), f"{name} does not say what it is"
+
+
+@pytest.mark.parametrize("name", sorted(METRICS.entries()))
+def test_values_are_finite_scalars_by_layer_of_what_is_needed_alone(
+    name: str, look: Callable[..., Look]
+) -> None:
+    metric, measured = METRICS[name], 0
+    for task in tasks("supervised"):
+        seen, model = look(task)
+        kept = copy.deepcopy(seen)
+        gradients = {n: p.grad.clone() for n, p in model.named_parameters()}
+        generator = torch.get_rng_state()
+        with torch.no_grad():
+            values = metric.function(seen)
+            again = metric.function(seen)
+        assert equal(again, values)
+        assert torch.equal(torch.get_rng_state(), generator)
+        assert equal(vars(seen), vars(kept))  # whose parameters are the model's own
+        assert equal({n: p.grad for n, p in model.named_parameters()}, gradients)
+        for layer, value in values.items():
+            assert isinstance(layer, str)
+            assert value.ndim == 0
+            assert torch.isfinite(value), layer
+        always = ("step", "parameters", "roles", "rates", "interval")
+        bare = Observation(**{key: getattr(seen, key) for key in {*always, *metric.needs}})
+        assert equal(metric.function(bare), values)
+        measured += len(values)
+    assert measured, f"no smoke run shows {name!r} anything to measure"
+
+
+@pytest.mark.parametrize("name", sorted(METRICS.entries()))
+@pytest.mark.parametrize("task", tasks("supervised"))
+def test_measuring_changes_nothing(name: str, task: str, smoke: Callable[..., RunConfig]) -> None:
+    """A run with the metric ends as one without; its rows are there at every measuring step."""
+    plain = SupervisedRun(smoke(task, metrics={"names": []}))
+    plain.train(MemorySession())
+    session = MemorySession()
+    measured = SupervisedRun(smoke(task, metrics={"names": [name], "every": 2}))
+    measured.train(session)
+    assert equal(measured.model.state_dict(), plain.model.state_dict())
+    assert equal(measured.optimizer.state_dict(), plain.optimizer.state_dict())
+    steps = {row.step for row in session.rows if row.metric == name}
+    last = measured.clock.total
+    assert steps in (set(), set(range(0, last + 1, 2)), set(range(2, last + 1, 2)))

@@ -1,0 +1,144 @@
+"""Every registered model, in each normalisation it knows, on every task whose inputs it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from examples import inputs_of, norms
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from suite.errors import ConfigError
+from suite.models.base import ACTIVATIONS, MODELS, Tap, build_model, dry_model, recording
+from suite.params import ParamRole, classify, scale_invariant
+from suite.run_config import RunConfig
+from suite.tasks.base import TASKS
+
+NONLINEAR = "relu leaky_relu gelu silu tanh elu softplus sigmoid mish hardswish hardtanh threshold"
+MODELS_AND_NORMS = [
+    pytest.param(config, id="-".join([config["kind"], *filter(None, [config.get("norm")])]))
+    for kind in MODELS.entries()
+    for config in norms(kind)
+]
+
+
+class Nonlinear(TorchDispatchMode):
+    """Counts calls of elementwise nonlinearities."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.overloadpacket.__name__.removesuffix("_") in NONLINEAR.split()
+        return func(*args, **(kwargs or {}))
+
+
+def _refusal(run: RunConfig) -> ConfigError | None:
+    """Return what the model says to a task that it does not serve."""
+    try:
+        dry_model(run.model, run.task.spec())
+    except ConfigError as error:
+        return error
+    return None
+
+
+def _all(config: dict[str, Any]) -> list[RunConfig]:
+    """Return the smoke runs of all tasks, with the model in place of their own."""
+    mappings = ({**task.smoke, "model": config} for task in TASKS.entries().values())
+    return [RunConfig.from_mapping(mapping) for mapping in mappings]
+
+
+def _fits(config: dict[str, Any]) -> list[RunConfig]:
+    """Return those whose task the model agrees to serve."""
+    runs = [run for run in _all(config) if _refusal(run) is None]
+    assert runs, f"no task of the suite can test the model {config['kind']!r}"
+    return runs
+
+
+def _build(run: RunConfig, seed: int = 0) -> nn.Module:
+    return build_model(run.model, run.task.spec(), seed)
+
+
+def _weights(model: nn.Module) -> list[Tensor]:
+    return list(model.state_dict().values())
+
+
+@pytest.mark.parametrize("config", MODELS_AND_NORMS)
+def test_initial_weights_depend_on_the_seed_alone(config: dict[str, Any]) -> None:
+    run = _fits(config)[0]
+    first = _weights(_build(run))
+    before = torch.manual_seed(123).get_state()
+    second, third = _weights(_build(run)), _weights(_build(run, seed=1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(first, third, strict=True))
+
+
+@pytest.mark.parametrize("config", MODELS_AND_NORMS)
+def test_a_task_that_does_not_fit_is_refused_by_name(config: dict[str, Any]) -> None:
+    for error in map(_refusal, _all(config)):
+        assert error is None or (error.key, error.value) == ("model.kind", config["kind"])
+
+
+@pytest.mark.parametrize("config", MODELS_AND_NORMS)
+def test_a_task_that_is_not_refused_is_served(config: dict[str, Any]) -> None:
+    """Shapes, on the meta device too; one output per input, whatever else is in the batch."""
+    for run in _fits(config):
+        spec, inputs, model = run.task.spec(), inputs_of(run), _build(run)
+        outputs = model(inputs)
+        assert outputs.shape == (len(inputs), spec.outputs)
+        assert torch.isfinite(outputs).all()
+        torch.testing.assert_close(model(inputs[2:5]), outputs[2:5], rtol=1e-4, atol=1e-5)
+        dry = dry_model(run.model, spec)
+        shapes = {name: p.shape for name, p in model.named_parameters()}
+        assert {name: p.shape for name, p in dry.named_parameters()} == shapes
+        assert all(p.is_meta for p in dry.parameters())
+        assert dry(inputs.to("meta")).shape == outputs.shape
+
+
+@pytest.mark.parametrize("config", MODELS_AND_NORMS)
+def test_roles_cover_every_trainable_parameter(config: dict[str, Any]) -> None:
+    for run in _fits(config):
+        model = _build(run)
+        roles = classify(model)
+        assert set(roles) == {n for n, p in model.named_parameters() if p.requires_grad}
+        outputs = [n for n, role in roles.items() if role is ParamRole.OUTPUT]
+        assert [len(model.get_parameter(n)) for n in outputs] == [run.task.spec().outputs]
+        assert roles == classify(dry_model(run.model, run.task.spec()))
+        if config.get("norm", "none") != "none":
+            assert ParamRole.GAIN in roles.values()
+            assert ParamRole.BIAS not in roles.values()
+
+
+@pytest.mark.parametrize("config", MODELS_AND_NORMS)
+@pytest.mark.parametrize("scale", [0.5, 3.0])
+def test_weights_called_scale_invariant_are(config: dict[str, Any], scale: float) -> None:
+    for run in _fits(config):
+        model, inputs = _build(run).double(), inputs_of(run)
+        inputs = inputs.double() if inputs.is_floating_point() else inputs
+        before, names = model(inputs), scale_invariant(model)
+        for name in names:
+            with torch.no_grad():
+                model.get_parameter(name).mul_(scale)
+            torch.testing.assert_close(model(inputs), before, rtol=1e-2, atol=1e-3, msg=name)
+        # A normalised network has such weights, unless it says itself which.
+        declared = hasattr(model, "scale_invariant_weights")
+        assert bool(names) == (config.get("norm", "none") != "none") or declared
+
+
+@pytest.mark.parametrize("config", MODELS_AND_NORMS)
+def test_every_nonlinearity_is_a_module_of_its_own(config: dict[str, Any]) -> None:
+    """Else its features would be missing, or overwritten by a later use of the module."""
+    for run in _fits(config):
+        model, inputs = _build(run), inputs_of(run)
+        modules = [m for m in model.modules() if isinstance(m, ACTIVATIONS)]
+        calls: list[nn.Module] = []
+        for module in modules:
+            module.register_forward_hook(lambda m, i, o, calls=calls: calls.append(m))
+        with Nonlinear() as seen, torch.no_grad():
+            model(inputs)
+        assert seen.count == len(calls) == len(set(calls)) == len(modules) > 0
+        with recording(model, (*ACTIVATIONS, Tap)) as values:
+            model(inputs)
+        assert all(len(value) == len(inputs) for value in values.values())

@@ -1,0 +1,228 @@
+"""Every registered task: its smoke run fits together, is paired, repeats itself and resumes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from examples import Continued, Interrupted, equal, every, facts, tasks, units
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from suite.clock import Duration
+from suite.config import Config, merge
+from suite.errors import ConfigError
+from suite.metrics.base import METRICS
+from suite.rows import Row
+from suite.run_config import RunConfig
+from suite.tasks.base import TASKS, SupervisedTask
+from suite.training import supervised
+from suite.training.session import MemorySession
+from suite.training.supervised import SupervisedRun
+
+Smoke = Callable[..., RunConfig]
+CPU = torch.device("cpu")
+TASK_KINDS = sorted(TASKS.entries())
+SUPERVISED = tasks("supervised")
+TRIGGERED = [
+    pytest.param({"kind": "triggered", "trigger": t.values[0]}, id=f"triggered-{t.id}")
+    for t in every("trigger")
+]
+CYCLIC = pytest.param({"kind": "cyclic", "period": 5, "warmup": 1}, id="cyclic")
+ARMS = [
+    *(pytest.param({"interventions": [*i.values]}, id=i.id) for i in every("intervention")),
+    *(pytest.param({"optimizer": o.values[0]}, id=o.id) for o in every("optimizer")),
+]
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_the_smoke_run_fits_together(kind: str, smoke: Smoke) -> None:
+    run = smoke(kind)
+    run.check()
+    run.task.prepare()
+    assert run.task.kind == kind
+    assert run.skip_reason() is None
+    clock = run.clock()
+    assert 2 <= clock.total <= 100
+    assert clock.starts[0] == 0
+    assert list(clock.starts) == sorted(set(clock.starts))
+    assert clock.starts[-1] < clock.total
+    assert run.task.label
+    assert run.task.seed_key
+    assert run.task.headline_unit
+    assert set(run.task.default_metrics) <= set(METRICS.entries())
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+@settings(deadline=None, max_examples=30)
+@given(
+    seed=st.integers(0, 2**53),
+    lr=st.floats(1e-9, 1e3),
+    schedule=st.sampled_from([p.values[0] for p in every("schedule")]),
+    intervention=st.sampled_from([p.values[0] for p in every("intervention")]),
+)
+def test_a_run_survives_json_and_keeps_its_id(
+    kind: str, seed: int, lr: float, schedule: Any, intervention: Any
+) -> None:
+    overrides = {
+        "seed": seed,
+        "optimizer": {"kind": "adam", "lr": lr},
+        "schedule": schedule,
+        "interventions": [intervention],
+    }
+    run = RunConfig.from_mapping(merge(dict(TASKS[kind].smoke), overrides))
+    again = RunConfig.from_mapping(json.loads(json.dumps(run.model_dump(mode="json"))))
+    assert again == run
+    assert again.run_id == run.run_id
+    other = RunConfig.from_mapping({**run.model_dump(mode="json"), "seed": seed + 1})
+    assert other.run_id != run.run_id
+    elsewhere = {**run.model_dump(mode="json"), "resources": {"cpus": 3.0}}
+    assert RunConfig.from_mapping(elsewhere).run_id == run.run_id
+
+
+def _durations(config: Config) -> Iterator[str]:
+    """Yield the key path of every duration in a run, save those of task and budget."""
+    for key, field in type(config).model_fields.items():
+        value = getattr(config, key)
+        if "Duration" in str(field.annotation):
+            yield key
+        elif isinstance(value, Config) and key != "task":
+            yield from (f"{key}.{rest}" for rest in _durations(value))
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_a_length_in_a_unit_that_the_task_lacks_is_refused_before_anything_is_made(
+    kind: str, smoke: Smoke
+) -> None:
+    run = smoke(kind, schedule="warmup_cosine")
+    keys = set(_durations(run)) - {"budget"}
+    assert {"schedule.warmup", "metrics.every", "metrics.interval"} <= keys
+    lacking = [unit for unit, has in units(run.clock()).items() if not has]
+    if not lacking:
+        pytest.skip("every unit is there: nothing to refuse")
+    for key in keys:
+        for unit in lacking:
+            length = Duration.from_mapping({unit: 3})
+            with pytest.raises(ConfigError) as error:
+                _replace(run, key.split("."), length).check()
+            assert (error.value.key, error.value.value) == (key, {unit: 3})
+
+
+def _replace(config: Any, path: list[str], value: Any) -> Any:
+    head, *rest = path
+    inner = _replace(getattr(config, head), rest, value) if rest else value
+    return config.model_copy(update={head: inner})
+
+
+def _build(run: RunConfig) -> SupervisedTask:
+    return run.task.build(run.seeds, run.clock(), CPU)
+
+
+@pytest.mark.parametrize("kind", SUPERVISED)
+@settings(deadline=None, max_examples=20)
+@given(data=st.data())
+def test_batches_are_a_function_of_step_and_seeds(kind: str, data: st.DataObject) -> None:
+    run = RunConfig.from_mapping({**TASKS[kind].smoke, "seed": data.draw(st.integers(0, 3))})
+    generator = torch.get_rng_state()
+    first, second = _build(run), _build(run)
+    steps = list(range(run.clock().total))
+    expected = [first.batch(step) for step in steps]
+    for step in data.draw(st.permutations(steps)):
+        second.splits(step)
+        assert equal(second.batch(step), expected[step])
+    assert equal(first.probe, second.probe)
+    assert torch.equal(torch.get_rng_state(), generator)
+
+
+@pytest.mark.parametrize("kind", SUPERVISED)
+def test_data_have_the_shapes_that_are_promised(kind: str, smoke: Smoke) -> None:
+    run = smoke(kind)
+    task, spec, clock = _build(run), run.task.spec(), run.clock()
+    ends = (*clock.starts[1:], clock.total)
+    sizes = run.task.examples(clock)
+    for step in range(clock.total + 1):
+        batches = dict(task.splits(step))
+        assert "test" in batches
+        if step < clock.total:
+            batches["batch"] = task.batch(step)
+            phase = next(i for i, end in enumerate(ends) if step < end)
+            assert len(batches["batch"][1]) == sizes[phase]
+        for inputs, targets in batches.values():
+            assert inputs.shape == (len(targets), *spec.inputs)
+            assert targets.shape == (len(inputs),)
+            assert set(targets.tolist()) <= set(range(spec.modulus or spec.outputs))
+            assert inputs.device == targets.device == CPU
+    assert task.probe.shape[1:] == spec.inputs
+    assert task.source
+
+
+def _train(run: RunConfig, session: MemorySession | None = None) -> tuple[SupervisedRun, list[Row]]:
+    session = session or MemorySession()
+    trained = SupervisedRun(run, CPU)
+    trained.train(session)
+    return trained, session.rows
+
+
+def _state(run: SupervisedRun) -> dict[str, Any]:
+    return {key: value for key, value in run.state_dict().items() if key != "seconds"}
+
+
+@pytest.mark.parametrize("kind", SUPERVISED)
+@pytest.mark.parametrize("intervention", every("intervention"))
+def test_arms_are_paired(kind: str, intervention: dict[str, Any], smoke: Smoke) -> None:
+    plain, seeded = SupervisedRun(smoke(kind), CPU), SupervisedRun(smoke(kind, seed=1), CPU)
+    arm = SupervisedRun(smoke(kind, interventions=[intervention], schedule="single_cycle"), CPU)
+    assert arm.config.run_id != plain.config.run_id
+
+    def drawn(run: SupervisedRun) -> list[Any]:
+        batches = [run.task.batch(step) for step in range(run.clock.total)]
+        return [run.model.state_dict(), run.task.splits(1), batches, run.task.probe]
+
+    assert equal(drawn(arm), drawn(plain))
+    assert not any(equal(a, b) for a, b in zip(drawn(seeded)[::2], drawn(plain)[::2], strict=True))
+
+
+@pytest.mark.parametrize("kind", SUPERVISED)
+def test_two_runs_give_the_same_rows(kind: str, smoke: Smoke) -> None:
+    metrics = {"names": sorted(METRICS.entries()), "every": 2}
+    (first, rows), (second, again) = (_train(smoke(kind, metrics=metrics)) for _ in range(2))
+    assert facts(rows) == facts(again)
+    assert equal(_state(first), _state(second))
+    assert [row.step for row in rows] == sorted(row.step for row in rows)
+    scores = [row for row in rows if (row.metric, row.layer) == first.config.task.headline]
+    assert scores[-1].step == first.step == first.clock.total
+
+
+@pytest.mark.parametrize("kind", SUPERVISED)
+@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("schedule", [CYCLIC, *TRIGGERED])
+def test_training_resumes_to_the_last_bit(
+    kind: str,
+    arm: dict[str, Any],
+    schedule: dict[str, Any],
+    smoke: Smoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Train 2n equals train n, save, load, train n: parameters, optimizer state and rows."""
+    monkeypatch.setattr(supervised, "CHECK_EVERY", 1)
+    metrics = {"names": sorted(METRICS.entries()), "every": 4, "interval": 3}
+    run = smoke(kind, schedule=schedule, metrics=metrics, **arm)
+    run.check()
+    if reason := run.skip_reason():
+        pytest.skip(reason)
+    whole, rows = _train(run)
+    clock = run.clock()
+    for stop in {*clock.starts[1:], clock.total // 2}:
+        first, rest = Interrupted(tmp_path, stop), Continued(tmp_path)
+        with pytest.raises(KeyboardInterrupt):
+            _train(run, first)
+        resumed, _ = _train(run, rest)
+        assert facts(first.rows + rest.rows) == facts(rows)
+        assert equal(_state(resumed), _state(whole))
+    if schedule["kind"] == "triggered":
+        assert any(row.metric == "alarm" for row in rows), "no alarm: give an example that does"
