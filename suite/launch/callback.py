@@ -24,7 +24,9 @@ class SweepCallback(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial starts, or starts again."""
-        self.live.runs[_run_id(trial)].state = "running"
+        run_id = _run_id(trial)
+        self.live.runs[run_id].state = "running"
+        self.sink.start(run_id)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any

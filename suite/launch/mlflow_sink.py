@@ -2,8 +2,8 @@
 
 Everything goes through the driver, so workers need no credentials, and is flushed by time from a
 thread of its own. The x axis is the gradient step, or the frame for reinforcement learning. Runs
-are found again by their tags, so a resumed sweep continues them; steps that were logged are not
-logged twice.
+are found again by their tags, so a resumed sweep continues them; what a run repeats after it
+started again from a checkpoint is not logged twice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from suite.records.storage import Storage
 from suite.sweep import Sweep, Trial
 
 FLUSH_EVERY_S = 3.0
-MAX_KEYS = 60
+MAX_KEYS = 60  # of a run: MLflow's pages grow slow with more
 BATCH = 1000  # MLflow's limit of metrics in one call
 
 LiveRow = tuple[int, int, str, str, float]
@@ -76,7 +76,9 @@ class MlflowSink:
         else:
             self._experiment = experiment.experiment_id
         self._runs: dict[str, str] = {}
-        self._logged: dict[str, int] = {}
+        self._logged: dict[str, int] = {}  # latest gradient step logged
+        self._repeats: dict[str, int] = {}  # gradient step up to which rows are known
+        self._keys: dict[str, set[str]] = {}
         self.parent = self._attach(storage, sweep, command)
         self._queue: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._stop = threading.Event()
@@ -103,9 +105,14 @@ class MlflowSink:
                 run_id = run.data.tags.get("suite.run_id", "")
                 self._runs[run_id] = run.info.run_id
                 self._logged[run_id] = int(run.data.metrics.get("gradient_step", -1))
+                self._repeats[run_id] = self._logged[run_id]
             token = page.token
             if not token:
                 return parent
+
+    def start(self, run_id: str) -> None:
+        """Queue the start of a run, perhaps from a checkpoint: it may repeat itself from now on."""
+        self._queue.put(("start", (run_id, [])))
 
     def log(self, run_id: str, rows: Iterable[LiveRow]) -> None:
         """Queue rows of a run."""
@@ -136,17 +143,25 @@ class MlflowSink:
                     kind, item = self._queue.get_nowait()
                 except queue.Empty:
                     break
-                if kind == "rows":
-                    rows.setdefault(item[0], []).extend(item[1])
-                else:
+                if kind == "end":
                     ends.append(item)
-            try:
-                for run_id, batch in rows.items():
-                    self._write(run_id, batch)
-                for item in ends:
-                    self._end(*item)
-            except Exception as error:  # a tracking store that is down must not end the sweep
-                self.errors.append(f"{type(error).__name__}: {error}")
+                    continue
+                run_id, batch = item
+                if kind == "start":
+                    self._try(self._write, run_id, rows.pop(run_id, []))
+                    self._repeats[run_id] = self._logged.get(run_id, -1)
+                rows.setdefault(run_id, []).extend(batch)
+            for run_id, batch in rows.items():
+                self._try(self._write, run_id, batch)
+            for item in ends:
+                self._try(self._end, *item)
+
+    def _try(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Call, and keep the error if there is one: a store that is down must not end the sweep."""
+        try:
+            call(*arguments)
+        except Exception as error:
+            self.errors.append(f"{type(error).__name__}: {error}")
 
     def _child(self, run_id: str) -> str:
         """Return the MLflow id of a run, made on first use."""
@@ -177,11 +192,12 @@ class MlflowSink:
 
         child = self._child(run_id)
         by_frames = self._trials[run_id].config.task.engine == "rl"
-        logged = self._logged.get(run_id, -1)
+        known = self._repeats.get(run_id, -1)
         stamp = int(time.time() * 1000)
-        metrics, keys, last = [], set(), logged
+        keys = self._keys.setdefault(run_id, set())
+        metrics, last = [], self._logged.get(run_id, -1)
         for step, frames, metric, layer, value in rows:
-            if step <= logged or not math.isfinite(value):
+            if step <= known or not math.isfinite(value):
                 continue
             key = metric_key(metric, layer)
             if key not in keys and len(keys) >= MAX_KEYS:

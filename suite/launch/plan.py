@@ -21,7 +21,7 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
     table = Table(title=f"Plan of {sweep.name}")
     for column in ("task", "arm", "seeds", "updates", "predicted", "memory"):
         right = column not in ("task", "arm", "seeds")
-        table.add_column(column, justify="right" if right else "left")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
     cells: dict[tuple[str, str], list[int]] = {}
     configs = {}
     for trial in sweep.trials:

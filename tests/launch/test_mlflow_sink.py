@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from suite.launch.mlflow_sink import MAX_KEYS, MlflowSink, default_uri
+from suite.records.storage import Storage
+from suite.run_config import RunConfig
+from suite.sweep import Sweep, TaskPlan, Trial
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture
+def make_sink(tmp_path: Path, smoke: Callable[..., RunConfig]) -> Callable[[], MlflowSink]:
+    """Return a function that opens the sink of a sweep of one run, as a driver does."""
+    config = smoke()
+    plan = TaskPlan(("arm",), {}, {}, "")
+    sweep = Sweep("sweep", {"task": plan}, (Trial("task", "arm", config),))
+    storage = Storage(tmp_path)
+
+    def make() -> MlflowSink:
+        sink = MlflowSink(default_uri(storage), storage, sweep, "run sweep")
+        sink.run_id = config.run_id
+        return sink
+
+    return make
+
+
+def _history(sink: MlflowSink, key: str) -> list[tuple[int, float]]:
+    sink.close()
+    assert sink.errors == []
+    client = MlflowClient(tracking_uri=sink.uri)
+    children = client.search_runs([sink._experiment], "attributes.run_name = 'task/arm/0'")
+    assert len(children) == 1
+    history = client.get_metric_history(children[0].info.run_id, key)
+    return sorted((m.step, m.value) for m in history)
+
+
+def test_rows_of_one_step_may_come_in_several_batches(make_sink) -> None:
+    sink = make_sink()
+    sink.start(sink.run_id)
+    sink.log(sink.run_id, [(0, 0, "episode_return", "", 1.0)])
+    sink.log(sink.run_id, [(0, 8, "episode_return", "", 2.0), (5, 9, "loss", "test", 0.5)])
+    sink.log(sink.run_id, [(4, 9, "alarm", "", 1.0)])
+    assert _history(sink, "episode_return") == [(0, 1.0), (0, 2.0)]
+    sink = make_sink()
+    assert _history(sink, "alarm") == [(4, 1.0)]
+
+
+@pytest.mark.parametrize("driver", ["same", "another"])
+def test_what_is_repeated_after_a_checkpoint_is_not_logged_twice(make_sink, driver: str) -> None:
+    sink = make_sink()
+    sink.start(sink.run_id)
+    sink.log(sink.run_id, [(step, 0, "loss", "test", float(step)) for step in (0, 10, 20)])
+    if driver == "another":
+        sink.close()
+        sink = make_sink()
+    sink.start(sink.run_id)
+    sink.log(sink.run_id, [(step, 0, "loss", "test", float(step)) for step in (10, 20, 30)])
+    assert _history(sink, "loss/test") == [(s, float(s)) for s in (0, 10, 20, 30)]
+
+
+def test_a_run_has_a_bounded_number_of_keys(make_sink) -> None:
+    sink = make_sink()
+    for batch in range(3):
+        rows = [(batch, 0, f"metric_{batch}_{i}", "", 1.0) for i in range(MAX_KEYS // 2)]
+        sink.log(sink.run_id, rows)
+    assert len(_history(sink, "metric_1_0")) == 1
+    sink = make_sink()
+    assert _history(sink, "metric_2_0") == []
+
+
+def test_a_store_that_is_down_is_reported_and_nothing_else_happens(make_sink, monkeypatch) -> None:
+    sink = make_sink()
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise ConnectionError("the store is down")
+
+    monkeypatch.setattr(sink._client, "create_run", refuse)
+    sink.log(sink.run_id, [(0, 0, "loss", "test", 1.0)])
+    sink.end(sink.run_id, "complete", "", 1.0)
+    sink.close()
+    assert set(sink.errors) == {"ConnectionError: the store is down"}
