@@ -134,22 +134,65 @@ def merge(base: Any, override: Any) -> Any:
     """Return `base` with `override` laid over it.
 
     Mappings merge key by key, except that one with another `kind` replaces; anything else
-    replaces. Keys of an override may be dotted paths.
+    replaces. Keys of an override may be dotted paths, in which a number picks from a list; a key
+    with a ``+`` behind it adds to the list.
 
     >>> merge({"task": {"kind": "a", "x": 1}}, {"task.x": 2})
     {'task': {'kind': 'a', 'x': 2}}
     >>> merge({"task": {"kind": "a", "x": 1}}, {"task": {"kind": "b"}})
     {'task': {'kind': 'b'}}
+    >>> merge({"interventions": [{"kind": "nap"}]}, {"interventions.0.every": 10})
+    {'interventions': [{'kind': 'nap', 'every': 10}]}
+    >>> merge({"interventions": ["nap"]}, {"interventions+": ["weight_decay"]})
+    {'interventions': ['nap', 'weight_decay']}
+
+    Raises:
+        ConfigError: if an element of a list is picked that there is not, or what should be added
+            to is no list.
     """
     override = undot(override)
+    if isinstance(base, list) and isinstance(override, Mapping):
+        return _merge_list(base, override)
     if not (isinstance(base, Mapping) and isinstance(override, Mapping)):
         return override
     if "kind" in override and override["kind"] != base.get("kind"):
         return dict(override)
     merged = dict(base)
     for key, value in override.items():
-        merged[key] = merge(merged[key], value) if key in merged else value
+        if key.endswith("+"):
+            merged[key[:-1]] = _add(merged.get(key[:-1], []), value, key)
+        else:
+            merged[key] = _merge_at(key, merged[key], value) if key in merged else value
     return merged
+
+
+def _merge_at(key: str, base: Any, override: Any) -> Any:
+    """Merge the values of a key, which a fault's path begins with."""
+    try:
+        return merge(base, override)
+    except ConfigError as error:
+        raise ConfigError(f"{key}.{error.key}", error.value, error.expected) from None
+
+
+def _merge_list(base: list[Any], override: Mapping[str, Any]) -> list[Any]:
+    """Return a list with some of its elements laid over, picked by their place."""
+    merged = list(base)
+    for key, value in override.items():
+        if not key.isdigit() or int(key) >= len(merged):
+            last = len(merged) - 1
+            raise ConfigError(key, value, f"a place in a list, from 0 to {last}, or a whole list")
+        place = int(key)
+        short = isinstance(merged[place], str) and isinstance(value, Mapping)
+        old = {"kind": merged[place]} if short else merged[place]
+        merged[place] = _merge_at(key, old, value)
+    return merged
+
+
+def _add(base: Any, more: Any, key: str) -> list[Any]:
+    for value in (base, more):
+        if not isinstance(value, list):
+            raise ConfigError(key, value, "a list, to add to a list")
+    return [*base, *more]
 
 
 def undot(value: Any) -> Any:

@@ -3,7 +3,8 @@
 A file holds one experiment, or several under ``experiments:``::
 
     base:       a partial RunConfig
-    axes:       named lists of overrides, crossed; the axis "task" names tasks, all others arms
+    axes:       named lists of overrides, crossed; the axis "task" names tasks, all others arms;
+                ``interventions+: [...]`` in one adds to what another has set
     seeds:      repetitions, listed
     skip:       combinations left out, each with its reason
     reference:  the arm (or axis values) that paired differences are taken to
@@ -286,7 +287,11 @@ def _expand(
         cell = dict(zip(axes, values, strict=True))
         mapping = undot(experiment.base)
         for axis, value in cell.items():
-            mapping = merge(mapping, experiment.axes[axis][value] or {})
+            try:
+                mapping = merge(mapping, experiment.axes[axis][value] or {})
+            except ConfigError as error:
+                key = f"{where}axes.{axis}.{value}.{error.key}"
+                raise ConfigError(key, error.value, error.expected) from None
         reason = _skipped(experiment, cell)
         for suffix, drawn in draws(experiment.search, experiment.samples, label):
             for seed in experiment.seeds:
@@ -344,5 +349,8 @@ def _apply(
 ) -> dict[str, Any]:
     for index, change in enumerate(changes):
         if change.key != "seeds" and fnmatchcase(task, change.task):
-            request, used[index] = merge(request, {change.key: change.value}), True
+            try:
+                request, used[index] = merge(request, {change.key: change.value}), True
+            except ConfigError as error:
+                raise ConfigError(f"--set {error.key}", error.value, error.expected) from None
     return request

@@ -149,3 +149,22 @@ def test_phase_clocks() -> None:
     assert clock.phase(1).steps(Duration(epochs=2)) == 14
     with pytest.raises(ConfigError, match="frames"):
         clock.steps(Duration(frames=5), "length")
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ({"interventions.1.every": 2}, "interventions.1"),
+        ({"interventions.every": 2}, "interventions.every"),
+        ({"interventions+": {"kind": "nap"}}, "interventions+"),
+        ({"optimizer+": [1]}, "optimizer+"),
+    ],
+)
+def test_lists_are_picked_from_and_added_to_only_where_they_can_be(override, key):
+    base = {"interventions": ["nap"], "optimizer": {"lr": 0.1}}
+    with pytest.raises(ConfigError) as caught:
+        merge(base, override)
+    assert caught.value.key == key
+    assert merge(base, {"interventions.0.every": 3})["interventions"] == [
+        {"kind": "nap", "every": 3}
+    ]
