@@ -49,6 +49,11 @@ RoleName = Literal["weight", "output", "embedding", "gain", "offset", "bias"]
 """The roles as a config spells them."""
 
 
+def is_linear_map(module: nn.Module) -> bool:
+    """Return whether a module's weight is a linear map, also of a type that says so itself."""
+    return isinstance(module, LINEAR_LAYERS) or getattr(module, "is_linear_map", False)
+
+
 def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Yield the modules that hold parameters or normalise, in order of registration."""
     kinds = (*LINEAR_LAYERS, *NORM_LAYERS, nn.Embedding)
@@ -61,14 +66,14 @@ def classify(model: nn.Module) -> dict[str, ParamRole]:
     """Return the role of every trainable parameter of `model`, by its qualified name.
 
     The output layers are the modules listed in the model's attribute ``output_layers`` (names) if
-    it has one, else the last linear layer registered. A parameter held by a module of another type
+    it has one, else the last linear map registered. A parameter held by a module of another type
     counts as a weight when it has two or more dimensions and as a bias otherwise, unless that
     module declares ``param_roles`` (name -> role).
     """
     layers = list(_layers(model))
     declared = getattr(model, "output_layers", None)
     if declared is None:
-        linear = [name for name, module in layers if isinstance(module, LINEAR_LAYERS)]
+        linear = [name for name, module in layers if is_linear_map(module)]
         outputs = set(linear[-1:])
     else:
         outputs = set(declared)
@@ -108,7 +113,7 @@ def scale_invariant(model: nn.Module) -> list[str]:
     for (prefix, module), (_, following) in pairwise(layers):
         weight = f"{prefix}.weight" if prefix else "weight"
         if (
-            isinstance(module, LINEAR_LAYERS)
+            is_linear_map(module)
             and module.bias is None
             and isinstance(following, NORM_LAYERS)
             and roles.get(weight) is ParamRole.WEIGHT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -126,8 +127,16 @@ class RunConfig(Config):
         """
         self.task.check(self)
         self.build_schedule()
+        for key in ("every", "interval"):
+            if (length := getattr(self.metrics, key)) is not None:
+                self.clock().steps(length, f"metrics.{key}")
         possible = self.skip_reason() is None
-        _dry_bind(self.model, self.task.spec(), self.interventions if possible else ())
+        _dry_bind(self.model, self.model_spec(), self.interventions if possible else ())
+
+    def model_spec(self) -> ModelSpec:
+        """Return what task and agent ask of the network, without touching any data."""
+        spec = self.task.spec()
+        return spec if self.agent is None else replace(spec, head=self.agent.head)
 
     def clock(self) -> Clock:
         """Return the lengths of the run.

@@ -7,11 +7,17 @@ from typing import Annotated
 from pydantic import SerializeAsAny
 
 from suite.config import Component, one_of
+from suite.models.head_spec import PLAIN, HeadSpec
 from suite.registry import Registry
 
 
 class AgentConfig(Component):
     """Base of every agent's config."""
+
+    @property
+    def head(self) -> HeadSpec:
+        """What the agent asks of the last layers of its network."""
+        return PLAIN
 
 
 AGENTS: Registry[type[AgentConfig]] = Registry("agent", "suite.agents")

@@ -1,4 +1,9 @@
-"""Deep Q-networks (Mnih et al. 2015), with double Q-learning and n-step returns if asked for."""
+"""Deep Q-networks (Mnih et al. 2015) and, each switchable, what became of them.
+
+Double Q-learning (van Hasselt et al. 2016), dueling streams (Wang et al. 2016), n-step returns,
+prioritised replay (Schaul et al. 2016), distributions over returns (Bellemare et al. 2017) and
+noisy nets (Fortunato et al. 2018): all of them together are Rainbow (Hessel et al. 2018).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from suite.agents.base import AGENTS, AgentConfig
 from suite.clock import Duration
 from suite.config import Config
 from suite.errors import ConfigError
+from suite.models.head_spec import HeadSpec
 
 
 class EpsilonConfig(Config):
@@ -29,8 +35,50 @@ class EpsilonConfig(Config):
     anneal: Duration = Duration(agent_steps=1_000_000)
 
 
-@AGENTS.register("dqn")
-class DqnConfig(AgentConfig):
+class DistributionConfig(Config):
+    """Distributions over returns on fixed atoms (Bellemare et al. 2017, C51); theirs by default.
+
+    Attributes:
+        atoms: number of atoms.
+        v_min: return of the first atom.
+        v_max: return of the last atom.
+    """
+
+    atoms: Annotated[int, Field(ge=2)] = 51
+    v_min: float = -10.0
+    v_max: float = 10.0
+
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> DistributionConfig:
+        if self.v_min >= self.v_max:
+            raise ConfigError("v_min", self.v_min, f"less than v_max = {self.v_max:g}")
+        return self
+
+
+class PrioritizedConfig(Config):
+    """Proportional prioritised replay (Schaul et al. 2016), as in Hessel et al. 2018.
+
+    A transition is drawn with probability ``u / N + (1 - u) p^exponent / sum(p^exponent)``, p the
+    size of its latest error, and its loss weighted by ``(N P)^-beta`` over the batch's largest.
+
+    Attributes:
+        exponent: of the errors; 0.5 in Hessel et al. 2018.
+        beta_start: correction for the uneven draws at the start; 0.4 there.
+        beta_end: the same at the end of `anneal`; 1 there.
+        anneal: length of the straight line between them, from the start of learning on.
+        uniform_share: share u of draws that ignore the errors; 1e-3 in DQN Zoo.
+        largest: bound on an error's size; 100 in DQN Zoo.
+    """
+
+    exponent: Annotated[float, Field(ge=0)] = 0.5
+    beta_start: Annotated[float, Field(ge=0, le=1)] = 0.4
+    beta_end: Annotated[float, Field(ge=0, le=1)] = 1.0
+    anneal: Duration = Duration(fraction=1.0)
+    uniform_share: Annotated[float, Field(ge=0, le=1)] = 1e-3
+    largest: Annotated[float, Field(gt=0)] = 100.0
+
+
+class QLearningConfig(AgentConfig):
     """The agent's hyper-parameters; the update-to-data ratio and the warm-up are the task's.
 
     Attributes:
@@ -48,9 +96,15 @@ class DqnConfig(AgentConfig):
         grad_clip: bound on the norm of the whole gradient, such as 10 in DQN Zoo's Rainbow; None
             in its DQN.
         epsilon: share of random actions.
+        dueling: whether value and advantages have streams of their own.
+        distribution: learn distributions over returns; `loss` is then their cross-entropy.
+        noisy: initial noise of the head's linear maps, in units of ``1 / sqrt(inputs)``.
+        prioritized: draw transitions by their errors.
+        precision: of the forward and backward passes; ``bf16`` is autocast, the parameters stay
+            in fp32.
+        compile: whether ``torch.compile`` compiles the networks that learn.
     """
 
-    kind: Literal["dqn"] = "dqn"
     discount: Annotated[float, Field(ge=0, le=1)] = 0.99
     n_step: Annotated[int, Field(ge=1)] = 1
     double: bool = False
@@ -60,9 +114,21 @@ class DqnConfig(AgentConfig):
     loss: Literal["huber", "mse"] = "huber"
     grad_clip: Annotated[float, Field(gt=0)] | None = None
     epsilon: EpsilonConfig = EpsilonConfig()
+    dueling: bool = False
+    distribution: DistributionConfig | None = None
+    noisy: Annotated[float, Field(gt=0)] | None = None
+    prioritized: PrioritizedConfig | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+
+    @property
+    def head(self) -> HeadSpec:
+        """What the agent asks of the last layers of its network."""
+        atoms = 1 if self.distribution is None else self.distribution.atoms
+        return HeadSpec(self.dueling, atoms, self.noisy)
 
     @model_validator(mode="after")
-    def _batch_fits(self) -> DqnConfig:
+    def _batch_fits(self) -> QLearningConfig:
         if self.replay_capacity < self.batch_size:
             raise ConfigError(
                 "replay_capacity",
@@ -70,3 +136,10 @@ class DqnConfig(AgentConfig):
                 f"at least batch_size = {self.batch_size} transitions",
             )
         return self
+
+
+@AGENTS.register("dqn")
+class DqnConfig(QLearningConfig):
+    """DQN with the values of Mnih et al. 2015; each part of `QLearningConfig` may be switched on."""
+
+    kind: Literal["dqn"] = "dqn"

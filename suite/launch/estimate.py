@@ -61,7 +61,7 @@ def _forward_cost(model: ModelConfig, spec: ModelSpec, batch: int) -> tuple[floa
 
 def estimate_seconds(config: RunConfig) -> float:
     """Return the predicted seconds of a run on one thread of this machine."""
-    clock, spec = config.clock(), config.task.spec()
+    clock, spec = config.clock(), config.model_spec()
     rate = matmul_rate() * EFFICIENCY
     if config.task.engine == "rl":
         # Learning: forward and backward of the network, forward of its target; acting: forward.
@@ -79,6 +79,6 @@ def estimate_seconds(config: RunConfig) -> float:
 
 def estimate_bytes(config: RunConfig) -> int:
     """Return the predicted memory of a run: process, parameters with Adam's moments, replay."""
-    _, parameters = _forward_cost(config.model, config.task.spec(), 1)
+    _, parameters = _forward_cost(config.model, config.model_spec(), 1)
     replay = config.task.replay_bytes(config.agent) if config.task.engine == "rl" else 0
     return PROCESS_BYTES + 16 * parameters + replay

@@ -17,6 +17,7 @@ from pydantic import SerializeAsAny
 from torch import Tensor, nn
 
 from suite.config import Component, one_of
+from suite.models.head_spec import PLAIN, HeadSpec
 from suite.registry import Registry
 
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Tanh)
@@ -31,11 +32,15 @@ class ModelSpec:
         inputs: shape of one input, without the batch axis.
         outputs: number of output units.
         modulus: number of distinct operands, for tasks on pairs of integers; 0 elsewhere.
+        bytes: whether inputs are frames of bytes rather than floats.
+        head: what the last layers of a value network look like.
     """
 
     inputs: tuple[int, ...]
     outputs: int
     modulus: int = 0
+    bytes: bool = False
+    head: HeadSpec = PLAIN
 
 
 class ModelConfig(Component):

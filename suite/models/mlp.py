@@ -8,13 +8,19 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
+from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelConfig, ModelSpec
+from suite.models.head_spec import PLAIN
 from suite.models.normalize import NormKind, norm
+from suite.models.q_head import with_head
 
 
 @MODELS.register("mlp")
 class MlpConfig(ModelConfig):
-    """`depth` hidden layers of `width` ReLU units; inputs are flattened."""
+    """`depth` hidden layers of `width` ReLU units; inputs are flattened.
+
+    The last hidden layer belongs to the head of a value network, which may have two of them.
+    """
 
     kind: Literal["mlp"] = "mlp"
     width: Annotated[int, Field(ge=1)] = 256
@@ -23,12 +29,19 @@ class MlpConfig(ModelConfig):
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, *spec.inputs), outputs (batch, spec.outputs)."""
+        if spec.modulus:
+            raise ConfigError("model.kind", "mlp", "a model for pairs of integers: 'transformer'")
+        if spec.bytes:
+            raise ConfigError("model.kind", "mlp", "a model for frames of bytes: 'nature_cnn'")
         bias = self.norm == "none"
         layers: list[nn.Module] = [nn.Flatten()]
         width = prod(spec.inputs)
-        for _ in range(self.depth):
+        plain = spec.head == PLAIN
+        for _ in range(self.depth if plain else self.depth - 1):
             layers += [nn.Linear(width, self.width, bias=bias), *norm(self.norm, self.width)]
             layers.append(nn.ReLU(inplace=True))
             width = self.width
-        layers.append(nn.Linear(width, spec.outputs, bias=bias))
-        return nn.Sequential(*layers)
+        if plain:
+            layers.append(nn.Linear(width, spec.outputs, bias=bias))
+            return nn.Sequential(*layers)
+        return with_head(nn.Sequential(*layers), width, self.width, spec, self.norm)

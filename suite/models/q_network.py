@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelConfig, ModelSpec, channels_last
+from suite.models.head_spec import PLAIN
 from suite.models.normalize import norm, norm_2d
+from suite.models.q_head import with_head
 
 LAYERS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
 """Channels, kernel and stride of each convolution."""
@@ -94,6 +96,9 @@ class NatureCnnConfig(ModelConfig):
         torso["flatten"] = nn.Flatten()
         with torch.no_grad():
             units = nn.Sequential(torso)(torch.zeros(1, *spec.inputs)).shape[1]
+        if spec.head != PLAIN:
+            network = with_head(nn.Sequential(torso), units, self.hidden, spec, self.norm)
+            return channels_last(network)
         torso["hidden"] = nn.Linear(units, self.hidden, bias=bias)
         for layer in norm(self.norm, self.hidden):
             torso["norm_hidden"] = layer

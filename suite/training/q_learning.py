@@ -5,7 +5,8 @@ it. With n-step windows r_t is the discounted sum of n rewards and discount_t th
 discount; at the end of an episode discount_t is 0.
 
 References:
-    Watkins and Dayan 1992; Mnih et al. 2015; van Hasselt et al. 2016 (double Q-learning).
+    Watkins and Dayan 1992; Mnih et al. 2015; van Hasselt et al. 2016 (double Q-learning);
+    Bellemare et al. 2017 (distributions over returns).
 """
 
 from __future__ import annotations
@@ -77,3 +78,74 @@ def elementwise_loss(error: Tensor, kind: LossName, delta: float = 1.0) -> Tenso
     return torch.nn.functional.huber_loss(
         error, torch.zeros_like(error), reduction="none", delta=delta
     )
+
+
+def support(atoms: int, v_min: float, v_max: float) -> Tensor:
+    """Return the returns that the atoms stand for, (atoms,).
+
+    >>> support(3, -1.0, 1.0)
+    tensor([-1.,  0.,  1.])
+    """
+    return torch.linspace(v_min, v_max, atoms)
+
+
+def expected_values(logits: Tensor, z: Tensor) -> Tensor:
+    """Return ``sum_i z_i softmax(logits)_i``, (batch, actions).
+
+    Args:
+        logits: (batch, actions, atoms).
+        z: the support, (atoms,).
+    """
+    return logits.softmax(-1) @ z
+
+
+def project_distribution(returns: Tensor, probabilities: Tensor, z: Tensor) -> Tensor:
+    """Return the distribution on the support `z` that is nearest to one on other returns.
+
+    Each atom's probability is shared between the two of `z` next to it, by nearness; returns
+    beyond the ends count as the ends (Bellemare et al. 2017, Eq. 7).
+
+    Args:
+        returns: (batch, atoms).
+        probabilities: (batch, atoms).
+        z: evenly spaced, (atoms,).
+
+    >>> z = support(3, -1.0, 1.0)
+    >>> project_distribution(torch.tensor([[0.5, 2.0, -1.0]]), torch.tensor([[0.5, 0.3, 0.2]]), z)
+    tensor([[0.2000, 0.2500, 0.5500]])
+    """
+    step = (z[-1] - z[0]) / (len(z) - 1)
+    place = returns.clamp(z[0], z[-1]).unsqueeze(1)  # (batch, 1, atoms)
+    share = (1 - (place - z.unsqueeze(1)).abs() / step).clamp_(min=0)
+    return (share @ probabilities.unsqueeze(2)).squeeze(2)
+
+
+def categorical_target(
+    r_t: Tensor, discount_t: Tensor, logits_t: Tensor, q_t_selector: Tensor, z: Tensor
+) -> Tensor:
+    """Return the distribution of ``r_t + discount_t * Z(s_t, argmax_a q_t_selector(a))`` on `z`.
+
+    Args:
+        r_t: (batch,).
+        discount_t: (batch,).
+        logits_t: target network's logits of s_t, (batch, actions, atoms).
+        q_t_selector: values of s_t that choose the action, (batch, actions).
+        z: the support, (atoms,).
+    """
+    rows = torch.arange(len(r_t), device=r_t.device)
+    probabilities = logits_t[rows, q_t_selector.argmax(1)].softmax(-1)
+    returns = r_t.unsqueeze(1) + discount_t.unsqueeze(1) * z
+    return project_distribution(returns, probabilities, z)
+
+
+def categorical_loss(logits_tm1: Tensor, a_tm1: Tensor, target_tm1: Tensor) -> Tensor:
+    """Return the cross-entropy of each example's target distribution, (batch,).
+
+    Args:
+        logits_tm1: online network's logits of s_tm1, (batch, actions, atoms).
+        a_tm1: (batch,) integers.
+        target_tm1: (batch, atoms); counts as a constant.
+    """
+    rows = torch.arange(len(a_tm1), device=a_tm1.device)
+    logits = logits_tm1[rows, a_tm1]
+    return -(target_tm1.detach() * logits.log_softmax(-1)).sum(-1)

@@ -29,13 +29,15 @@ from torch import Tensor
 
 from suite.errors import DivergedError
 from suite.interventions.base import Bound, InterventionStack
-from suite.launch.rllib.module import Q_T, Q_T_SELECTOR, Q_TM1, QModule
+from suite.launch.rllib.module import SELECTOR, TM1, QModule, T
 from suite.optimizers import rates, set_rate
 from suite.replay.frame_ring import Sample
 from suite.run_config import RunConfig
 from suite.schedules.triggered import Triggered
 from suite.training.observer import Observer, Value
 from suite.training.q_learning import (
+    categorical_loss,
+    categorical_target,
     double_q_target,
     elementwise_loss,
     q_learning_target,
@@ -69,6 +71,7 @@ class NapLearner(TorchLearner):
 
     Attributes:
         step: gradient steps made.
+        errors: of the latest batch, (batch,): TD errors, or losses of distributions.
         alarms: steps at which the trigger alarmed, since somebody took the list.
     """
 
@@ -79,6 +82,7 @@ class NapLearner(TorchLearner):
         self.schedule = self.run.build_schedule()
         self.step = 0
         self.alarms: list[int] = []
+        self.errors = torch.empty(0)
         self._losses: list[Tensor] = []  # since the last measurement
         super().build()
         self._trained = self.module[DEFAULT_MODULE_ID]
@@ -150,6 +154,7 @@ class NapLearner(TorchLearner):
         self.step = step + 1
         if self.step % agent.target_every == 0:
             self.net.sync_target()
+        self.net.silence()
         self.observer.after_update(self.step)
         loss = loss.detach()
         self._losses.append(loss)
@@ -159,15 +164,24 @@ class NapLearner(TorchLearner):
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: Any, fwd_out: dict[str, Any]
     ) -> Tensor:
-        """Return the mean loss of the TD errors, a scalar."""
+        """Return the mean loss of the batch, a scalar; the errors are kept for the replay."""
         agent = self.run.agent
-        r_t, discount_t, q_t = batch["r_t"], batch["discount_t"], fwd_out[Q_T]
-        if agent.double:
-            target_tm1 = double_q_target(r_t, discount_t, q_t, fwd_out[Q_T_SELECTOR])
+        r_t, discount_t, a_tm1 = batch["r_t"], batch["discount_t"], batch["a_tm1"]
+        if agent.distribution is not None:
+            target = categorical_target(
+                r_t, discount_t, fwd_out[T], fwd_out[SELECTOR], self.net.atoms
+            )
+            losses = categorical_loss(fwd_out[TM1], a_tm1, target)
+            self.errors = losses.detach()
         else:
-            target_tm1 = q_learning_target(r_t, discount_t, q_t)
-        error = td_error(fwd_out[Q_TM1], batch["a_tm1"], target_tm1)
-        return elementwise_loss(error, agent.loss).mean()
+            if agent.double:
+                target = double_q_target(r_t, discount_t, fwd_out[T], fwd_out[SELECTOR])
+            else:
+                target = q_learning_target(r_t, discount_t, fwd_out[T])
+            error = td_error(fwd_out[TM1], a_tm1, target)
+            losses = elementwise_loss(error, agent.loss)
+            self.errors = error.detach()
+        return (losses * batch["weights"]).mean() if "weights" in batch else losses.mean()
 
     def measure(self) -> list[Value]:
         """Return the rate in force, the mean loss since the last call and the run's metrics."""
@@ -225,6 +239,7 @@ class NapLearner(TorchLearner):
                 "observer": self.observer.state_dict(),
                 "probe": self.observer.probe,
                 "losses": torch.stack(self._losses) if self._losses else torch.empty(0),
+                "noise": self.net.noise.get_state(),
             }
         return state
 
@@ -242,3 +257,4 @@ class NapLearner(TorchLearner):
         self.observer.load_state_dict(training["observer"])
         self.observer.probe = training["probe"]
         self._losses = list(training["losses"].unbind())
+        self.net.noise.set_state(training["noise"].cpu())

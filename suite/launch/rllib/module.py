@@ -12,10 +12,13 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
 from suite.models.base import ModelSpec, build_model
+from suite.models.noisy import draw_noise, noisy_layers
 from suite.run_config import RunConfig
+from suite.training.q_learning import expected_values, support
 
-Q_TM1, Q_T, Q_T_SELECTOR = "q_tm1", "q_t", "q_t_selector"
-"""Values of s_tm1 and of s_t by the online network, of s_t by the target network."""
+TM1, T, SELECTOR = "tm1", "t", "selector"
+"""Outputs for s_tm1 by the online network and for s_t by the target network, and the values of s_t
+that choose the action there."""
 
 
 class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
@@ -23,6 +26,9 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
 
     Built from ``model_config["run"]``, the run's config as plain data; the initial weights follow
     from the run's seeds. A runner's module has no `target`.
+
+    Attributes:
+        noise: generator of the noise of noisy layers.
     """
 
     q: nn.Module
@@ -31,15 +37,30 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
     def setup(self) -> None:
         """Build the networks."""
         run = RunConfig.from_mapping(self.model_config["run"])
-        spec = ModelSpec(self.observation_space.shape, int(self.action_space.n))
+        agent = run.agent
+        frames = str(self.observation_space.dtype) == "uint8"
+        spec = ModelSpec(
+            self.observation_space.shape,
+            int(self.action_space.n),
+            bytes=frames,
+            head=agent.head,
+        )
         self.q = build_model(run.model, spec, run.seeds.seed("init"))
-        self.double = run.agent.double
+        self.double, self.autocast = agent.double, agent.precision == "bf16"
+        self.noise = run.seeds.torch("noise/act" if self.inference_only else "noise/learn")
+        self.noisy = list(noisy_layers(self.q))
+        self.noisy_target: list[Any] = []
+        self.z: Tensor | None = None
+        if (spread := agent.distribution) is not None:
+            self.register_buffer("atoms", support(spread.atoms, spread.v_min, spread.v_max), False)
+            self.z = self.atoms
         if not self.inference_only:
             self.make_target_networks()
 
     def make_target_networks(self) -> None:
         """Copy the online network."""
         self.target = copy.deepcopy(self.q).requires_grad_(False)
+        self.noisy_target = list(noisy_layers(self.target))
 
     def get_target_network_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
         """Return the online network and its copy."""
@@ -54,22 +75,46 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         """Copy the online weights into the target network."""
         torch._foreach_copy_(list(self.target.parameters()), list(self.q.parameters()))
 
+    def draw_noise(self) -> None:
+        """Give the online network new noise, if it has noisy layers."""
+        if self.noisy:
+            draw_noise(self.noisy, self.noise)
+
+    @torch.no_grad()
+    def silence(self) -> None:
+        """Take the noise off the online network until it is drawn again."""
+        for layer in self.noisy:
+            layer.eps_in.zero_()
+            layer.eps_out.zero_()
+
+    def values(self, outputs: Tensor) -> Tensor:
+        """Return the action values that outputs of a network stand for, (batch, actions)."""
+        return outputs if self.z is None else expected_values(outputs, self.atoms)
+
     def forward_target(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Return the target network's values of s_t."""
+        """Return the target network's outputs for s_t."""
+        if self.noisy_target:
+            draw_noise(self.noisy_target, self.noise)
         with torch.no_grad():
-            return {Q_T: self.target(batch["s_t"])}
+            return {T: self.target(batch["s_t"])}
 
     def forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Return the values a loss needs; the networks have no mode that training would set."""
+        """Return the outputs a loss needs; the networks have no mode that training would set."""
         return self._forward_train(batch, **kwargs)
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        values = self.forward_target(batch)
-        if self.double:
-            with torch.no_grad():
-                values[Q_T_SELECTOR] = self.q(batch["s_t"])
-        values[Q_TM1] = self.q(batch["s_tm1"])
-        return values
+        device = batch["s_t"].device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.autocast):
+            out = self.forward_target(batch)
+            if self.double:
+                self.draw_noise()
+                with torch.no_grad():
+                    out[SELECTOR] = self.q(batch["s_t"])
+            self.draw_noise()
+            out[TM1] = self.q(batch["s_tm1"])
+        out = {name: value.float() for name, value in out.items()} if self.autocast else out
+        out[SELECTOR] = self.values(out.get(SELECTOR, out[T])).detach()
+        return out
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Return the greedy actions of observations, as RLlib's own tools ask for them."""
@@ -77,4 +122,4 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
 
     def greedy(self, observations: Tensor) -> Tensor:
         """Return the action of the largest value, (batch,)."""
-        return self.q(observations).argmax(1)
+        return self.values(self.q(observations)).argmax(1)

@@ -168,6 +168,7 @@ class EnvPoolRunner(EnvRunner):
         random = self.generator.integers(self.spaces[1].n, size=self.lanes)
         if explores.all():
             return random
+        self.module.draw_noise()
         with torch.inference_mode():
             greedy = self.module.greedy(torch.from_numpy(self.obs)).numpy()
         return np.where(explores, random, greedy)
@@ -187,6 +188,7 @@ class EnvPoolRunner(EnvRunner):
         """Return what it takes to go on in a fresh pool; the weights are the learner's."""
         return {
             "generator": self.generator.bit_generator.state,
+            "noise": self.module.noise.get_state(),
             "generation": self.generation,
             "agent_steps": self.num_env_steps_sampled_lifetime,
         }
@@ -199,6 +201,7 @@ class EnvPoolRunner(EnvRunner):
             self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
         if "generation" in state:
             self.generator.bit_generator.state = state["generator"]
+            self.module.noise.set_state(state["noise"].cpu())
             self.num_env_steps_sampled_lifetime = state["agent_steps"]
             self.generation = state["generation"] + 1
             self.make_env()

@@ -1,0 +1,25 @@
+"""What an agent asks of the last layers of its value network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """What an agent asks of the last layers.
+
+    Attributes:
+        dueling: whether value and advantages have streams of their own.
+        atoms: of the distribution of each action's return; 1 for plain values.
+        noisy: initial noise of the linear maps, as `suite.models.noisy.NoisyLinear` takes it; None
+            for none.
+    """
+
+    dueling: bool = False
+    atoms: int = 1
+    noisy: float | None = None
+
+
+PLAIN = HeadSpec()
+"""One stream, one value per action, no noise."""
