@@ -109,7 +109,7 @@ def scale_invariant(model: nn.Module) -> list[str]:
         return list(declared)
     roles = classify(model)
     layers = list(_layers(model))
-    names = []
+    names: list[str] = []
     for (prefix, module), (_, following) in pairwise(layers):
         weight = f"{prefix}.weight" if prefix else "weight"
         if (

@@ -4,8 +4,8 @@
 
     y = mu x + eps_out * (sigma (eps_in * x)) + mu_b + eps_out * sigma_b
 
-with ``eps = sign(z) sqrt(|z|)``, z standard normal, one draw for the whole batch. Means and noise of
-a weight are one tensor of shape (2, out, in), so that whatever rescales it rescales both: with a
+with ``eps = sign(z) sqrt(|z|)``, z standard normal, one draw for the whole batch. Means and noise
+of a weight are one tensor of shape (2, out, in), so that whatever rescales it rescales both: with a
 normalisation layer behind it and no bias the pair is scale-invariant as it stands, and
 Normalize-and-Project holds the joint norm. The papers do not say how noisy layers are projected.
 """
