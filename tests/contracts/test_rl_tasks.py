@@ -23,6 +23,7 @@ Smoke = Callable[..., RunConfig]
 Build = Callable[[RunConfig], Any]
 RL = tasks("rl")
 NAMES = sorted(n for n, m in METRICS.entries().items() if "predictions" not in m.needs)
+SIZES = ("batch_size", "replay_capacity", "target_every")
 SCHEDULES = [
     pytest.param({"kind": "cyclic", "period": 5}, id="cyclic"),
     pytest.param({"kind": "triggered", "trigger": WATCHFUL}, id="triggered"),
@@ -108,6 +109,17 @@ def test_learning_continues_to_the_last_bit(
     assert possible
     metrics = {"names": NAMES, "every": 3}
     run = smoke(kind, schedule=schedule, interventions=possible, metrics=metrics)
+    _continues(run, algorithm, tmp_path)
+
+
+@pytest.mark.parametrize("kind", RL[-1:])
+@pytest.mark.parametrize("agent", every("agent"))
+def test_learning_continues_with_each_agent(
+    kind: str, agent: dict[str, Any], smoke: Smoke, algorithm: Build, tmp_path: Path
+) -> None:
+    small = {key: value for key, value in smoke(kind).agent if key in SIZES}
+    run = smoke(kind, agent={**small, **agent}, schedule=SCHEDULES[1].values[0])
+    run.check()
     _continues(run, algorithm, tmp_path)
 
 
