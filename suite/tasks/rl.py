@@ -9,6 +9,7 @@ over::
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from functools import cached_property
 from math import prod
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 FINEST = 1_000_000
 """Largest denominator of an update-to-data ratio; 0.3 is then 3/10 and 0.333... is 1/3."""
 
+AUTO_REPLAY = 200_000
+"""Steps of the lanes that a restored run takes again unless told otherwise: under a minute."""
+
 SLOT_BYTES = 7
 """Memory of a replayed step beside its frame: action, reward and marks."""
 
@@ -42,6 +46,10 @@ class RLTaskConfig(TaskConfig):
         utd: updates per agent step, the update-to-data ratio.
         lanes: environments that are stepped together.
         learning_starts: agent steps before the first update, taken with the initial exploration.
+        resume_env: how a restored run comes back to its episodes: ``replay`` takes all actions
+            since the start again, which continues to the last bit but takes minutes per million;
+            ``fresh`` begins new episodes and counts the open ones as truncated; ``auto`` replays
+            up to 200,000 steps of the lanes.
     """
 
     engine: ClassVar[Literal["supervised", "rl"]] = "rl"
@@ -59,6 +67,7 @@ class RLTaskConfig(TaskConfig):
     utd: Utd = 1.0
     lanes: Annotated[int, Field(ge=1)] = 1
     learning_starts: Annotated[int, Field(ge=1)] = 1000
+    resume_env: Literal["auto", "replay", "fresh"] = "auto"
 
     @cached_property
     def exact_utd(self) -> Fraction:
@@ -130,6 +139,8 @@ class RLTaskConfig(TaskConfig):
         assert isinstance(run.agent, QLearningConfig)
         self.agent_steps(run.budget)
         self.in_agent_steps(run.agent.epsilon.anneal, run.budget, "agent.epsilon.anneal")
+        if (by_error := run.agent.prioritized) is not None:
+            self.in_agent_steps(by_error.anneal, run.budget, "agent.prioritized.anneal")
         if self.learning_starts <= run.agent.n_step:
             raise ConfigError(
                 "task.learning_starts",
@@ -144,6 +155,10 @@ class RLTaskConfig(TaskConfig):
                     "a metric that needs no labelled data; returns and the batch loss are always "
                     "recorded",
                 )
+
+    def kept_steps(self) -> int:
+        """Return for how many steps of the lanes the actions are kept, to be taken again."""
+        return {"fresh": 0, "auto": AUTO_REPLAY, "replay": sys.maxsize}[self.resume_env]
 
     def replay_bytes(self, agent: QLearningConfig) -> int:
         """Return the memory of a full replay of the agent's."""

@@ -277,7 +277,7 @@ class NapDQN(Algorithm):
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from `get_state`, with new episodes in every lane."""
+        """Continue from `get_state`."""
         super().set_state(state)
         if SUITE in state:
             own = state[SUITE]
@@ -303,13 +303,15 @@ class NapDQN(Algorithm):
     def restore_from_path(self, path: Any, **kwargs: Any) -> None:
         """Continue from what `save_to_path` wrote.
 
-        Emulators cannot be restored: every lane begins a new episode, and the one that was open
-        counts as truncated where it stood.
+        The lanes come back to where they stood by taking their actions again. Where these were
+        too many to keep, every lane begins a new episode, and the one that was open counts as
+        truncated where it stood.
         """
         folder = Path(path)
         self.set_state(load_state(folder, self.learner.device))
         self.ring.load(folder / RING)
-        self.ring.cut()
+        if not self.env_runner.continued:
+            self.ring.cut()
 
     @classmethod
     def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> Self:

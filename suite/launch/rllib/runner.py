@@ -1,9 +1,6 @@
-"""The env runner: steps a pool of environments with an epsilon-greedy policy, into blocks.
+"""The env runner: steps lanes of environments with an epsilon-greedy policy, into blocks.
 
-One batched forward pass per step of the pool. What a step is, in envpool's terms: after an episode
-has ended, the next action is thrown away and the step returns the first observation of the next
-one. Such a step is no agent step: the slot keeps the last observation of the episode, without an
-action.
+One batched forward pass per step of all lanes.
 """
 
 from __future__ import annotations
@@ -18,23 +15,11 @@ from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.env import INPUT_ENV_SPACES
 from ray.rllib.env.env_runner import EnvRunner
 
-from suite.launch.rllib.envs import make_pool, pool_seed, spaces_of
+from suite.launch.rllib.envs import pool_seed
+from suite.launch.rllib.lanes import Game, Lanes
 from suite.replay.frame_ring import Array, Block
 from suite.run_config import RunConfig
 from suite.tasks.rl import RLTaskConfig
-
-
-@dataclass(frozen=True)
-class Game:
-    """A finished game: to the true game over or the time limit, not a life.
-
-    Attributes:
-        score: sum of the environment's own rewards.
-        agent_steps: length.
-    """
-
-    score: float
-    agent_steps: int
 
 
 @dataclass(frozen=True)
@@ -81,32 +66,34 @@ class Exploration:
 
 
 class EnvPoolRunner(EnvRunner):
-    """Runs the lanes of one worker; `config.run` says which."""
+    """Runs the lanes of one worker; `config.run` says which.
+
+    Attributes:
+        generation: how often the lanes have begun anew.
+        continued: whether the lanes came back to the step that was saved, at the latest restore.
+    """
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         self.run = RunConfig.from_mapping(config.run)
         assert isinstance(self.run.task, RLTaskConfig)
         self.task: RLTaskConfig = self.run.task
-        self.lanes = self.task.lanes
         self.exploration = Exploration.of(self.run)
         self.generator = self.run.seeds.numpy(f"explore/{self.worker_index}")
         self.generation = 0
         self.module: Any = None
+        self.continued = False
         self.make_env()
         self.make_module()
 
     def make_env(self) -> None:
-        """Make the pool, or make it anew, and begin an episode in every lane."""
-        seed = pool_seed(self.run.seeds, self.worker_index or 0, self.generation)
-        self.env = make_pool(self.task, self.lanes, seed)
-        self.spaces = spaces_of(self.env)
-        self.obs, info = self.env.reset()
-        self._lives = np.asarray(info.get("lives", np.zeros(self.lanes, np.int32)))
-        self._starts = np.ones(self.lanes, np.bool_)  # the current observation begins an episode
-        self._over = np.zeros(self.lanes, np.bool_)  # the current observation ended one
-        self._scores = np.zeros(self.lanes)
-        self._lengths = np.zeros(self.lanes, np.int64)
+        """Make the lanes, or make them anew, at the start of an episode each."""
+        self.lanes = Lanes(self.task, self.task.lanes, self._pool_seed(), self.task.kept_steps())
+        self.env = self.lanes.pool
+        self.spaces = self.lanes.spaces
+
+    def _pool_seed(self) -> int:
+        return pool_seed(self.run.seeds, self.worker_index or 0, self.generation)
 
     def make_module(self) -> None:
         """Build the network that acts."""
@@ -130,63 +117,46 @@ class EnvPoolRunner(EnvRunner):
             agent_steps: taken in the whole run before this call; epsilon follows from it.
             **kwargs: for RLlib.
         """
-        task, lanes = self.task, self.lanes
-        shape = self.obs.shape[2:] if task.stack > 1 else self.obs.shape[1:]
-        frames = np.empty((steps, lanes, *shape), self.obs.dtype)
-        actions = np.empty((steps, lanes), np.int32)
-        rewards = np.empty((steps, lanes), np.float32)
-        acted, stops, starts = (np.empty((steps, lanes), np.bool_) for _ in range(3))
-        games: list[Game] = []
+        lanes, count = self.lanes, self.task.lanes
+        stacked = self.task.stack > 1
+        shape = lanes.obs.shape[2:] if stacked else lanes.obs.shape[1:]
+        frames = np.empty((steps, count, *shape), lanes.obs.dtype)
+        actions = np.empty((steps, count), np.int32)
+        rewards = np.empty((steps, count), np.float32)
+        acted, stops, starts = (np.empty((steps, count), np.bool_) for _ in range(3))
         taken = 0
         for k in range(steps):
-            frames[k] = self.obs[:, -1] if task.stack > 1 else self.obs
-            starts[k] = self._starts
-            acts = acted[k] = ~self._over
+            frames[k] = lanes.obs[:, -1] if stacked else lanes.obs
+            starts[k] = lanes.starts
             actions[k] = self._act(self.exploration(agent_steps + taken))
-            self.obs, rewards[k], terminated, truncated, info = self.env.step(actions[k])
-            ended = terminated | truncated
-            if "terminated" in info:  # Atari: a game may be over just as its time is
-                terminated = info["terminated"].astype(np.bool_)
-            if "lives" in info:
-                lost = info["lives"] < self._lives
-                self._lives = info["lives"]
-                if task.life_loss_stops():
-                    terminated = terminated | lost
-            stops[k] = terminated & acts
-            self._scores += rewards[k] * acts
-            self._lengths += acts
-            taken += int(np.count_nonzero(acts))
-            if ended.any():
-                games += self._finish(ended)
-            self._starts, self._over = self._over, ended
+            step = lanes.step(actions[k])
+            rewards[k], acted[k], stops[k] = step.rewards, step.acted, step.stops
+            taken += int(np.count_nonzero(step.acted))
         self.num_env_steps_sampled_lifetime += taken
-        return Rollout(Block(frames, actions, rewards, acted, stops, starts), taken, games)
+        block = Block(frames, actions, rewards, acted, stops, starts)
+        return Rollout(block, taken, lanes.take_games())
 
     def _act(self, epsilon: float) -> Array:
         """Return epsilon-greedy actions for the current observations, (lanes,)."""
-        explores = self.generator.random(self.lanes) < epsilon
-        random = self.generator.integers(self.spaces[1].n, size=self.lanes)
+        count = self.task.lanes
+        explores = self.generator.random(count) < epsilon
+        random = self.generator.integers(self.spaces[1].n, size=count)
         if explores.all():
             return random
         self.module.draw_noise()
         with torch.inference_mode():
-            greedy = self.module.greedy(torch.from_numpy(self.obs)).numpy()
+            greedy = self.module.greedy(torch.from_numpy(self.lanes.obs)).numpy()
         return np.where(explores, random, greedy)
-
-    def _finish(self, ended: Array) -> list[Game]:
-        """Return the games that ended and begin to count anew."""
-        lanes = np.flatnonzero(ended)
-        games = [Game(float(self._scores[i]), int(self._lengths[i])) for i in lanes]
-        self._scores[lanes], self._lengths[lanes] = 0.0, 0
-        return games
 
     def get_metrics(self) -> Any:
         """Return RLlib's metrics; what the suite records comes with the rollouts."""
         return self.metrics.reduce()
 
     def get_state(self, components: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """Return what it takes to go on in a fresh pool; the weights are the learner's."""
+        """Return what it takes to go on; the weights are the learner's."""
+        actions = self.lanes.log.actions()
         return {
+            "actions": None if actions is None else torch.from_numpy(actions),
             "generator": self.generator.bit_generator.state,
             "noise": self.module.noise.get_state(),
             "generation": self.generation,
@@ -194,7 +164,7 @@ class EnvPoolRunner(EnvRunner):
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take new weights, or go on from `get_state` with new episodes in a new pool."""
+        """Take new weights, or go on from `get_state`."""
         if COMPONENT_RL_MODULE in state:
             weights = state[COMPONENT_RL_MODULE]
             weights = ray.get(weights) if isinstance(weights, ray.ObjectRef) else weights
@@ -203,9 +173,17 @@ class EnvPoolRunner(EnvRunner):
             self.generator.bit_generator.state = state["generator"]
             self.module.noise.set_state(state["noise"].cpu())
             self.num_env_steps_sampled_lifetime = state["agent_steps"]
-            self.generation = state["generation"] + 1
-            self.make_env()
+            self._return_to(state["generation"], state["actions"])
+
+    def _return_to(self, generation: int, actions: torch.Tensor | None) -> None:
+        """Come back to a step by taking all its actions again, or begin new episodes."""
+        self.lanes.close()
+        self.continued = actions is not None
+        self.generation = generation if self.continued else generation + 1
+        self.make_env()
+        if actions is not None:
+            self.lanes.replay(actions.numpy())
 
     def stop(self) -> None:
         """Close the pool."""
-        self.env.close()
+        self.lanes.close()

@@ -30,9 +30,9 @@ def started_ray() -> Iterator[None]:
 
 @pytest.fixture
 def make_learner() -> Callable[..., Any]:
-    """Return a function that builds the learner of a run, without Ray."""
+    """Return a function that builds the learner of a run, without Ray, also on smaller frames."""
 
-    def make(run: Any) -> Any:
+    def make(run: Any, shape: tuple[int, ...] | None = None) -> Any:
         import gymnasium
         import numpy as np
         from ray.rllib.core import DEFAULT_MODULE_ID
@@ -40,7 +40,7 @@ def make_learner() -> Callable[..., Any]:
         from suite.launch.rllib.config import algorithm_config
         from suite.launch.rllib.learner import NapLearner
 
-        shape = run.task.spec().inputs
+        shape = run.task.spec().inputs if shape is None else shape
         if len(shape) == 3:
             box = gymnasium.spaces.Box(0, 255, shape, np.uint8)
         else:

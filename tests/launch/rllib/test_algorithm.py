@@ -116,6 +116,38 @@ def test_a_checkpoint_continues_with_the_same_updates(build, tmp_path):
     assert len(other.ring) > size
 
 
+BREAKOUT = {
+    "task": {"kind": "atari", "game": "breakout", "learning_starts": 40, "utd": 0.5, "lanes": 2},
+    "model": {"kind": "nature_cnn", "hidden": 16, "norm": "layer"},
+}
+RAINBOW = {"kind": "rainbow", "batch_size": 4, "replay_capacity": 300, "target_every": 7}
+
+
+@pytest.mark.parametrize(
+    ("changes", "agent_steps"),
+    [({}, 400), ({"agent": RAINBOW}, 400), ({**BREAKOUT, "agent": RAINBOW}, 200)],
+    ids=["dqn-cartpole", "rainbow-cartpole", "rainbow-breakout"],
+)
+def test_two_n_equals_n_saved_loaded_and_n_more(build, tmp_path, changes, agent_steps):
+    run = cartpole(agent_steps=agent_steps, **changes)
+    whole, first = build(run), build(run)
+    advance_to(whole, agent_steps)
+    advance_to(first, agent_steps // 2)
+    first.save_to_path(tmp_path)
+    second = build(run)
+    second.restore_from_path(tmp_path)
+    advance_to(second, agent_steps)
+    assert second.gradient_steps == whole.gradient_steps
+    mine = whole.learner.net.state_dict()
+    theirs = second.learner.net.state_dict()
+    for name, value in mine.items():
+        assert torch.equal(value, theirs[name]), name
+    assert second.recorder.returns == whole.recorder.returns
+    assert second.recorder.games == whole.recorder.games
+    for name, array in whole.ring._arrays().items():
+        assert (array == second.ring._arrays()[name]).all(), name
+
+
 def test_a_checkpoint_holds_norms_and_no_code(build, tmp_path):
     algorithm = build(cartpole(agent_steps=100))
     initial = {n: p.norm().item() for n, p in algorithm.learner.net.q.named_parameters()}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from suite.launch.rllib.envs import make_pool, pool_seed, spaces_of
+from suite.launch.rllib.lanes import CHUNK, ActionLog
 from suite.replay.frame_ring import FrameRing
 from suite.run_config import RunConfig
 from suite.tasks.atari_games import GAMES, pool_name
@@ -28,10 +29,10 @@ def breakout(lanes=2, limit=108_000, **task):
     )
 
 
-def cartpole(limit, lanes=1, epsilon=1.0):
+def cartpole(limit, lanes=1, epsilon=1.0, **task):
     return RunConfig.from_mapping(
         {
-            "task": {"kind": "classic_control", "lanes": lanes, "max_episode_steps": limit},
+            "task": {"kind": "classic_control", "lanes": lanes, "max_episode_steps": limit, **task},
             "model": {"kind": "mlp", "width": 8},
             "agent": {"kind": "dqn", "epsilon": {"start": epsilon, "end": epsilon}},
             "budget": {"agent_steps": 20_000},
@@ -62,7 +63,7 @@ def ring_for(runner, capacity, n_step=1):
 @pytest.mark.parametrize("limit", [108_000, 200])
 def test_stacks_from_the_ring_equal_envpool_s_own(make_runner, limit):
     runner = make_runner(breakout(limit=limit))
-    runner.env = Watched(runner.env, runner.obs.copy())
+    runner.lanes.pool = Watched(runner.lanes.pool, runner.lanes.obs.copy())
     ring = ring_for(runner, 2000)
     acted = []
     for steps in (1, 63, 200, 136):
@@ -78,9 +79,9 @@ def test_stacks_from_the_ring_equal_envpool_s_own(make_runner, limit):
     for row, slot in enumerate(index):
         lane, time = divmod(int(slot), ring.slots)
         assert acted[time, lane]
-        assert (batch.s_tm1[row] == runner.env.seen[time][lane]).all()
+        assert (batch.s_tm1[row] == runner.lanes.pool.seen[time][lane]).all()
         if batch.discount_t[row] > 0:
-            assert (batch.s_t[row] == runner.env.seen[time + 1][lane]).all()
+            assert (batch.s_t[row] == runner.lanes.pool.seen[time + 1][lane]).all()
             checked += 1
     assert checked > 600
 
@@ -154,14 +155,39 @@ def test_the_same_seed_plays_the_same_games_and_another_others(make_runner):
     assert not (blocks[0].frames == other.frames).all()
 
 
-def test_after_a_restore_the_pool_is_another_one(make_runner):
-    run = cartpole(limit=500)
+@pytest.mark.parametrize("make", [cartpole, breakout])
+def test_a_restored_runner_takes_its_actions_again(make_runner, make):
+    run = make(limit=600, lanes=3)
     runner, other = make_runner(run), make_runner(run)
-    first = runner.obs.copy()
+    runner.sample(steps=CHUNK + 50)
+    other.sample(steps=10)
+    other.set_state(runner.get_state())
+    assert other.continued
+    mine, theirs = runner.sample(steps=100), other.sample(steps=100)
+    for name, value in vars(mine.block).items():
+        assert (value == getattr(theirs.block, name)).all(), name
+    assert mine.games == theirs.games
+    assert mine.agent_steps == theirs.agent_steps
+
+
+def test_too_many_actions_are_not_kept():
+    log = ActionLog(lanes=2, limit=5)
+    for step in range(5):
+        log.add(np.full(2, step))
+    assert log.actions().tolist() == [[step] * 2 for step in range(5)]
+    log.add(np.zeros(2))
+    assert log.actions() is None
+
+
+def test_after_a_restore_the_pool_may_be_another_one(make_runner):
+    run = cartpole(limit=500, resume_env="fresh")
+    runner, other = make_runner(run), make_runner(run)
+    first = runner.lanes.obs.copy()
     runner.sample(steps=20)
     other.set_state(runner.get_state())
     assert other.generation == 1
-    assert not (other.obs == first).all()
+    assert not other.continued
+    assert not (other.lanes.obs == first).all()
     assert other.num_env_steps_sampled_lifetime == runner.num_env_steps_sampled_lifetime
     drawn = runner.generator.random(3)
     assert (other.generator.random(3) == drawn).all()
