@@ -140,6 +140,6 @@ class QLearningConfig(AgentConfig):
 
 @AGENTS.register("dqn")
 class DqnConfig(QLearningConfig):
-    """DQN with the values of Mnih et al. 2015; each part of `QLearningConfig` can be switched on."""
+    """DQN with the values of Mnih et al. 2015; each part can be switched on."""
 
     kind: Literal["dqn"] = "dqn"

@@ -16,7 +16,7 @@ class SweepCallback(Callback):
 
     def __init__(self, live: Live, sink: MlflowSink, progress: Progress) -> None:
         self.live, self.sink, self.progress = live, sink, progress
-        self._headlines = {run_id: c.task.headline for run_id, c in live.sweep.runs.items()}
+        self._headlines = {run_id: c.task.score for run_id, c in live.sweep.runs.items()}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave everything behind when Tune keeps a copy on disk: it is never restored from it."""

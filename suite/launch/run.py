@@ -69,7 +69,7 @@ def sweep_record(sweep: Sweep, command: str) -> dict[str, Any]:
     for label, plan in sweep.tasks.items():
         config = next(t.config for t in sweep.trials if t.task == label)
         tasks[label] = {
-            "headline": list(config.task.headline),
+            "headline": list(config.task.score),
             "unit": config.task.headline_unit,
             "x": "frames" if config.task.engine == "rl" else "steps",
             "arms": list(plan.arms),

@@ -47,6 +47,11 @@ class TaskConfig(Component):
     smoke: ClassVar[Mapping[str, Any]] = {}
 
     @property
+    def score(self) -> tuple[str, str]:
+        """Metric and layer of the rows that score a run: the headline, unless the config says."""
+        return self.headline
+
+    @property
     def seed_key(self) -> str:
         """What random draws of this task are keyed by; arms that share it are paired."""
         return self.kind

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from suite.agents.dqn import QLearningConfig
 from suite.clock import Clock, Duration
+from suite.config import Config
 from suite.errors import ConfigError
 from suite.metrics.base import METRICS
 from suite.tasks.base import TaskConfig
@@ -39,6 +40,22 @@ Utd = Annotated[float, Field(ge=1 / FINEST)]
 """Updates per agent step."""
 
 
+class EvaluationConfig(Config):
+    """Whole episodes by the policy as it stands, apart from training.
+
+    Attributes:
+        episodes: number of episodes.
+        every: length between evaluations; without it there is one, at the end.
+        epsilon: share of random actions.
+        noise: whether noisy layers draw noise; without it they act by their means.
+    """
+
+    episodes: Annotated[int, Field(ge=1)] = 100
+    every: Duration | None = None
+    epsilon: Annotated[float, Field(ge=0, le=1)] = 0.001
+    noise: bool = False
+
+
 class RLTaskConfig(TaskConfig):
     """Base of every reinforcement-learning task's config.
 
@@ -50,6 +67,7 @@ class RLTaskConfig(TaskConfig):
             since the start again, which continues to the last bit but takes minutes per million;
             ``fresh`` begins new episodes and counts the open ones as truncated; ``auto`` replays
             up to 200,000 steps of the lanes.
+        evaluation: episodes apart from training; their mean return then scores the run.
     """
 
     engine: ClassVar[Literal["supervised", "rl"]] = "rl"
@@ -68,6 +86,12 @@ class RLTaskConfig(TaskConfig):
     lanes: Annotated[int, Field(ge=1)] = 1
     learning_starts: Annotated[int, Field(ge=1)] = 1000
     resume_env: Literal["auto", "replay", "fresh"] = "auto"
+    evaluation: EvaluationConfig | None = None
+
+    @property
+    def score(self) -> tuple[str, str]:
+        """The return of the evaluations if there are any, else that of training."""
+        return self.headline if self.evaluation is None else ("evaluation_return", "")
 
     @cached_property
     def exact_utd(self) -> Fraction:
@@ -130,6 +154,20 @@ class RLTaskConfig(TaskConfig):
             return round(value * self.agent_steps(budget))
         return round(self.clock(budget).steps(duration, key) / self.exact_utd)
 
+    def evaluations(self, budget: Duration | None) -> list[int]:
+        """Return the agent steps after which the policy is evaluated, the end being the last.
+
+        Raises:
+            ConfigError: if they are told in a unit that the task does not have.
+        """
+        if self.evaluation is None:
+            return []
+        end = self.agent_steps(budget)
+        if self.evaluation.every is None:
+            return [end]
+        every = self.in_agent_steps(self.evaluation.every, budget, "task.evaluation.every")
+        return sorted({*range(max(every, 1), end, max(every, 1)), end})
+
     def check(self, run: RunConfig) -> None:
         """Check that the parts of a run of this task fit together.
 
@@ -139,6 +177,7 @@ class RLTaskConfig(TaskConfig):
         assert isinstance(run.agent, QLearningConfig)
         self.agent_steps(run.budget)
         self.in_agent_steps(run.agent.epsilon.anneal, run.budget, "agent.epsilon.anneal")
+        self.evaluations(run.budget)
         if (by_error := run.agent.prioritized) is not None:
             self.in_agent_steps(by_error.anneal, run.budget, "agent.prioritized.anneal")
         if self.learning_starts <= run.agent.n_step:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections import deque
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,6 +39,7 @@ from ray.tune.result import DONE
 from ray.util.debug import log_once
 
 from suite.errors import ConfigError
+from suite.launch.rllib.evaluator import evaluate
 from suite.launch.rllib.learner import NapLearner, to_tensors
 from suite.launch.rllib.module import QModule
 from suite.launch.rllib.recorder import Recorder
@@ -160,6 +162,8 @@ class NapDQN(Algorithm):
         self.gradient_steps = self.agent_steps = 0
         self._due = frozenset(measuring_steps(self.run.metrics, self.clock))
         self._measured_at = 0  # agent steps at the latest measurement
+        self._evaluations = deque(task.evaluations(self.run.budget))
+        self._evaluated = 0
         self._copies: tuple[list[torch.Tensor], list[torch.Tensor]] | None = None
 
     @property
@@ -189,6 +193,8 @@ class NapDQN(Algorithm):
             self._learn()
         if due > 0:
             self._sync()
+        while self._evaluations and self.agent_steps >= self._evaluations[0]:
+            self._evaluate()
 
     def _block(self) -> int:
         """Return for how many steps of the pool to act before the next update can be due."""
@@ -237,6 +243,16 @@ class NapDQN(Algorithm):
             self._copies = list(self.env_runner.module.q.parameters()), list(source)
         torch._foreach_copy_(*self._copies)
 
+    def _evaluate(self) -> None:
+        """Let the policy play in environments of its own and record the returns."""
+        self._evaluations.popleft()
+        games = evaluate(self.run, self.task.evaluation, self.env_runner.module, self._evaluated)
+        self._evaluated += 1
+        returns = [game.score for game in games]
+        values = [("evaluation_episode_return", "", value) for value in returns]
+        values.append(("evaluation_return", "", sum(returns) / len(returns)))
+        self.recorder.record(self.gradient_steps, self.agent_steps, values)
+
     def training_step(self) -> None:
         """Go on for `iteration_agent_steps` agent steps or to the end of the budget."""
         until = min(self.agent_steps + self.config.iteration_agent_steps, self.budget)
@@ -271,6 +287,7 @@ class NapDQN(Algorithm):
                 "gradient_steps": self.gradient_steps,
                 "agent_steps": self.agent_steps,
                 "measured_at": self._measured_at,
+                "evaluated": self._evaluated,
                 "recorder": self.recorder.state_dict(),
                 "ring": self.ring.state_dict(),
             }
@@ -282,7 +299,8 @@ class NapDQN(Algorithm):
         if SUITE in state:
             own = state[SUITE]
             self.gradient_steps, self.agent_steps = own["gradient_steps"], own["agent_steps"]
-            self._measured_at = own["measured_at"]
+            self._measured_at, self._evaluated = own["measured_at"], own["evaluated"]
+            self._evaluations = deque(self.task.evaluations(self.run.budget)[self._evaluated :])
             self.recorder.load_state_dict(own["recorder"])
             self.ring.load_state_dict(own["ring"])
 

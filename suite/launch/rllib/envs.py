@@ -43,7 +43,7 @@ def make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> An
     return pool
 
 
-def pool_seed(seeds: Seeds, worker: int, generation: int) -> int:
+def pool_seed(seeds: Seeds, worker: int | str, generation: int) -> int:
     """Return the seed of a pool: another one for every runner and each time it is made anew."""
     return seeds.seed(f"env/{worker}/{generation}")
 

@@ -190,7 +190,37 @@ def cnn(norm):
     return {"kind": "nature_cnn", "hidden": 16, "norm": norm}
 
 
-@pytest.mark.parametrize("norm", ["none", "layer"])
+@pytest.mark.parametrize("nap", [None, "free"])
 @pytest.mark.parametrize("case", PARTS)
-def test_updates_equal_bare_pytorch(make_learner, case, norm):
-    compare(make_learner, case, request(case, mlp(norm)), torch.float64)
+def test_updates_equal_bare_pytorch(make_learner, case, nap):
+    run = request(case, mlp("none" if nap is None else "layer"), nap)
+    compare(make_learner, case, run, torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("norm", "nap"),
+    [
+        ("layer", None),
+        ("rms", "free"),
+        ("layer", "joint"),
+        ("rms", "joint"),
+        ("layer", "decay_to_init"),
+    ],
+)
+def test_updates_of_rainbow_equal_bare_pytorch_in_every_normalisation(make_learner, norm, nap):
+    compare(make_learner, "rainbow", request("rainbow", mlp(norm), nap), torch.float64)
+
+
+@pytest.mark.parametrize("nap", [None, "free"])
+@pytest.mark.parametrize("case", PARTS)
+def test_updates_equal_bare_pytorch_in_single_precision(make_learner, case, nap):
+    run = request(case, mlp("none" if nap is None else "layer"), nap)
+    compare(make_learner, case, run, torch.float32)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("nap", [None, "free"])
+@pytest.mark.parametrize("case", PARTS)
+def test_cnn(make_learner, case, nap, dtype):
+    run = request(case, cnn("none" if nap is None else "layer"), nap)
+    compare(make_learner, case, run, dtype)

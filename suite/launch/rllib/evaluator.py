@@ -1,0 +1,53 @@
+"""Evaluation: whole episodes by the policy as it stands, in environments of their own.
+
+Every evaluation makes its lanes anew with seeds of its own, so that it has no state, disturbs
+nothing and is the same in a run that was restored. Each lane plays its share of the episodes, the
+short ones with the long ones: taking whichever end first would favour short ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from suite.launch.rllib.envs import pool_seed
+from suite.launch.rllib.lanes import Game, Lanes
+from suite.launch.rllib.module import QModule
+from suite.run_config import RunConfig
+from suite.tasks.rl import EvaluationConfig, RLTaskConfig
+
+LANES = 10
+"""Largest number of environments that are played side by side."""
+
+
+def evaluate(run: RunConfig, config: EvaluationConfig, module: QModule, index: int) -> list[Game]:
+    """Play whole episodes and return them, lane after lane.
+
+    Args:
+        run: the run that the module belongs to.
+        config: how many episodes and with what exploration.
+        module: acts; its noise is that of the evaluation afterwards.
+        index: number of the evaluation within its run, which keys its draws.
+    """
+    task = run.task
+    assert isinstance(task, RLTaskConfig)
+    count = min(LANES, config.episodes)
+    shares = [len(part) for part in np.array_split(np.arange(config.episodes), count)]
+    lanes = Lanes(task, count, pool_seed(run.seeds, f"evaluate/{index}", 0))
+    generator = run.seeds.numpy(f"evaluate/{index}")
+    actions = int(lanes.spaces[1].n)
+    games: list[list[Game]] = [[] for _ in range(count)]
+    module.silence()
+    try:
+        while any(len(mine) < share for mine, share in zip(games, shares, strict=True)):
+            if config.noise:
+                module.draw_noise()
+            with torch.inference_mode():
+                greedy = module.greedy(torch.from_numpy(lanes.obs)).numpy()
+            explores = generator.random(count) < config.epsilon
+            lanes.step(np.where(explores, generator.integers(actions, size=count), greedy))
+            for game in lanes.take_games():
+                games[game.lane].append(game)
+    finally:
+        lanes.close()
+    return [g for mine, share in zip(games, shares, strict=True) for g in mine[:share]]
