@@ -8,10 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_serializer, model_validator
 
-from suite.config import Config
+from suite.config import UNITS, Config
 from suite.errors import ConfigError
-
-UNITS = ("steps", "epochs", "frames", "agent_steps", "fraction")
 
 
 class Duration(Config):

@@ -17,6 +17,9 @@ from pydantic_core import ErrorDetails
 from suite.errors import ConfigError, nearest
 from suite.registry import Registry
 
+UNITS = ("steps", "epochs", "frames", "agent_steps", "fraction")
+"""Units of time, as the one key of a duration."""
+
 RESULT_VERSION = 1
 """Raised whenever a change of code changes what a config computes; part of every run id."""
 
@@ -133,14 +136,16 @@ def _model_at(cls: type[BaseModel], path: list[int | str]) -> type[BaseModel]:
 def merge(base: Any, override: Any) -> Any:
     """Return `base` with `override` laid over it.
 
-    Mappings merge key by key, except that one with another `kind` replaces; anything else
-    replaces. Keys of an override may be dotted paths, in which a number picks from a list; a key
+    Mappings merge key by key, except that one with another `kind` replaces, and a duration in
+    another unit does; anything else replaces. Keys of an override may be dotted paths, in which a number picks from a list; a key
     with a ``+`` behind it adds to the list.
 
     >>> merge({"task": {"kind": "a", "x": 1}}, {"task.x": 2})
     {'task': {'kind': 'a', 'x': 2}}
     >>> merge({"task": {"kind": "a", "x": 1}}, {"task": {"kind": "b"}})
     {'task': {'kind': 'b'}}
+    >>> merge({"budget": {"frames": 400}}, {"budget": {"agent_steps": 64}})
+    {'budget': {'agent_steps': 64}}
     >>> merge({"interventions": [{"kind": "nap"}]}, {"interventions.0.every": 10})
     {'interventions': [{'kind': 'nap', 'every': 10}]}
     >>> merge({"interventions": ["nap"]}, {"interventions+": ["weight_decay"]})
@@ -156,6 +161,8 @@ def merge(base: Any, override: Any) -> Any:
     if not (isinstance(base, Mapping) and isinstance(override, Mapping)):
         return override
     if "kind" in override and override["kind"] != base.get("kind"):
+        return dict(override)
+    if all(len(side) == 1 and side.keys() <= set(UNITS) for side in (base, override)):
         return dict(override)
     merged = dict(base)
     for key, value in override.items():

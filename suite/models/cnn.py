@@ -29,9 +29,7 @@ class CnnConfig(ModelConfig):
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, channels, height, width) float."""
         if len(spec.inputs) != 3:
-            raise ConfigError(
-                "model.kind", "cnn", f"a model for inputs of shape {spec.inputs}: 'mlp', say"
-            )
+            raise ConfigError("model.kind", "cnn", f"a model for inputs of shape {spec.inputs}")
         if spec.bytes:
             raise ConfigError("model.kind", "cnn", "a model for frames of bytes: 'nature_cnn'")
         bias = self.norm == "none"

@@ -82,7 +82,7 @@ class NatureCnnConfig(ModelConfig):
         """Return the network: inputs (batch, *spec.inputs) bytes, outputs (batch, actions)."""
         if len(spec.inputs) != 3 or min(spec.inputs[1:]) < 36:
             raise ConfigError(
-                "model.kind", "nature_cnn", f"a model for inputs of shape {spec.inputs}: 'mlp', say"
+                "model.kind", "nature_cnn", f"a model for inputs of shape {spec.inputs}"
             )
         bias = self.norm == "none"
         torso: OrderedDict[str, nn.Module] = OrderedDict(pixels=Pixels())

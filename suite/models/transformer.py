@@ -124,5 +124,5 @@ class TransformerConfig(ModelConfig):
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, 2) integers, outputs (batch, modulus)."""
         if spec.modulus < 1:
-            raise ConfigError("model.kind", "transformer", "a model for this task: 'mlp', say")
+            raise ConfigError("model.kind", "transformer", "a model for inputs other than pairs")
         return GrokkingTransformer(spec.modulus, self.width, self.heads, self.hidden, self.norm)

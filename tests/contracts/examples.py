@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from suite.agents.base import AGENTS
-from suite.clock import UNITS, Clock
+from suite.clock import Clock
+from suite.config import UNITS
 from suite.interventions.base import INTERVENTIONS
 from suite.models.base import MODELS
 from suite.optimizers import OPTIMIZERS
@@ -32,6 +33,10 @@ WATCHFUL = {"kind": "cusum", "window": 2, "lag": 1, "h": 0.01, "k": 0.0, "scale_
 
 EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "schedule": {
+        "adaptive_stop": [
+            {"period": 3, "floor": 0.1, "final": 0.05, "k": 0.0, "patience": 1, "warmup": 1},
+            {"period": {"fraction": 0.25}, "k": 0.01, "scale_floor": 1e-3, "loss_floor": 1e-9},
+        ],
         "cyclic": [{"cycles": 3, "floor": 0.1}, {"period": 4, "warmup": 1}],
         "cyclic_then_anneal": [
             {"period": 3, "cycles": 2, "warmup": 1, "final": 0.3},
@@ -52,13 +57,26 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
     },
     "trigger": {"cusum": [{key: value for key, value in WATCHFUL.items() if key != "kind"}]},
     "intervention": {
+        "even_ratio_abs": [{"every": 2}],
+        "l2": [{"coefficient": 0.1}, {"coefficient": 1.0, "roles": ["gain", "weight"]}],
+        "l2_init": [{"coefficient": 0.1}],
         "nap": [
             {"which": "matrices", "every": 2},
             {"which": "matrices", "per": "row", "gains": "decay_to_init", "alpha": 0.9},
             {"which": "matrices", "gains": "joint"},
             {"which": "matrices", "gains": "dropped"},
         ],
+        "redo": [{"every": 2, "tau": 1.0}],
+        "reset": [
+            {"every": 2},
+            {"every": 3, "layers": "head", "start": 1, "stop": {"fraction": 0.6}},
+            {"every": {"fraction": 0.25}, "layers": "all"},
+        ],
         "scale_decay": [{"coefficient": 10.0}, {"coefficient": 7.0, "towards": "init"}],
+        "shrink_perturb": [
+            {"every": 2},
+            {"every": 3, "shrink": 0.5, "perturb": 0.1, "reset_optimizer": False},
+        ],
         "weight_decay": [{"coefficient": 3.0}, {"coefficient": 5.0, "roles": ["gain", "weight"]}],
     },
     "optimizer": {"adam": [{}], "sgd": [{"momentum": 0.9}]},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from examples import equal, every, inputs_of
-from torch import Tensor
+from torch import Tensor, nn
 
 from suite.config import merge
 from suite.interventions.base import Bound, InterventionStack
@@ -34,12 +34,18 @@ class Loop:
         self.run.check()
         if reason := self.run.skip_reason():
             pytest.skip(reason)
-        self.model = build_model(self.run.model, self.run.task.spec(), self.run.seeds.seed("init"))
+        self.model = self.network("init")
         self.named = dict(self.model.named_parameters())
         self.probe, self.step = inputs_of(self.run, 16), 0
-        bound = Bound.of(self.model, self.run.clock(), self.probe)
+        bound = Bound.of(
+            self.model, self.run.clock(), self.probe, lambda k: self.network(f"reset/{k}")
+        )
         self.stack = InterventionStack(self.run.interventions, bound)
         self.optimizer = self.run.optimizer.build(self.model)
+        self.stack.attach(self.optimizer)
+
+    def network(self, stream: str) -> nn.Module:
+        return build_model(self.run.model, self.run.model_spec(), self.run.seeds.seed(stream))
 
     def update(self, times: int) -> Loop:
         for _ in range(times):

@@ -1,4 +1,4 @@
-"""Every registered model, in each normalisation it knows, on every task whose inputs it takes."""
+"""Every registered model, in each normalisation, for every task and head that it agrees to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from examples import inputs_of, norms
+from examples import every, inputs_of, norms
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -35,29 +35,35 @@ class Nonlinear(TorchDispatchMode):
 
 
 def _refusal(run: RunConfig) -> ConfigError | None:
-    """Return what the model says to a task that it does not serve."""
+    """Return what the model says to a request that it does not serve."""
     try:
-        dry_model(run.model, run.task.spec())
+        dry_model(run.model, run.model_spec())
     except ConfigError as error:
         return error
     return None
 
 
 def _all(config: dict[str, Any]) -> list[RunConfig]:
-    """Return the smoke runs of all tasks, with the model in place of their own."""
-    mappings = ({**task.smoke, "model": config} for task in TASKS.entries().values())
-    return [RunConfig.from_mapping(mapping) for mapping in mappings]
+    """Return the smoke runs of all tasks with the model, once for each head that agents ask for."""
+    runs = {}
+    for kind, task in TASKS.entries().items():
+        smoke = {**task.smoke, "model": config}
+        agents = [smoke["agent"] | p.values[0] for p in every("agent")] if "agent" in smoke else []
+        for mapping in [smoke | {"agent": agent} for agent in agents] or [smoke]:
+            run = RunConfig.from_mapping(mapping)
+            runs.setdefault((kind, run.model_spec()), run)
+    return list(runs.values())
 
 
 def _fits(config: dict[str, Any]) -> list[RunConfig]:
-    """Return those whose task the model agrees to serve."""
+    """Return those that the model agrees to serve."""
     runs = [run for run in _all(config) if _refusal(run) is None]
     assert runs, f"no task of the suite can test the model {config['kind']!r}"
     return runs
 
 
 def _build(run: RunConfig, seed: int = 0) -> nn.Module:
-    return build_model(run.model, run.task.spec(), seed)
+    return build_model(run.model, run.model_spec(), seed)
 
 
 def _weights(model: nn.Module) -> list[Tensor]:
@@ -85,9 +91,10 @@ def test_a_task_that_does_not_fit_is_refused_by_name(config: dict[str, Any]) -> 
 def test_a_task_that_is_not_refused_is_served(config: dict[str, Any]) -> None:
     """Shapes, on the meta device too; one output per input, whatever else is in the batch."""
     for run in _fits(config):
-        spec, inputs, model = run.task.spec(), inputs_of(run), _build(run)
+        spec, inputs, model = run.model_spec(), inputs_of(run), _build(run)
         outputs = model(inputs)
-        assert outputs.shape == (len(inputs), spec.outputs)
+        atoms = [spec.head.atoms] if spec.head.atoms > 1 else []
+        assert outputs.shape == (len(inputs), spec.outputs, *atoms)
         assert torch.isfinite(outputs).all()
         torch.testing.assert_close(model(inputs[2:5]), outputs[2:5], rtol=1e-4, atol=1e-5)
         dry = dry_model(run.model, spec)
@@ -103,9 +110,8 @@ def test_roles_cover_every_trainable_parameter(config: dict[str, Any]) -> None:
         model = _build(run)
         roles = classify(model)
         assert set(roles) == {n for n, p in model.named_parameters() if p.requires_grad}
-        outputs = [n for n, role in roles.items() if role is ParamRole.OUTPUT]
-        assert [len(model.get_parameter(n)) for n in outputs] == [run.task.spec().outputs]
-        assert roles == classify(dry_model(run.model, run.task.spec()))
+        assert {ParamRole.WEIGHT, ParamRole.OUTPUT} <= set(roles.values())
+        assert roles == classify(dry_model(run.model, run.model_spec()))
         if config.get("norm", "none") != "none":
             assert ParamRole.GAIN in roles.values()
             assert ParamRole.BIAS not in roles.values()

@@ -18,21 +18,33 @@ from hypothesis import strategies as st
 
 from suite.clock import Clock
 from suite.errors import ConfigError
-from suite.schedules.base import SCHEDULES, ScheduleConfig
+from suite.schedules.base import SCHEDULES, AdaptiveSchedule, ScheduleConfig
 from suite.schedules.trigger import TRIGGERS
-from suite.schedules.triggered import Triggered
 
 RICH = Clock(
     120, (0, 60), steps_per_epoch=(10, 10), agent_steps_per_step=2.0, frames_per_agent_step=4
 )
 BARE = Clock(120, (0, 60))
+TRIGGERED = [
+    pytest.param({"kind": "triggered", "trigger": p.values[0], "then": "linear"}, id=p.id)
+    for p in every("trigger")
+]
 STEPS = st.lists(st.integers(0, 400) | st.integers(0, 10**9), min_size=1, max_size=30)
-PURE = [p for p in every("schedule") if p.values[0]["kind"] != "triggered"]
 LOSSES = st.lists(st.floats(0, 1e6) | st.just(math.nan), min_size=2, max_size=40)
 
 
 def _config(example: dict[str, Any]) -> ScheduleConfig:
     return SCHEDULES[example["kind"]].from_mapping(example)
+
+
+def _adaptive(example: dict[str, Any]) -> bool:
+    with contextlib.suppress(ConfigError):  # no example: test_examples.py says so
+        return isinstance(_config(example).build(RICH), AdaptiveSchedule)
+    return False
+
+
+ADAPTIVE = [*TRIGGERED, *(p for p in every("schedule") if _adaptive(p.values[0]))]
+PURE = [p for p in every("schedule") if not _adaptive(p.values[0])]
 
 
 @pytest.mark.parametrize("example", PURE)
@@ -146,26 +158,40 @@ def test_a_trigger_is_a_function_of_the_losses_and_of_its_state(
     assert equal(second.state_dict(), whole.state_dict())
 
 
-@pytest.mark.parametrize("example", every("trigger"))
+@pytest.mark.parametrize("example", ADAPTIVE)
 @settings(deadline=None, max_examples=40)
 @given(losses=LOSSES, cut=st.integers(0, 40))
-def test_a_triggered_schedule_continues_from_its_state(
+def test_an_adaptive_schedule_continues_from_its_state(
     example: dict[str, Any], losses: list[float], cut: int
 ) -> None:
-    config = _config({"kind": "triggered", "trigger": example, "then": "linear"})
+    """Its rates and events are a function of the losses so far, and of nothing else."""
+    config = _config(example)
 
-    def play(schedule: Any, start: int, end: int) -> list[float]:
-        values = []
+    def play(schedule: Any, start: int, end: int) -> list[Any]:
+        seen: list[Any] = []
         for step in range(start, min(end, len(losses))):
-            values.append(schedule(step))
-            schedule.observe(step, [losses[step]])
-        return values
+            rate = schedule(step)
+            assert math.isfinite(rate)
+            assert rate >= 0
+            seen += [rate, *schedule.observe(step, [losses[step]])]
+        return seen
 
     whole, first, second = (config.build(RICH) for _ in range(3))
-    assert isinstance(whole, Triggered)
     expected = play(whole, 0, len(losses))
     found = play(first, 0, cut)
     second.load_state_dict(_through_a_file(first.state_dict()))
     assert found + play(second, cut, len(losses)) == expected
-    assert all(math.isfinite(value) and value >= 0 for value in expected)
-    assert second.alarms == whole.alarms
+    assert equal(second.state_dict(), whole.state_dict())
+
+
+@pytest.mark.parametrize("example", ADAPTIVE)
+@pytest.mark.parametrize("outer", [{"kind": "delayed", "offset": 3, "low": 0.1}, "task_aligned"])
+def test_an_adaptive_schedule_inside_another_is_refused(
+    example: dict[str, Any], outer: dict[str, Any] | str
+) -> None:
+    """Nobody would show it the losses."""
+    mapping = {"kind": outer} if isinstance(outer, str) else outer
+    with pytest.raises(ConfigError) as error:
+        _config({**mapping, "then": example}).build(RICH)
+    assert error.value.key == "then.kind"
+    assert error.value.value == example["kind"]

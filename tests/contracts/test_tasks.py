@@ -32,6 +32,7 @@ TRIGGERED = [
     pytest.param({"kind": "triggered", "trigger": t.values[0]}, id=f"triggered-{t.id}")
     for t in every("trigger")
 ]
+AGENTS = every("agent")
 CYCLIC = pytest.param({"kind": "cyclic", "period": 5, "warmup": 1}, id="cyclic")
 ARMS = [
     *(pytest.param({"interventions": [*i.values]}, id=i.id) for i in every("intervention")),
@@ -94,11 +95,18 @@ def _durations(config: Config) -> Iterator[str]:
             yield from (f"{key}.{rest}" for rest in _durations(value))
 
 
-@pytest.mark.parametrize("kind", TASK_KINDS)
+@pytest.mark.parametrize(
+    ("kind", "agent"),
+    [
+        *(pytest.param(kind, None, id=kind) for kind in SUPERVISED),
+        *(pytest.param(k, *a.values, id=f"{k}-{a.id}") for k in tasks("rl") for a in AGENTS),
+    ],
+)
 def test_a_length_in_a_unit_that_the_task_lacks_is_refused_before_anything_is_made(
-    kind: str, smoke: Smoke
+    kind: str, agent: dict[str, Any] | None, smoke: Smoke
 ) -> None:
-    run = smoke(kind, schedule="warmup_cosine")
+    run = smoke(kind, schedule="warmup_cosine", **({"agent": agent} if agent else {}))
+    run.check()
     keys = set(_durations(run)) - {"budget"}
     assert {"schedule.warmup", "metrics.every", "metrics.interval"} <= keys
     lacking = [unit for unit, has in units(run.clock()).items() if not has]

@@ -58,5 +58,5 @@ def test_interleaving_keeps_values():
 
 
 def test_vector_inputs_are_refused():
-    with pytest.raises(ConfigError, match="mlp"):
+    with pytest.raises(ConfigError, match=r"inputs of shape \(4,\)"):
         build_model(NatureCnnConfig(), ModelSpec(inputs=(4,), outputs=2), seed=0)
