@@ -26,14 +26,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
 
 from suite.replay.arrays import load_rows, save_rows
+from suite.replay.frames import Array, Ints, frame_store
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Array = NDArray[Any]
 
 ROUNDS = 1000
 """Attempts at finding slots to sample before a ring counts as empty."""
@@ -67,6 +68,8 @@ class Block:
 class Sample:
     """A batch of n-step transitions.
 
+    Stacks are tensors where the ring keeps its frames on a device; all else are arrays.
+
     Attributes:
         s_tm1: stacks before the action, (batch, stack, *frame), or (batch, *frame) without stacks.
         a_tm1: actions, (batch,).
@@ -74,14 +77,16 @@ class Sample:
         discount_t: factor on the value of `s_t`, (batch,); 0 where the window stops.
         s_t: stacks at the end of the window, like `s_tm1`; of no meaning where `discount_t` is 0.
         index: slots sampled, (batch,), as `FrameRing.resolve` takes them.
+        weights: of their losses, (batch,), where slots are not drawn uniformly.
     """
 
-    s_tm1: Array
+    s_tm1: Array | Tensor
     a_tm1: Ints
     r_t: Floats
     discount_t: Floats
-    s_t: Array
+    s_t: Array | Tensor
     index: Ints
+    weights: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ class FrameRing:
         n_step: longest window.
         discount: per step.
         generator: of the draws; the ring's own from here on.
+        device: that keeps the frames, as one tensor; None keeps them in a numpy array.
     """
 
     def __init__(
@@ -135,13 +141,14 @@ class FrameRing:
         n_step: int,
         discount: float,
         generator: np.random.Generator,
+        device: torch.device | None = None,
     ) -> None:
         self.lanes, self.frame, self.stack, self.n_step = lanes, frame, stack, n_step
         self.discount, self.generator = discount, generator
         # Besides `capacity` transitions: the stack below the oldest, the window above the newest.
         self.slots = -(-capacity // lanes) + stack - 1 + n_step
         size = lanes * self.slots
-        self._frames = np.zeros((size, *frame), dtype)  # pages are only taken once written
+        self._frames = frame_store(size, frame, dtype, device)
         self._actions = np.zeros(size, np.int16)
         self._rewards = np.zeros(size, np.float32)
         self._marks = np.zeros(size, np.uint8)
@@ -158,30 +165,48 @@ class FrameRing:
     def bytes_per_slot(self) -> int:
         """Memory of one slot."""
         arrays = (self._actions, self._rewards, self._marks)
-        return self._frames.dtype.itemsize * prod(self.frame) + sum(a.itemsize for a in arrays)
+        frame = self._frames.data.dtype.itemsize * prod(self.frame)
+        return frame + sum(array.itemsize for array in arrays)
 
-    def add(self, block: Block, first_lane: int = 0) -> None:
-        """Append a block to the lanes from `first_lane` on."""
+    def add(self, block: Block, first_lane: int = 0) -> Ints:
+        """Append a block to the lanes from `first_lane` on.
+
+        Returns:
+            The slots of the block's steps, (steps, lanes); of a block longer than a lane, those of
+            the last steps, which alone are kept.
+        """
         steps, count = block.actions.shape
         lanes = np.arange(first_lane, first_lane + count)
         times = self._heads[lanes] + np.arange(steps)[:, None]
-        at = lanes * self.slots + times % self.slots
-        self._frames[at] = block.frames
+        if steps > self.slots:
+            times = times[-self.slots :]
+            block = Block(*(field[-self.slots :] for field in vars(block).values()))
+        at: Ints = lanes * self.slots + times % self.slots
+        self._frames.put(at, block.frames)
         self._actions[at] = block.actions
         self._rewards[at] = block.rewards
         self._marks[at] = ACTED * block.acted | STOPS * block.stops | STARTS * block.starts
         self._heads[lanes] += steps
+        return at
 
-    def cut(self) -> None:
-        """End every lane where it stands, as if by a time limit, before something else follows.
+    def cut(self, lanes: Ints | None = None) -> Ints:
+        """End lanes where they stand, as if by a time limit, before something else follows.
 
         The observation after the newest action is unknown, so that action is forgotten unless the
         window stopped there anyway. What is added next must begin with a start.
+
+        Args:
+            lanes: numbers of the lanes; all by default.
+
+        Returns:
+            The slots whose action is forgotten.
         """
-        newest = np.arange(self.lanes) * self.slots + (self._heads - 1) % self.slots
-        newest = newest[self._heads > 0]
-        unfinished = self._marks[newest] & STOPS == 0
-        self._marks[newest[unfinished]] &= ~ACTED
+        lanes = np.arange(self.lanes) if lanes is None else lanes
+        lanes = lanes[self._heads[lanes] > 0]
+        newest = lanes * self.slots + (self._heads[lanes] - 1) % self.slots
+        forgotten: Ints = newest[self._marks[newest] & STOPS == 0]
+        self._marks[forgotten] &= ~ACTED
+        return forgotten
 
     def resolve(self, index: Ints) -> Window:
         """Return the windows that begin in the slots `index`.
@@ -232,9 +257,7 @@ class FrameRing:
         s_tm1, s_t = frames[:, : self.stack], frames[:, self.n_step :]
         short = (window.length < self.n_step) & ~window.stopped
         if short.any():  # these end before the n-th step, so their last stack lies further back
-            back = np.maximum(end[short] + self._around[: self.stack], first[short])
-            s_t = s_t.copy()
-            s_t[short] = self._take(base[short], back)
+            s_t = self._take(base, np.maximum(end + self._around[: self.stack], first))
         if self.stack == 1:
             s_tm1, s_t = s_tm1[:, 0], s_t[:, 0]
         a_tm1 = self._actions[window.index].astype(np.int64)
@@ -315,10 +338,10 @@ class FrameRing:
         for name, array in self._arrays().items():
             load_rows(folder / f"{name}.npy", array)
 
-    def _arrays(self) -> dict[str, Array]:
+    def _arrays(self) -> dict[str, Array | Tensor]:
         """Return the arrays by name, lane by lane."""
-        named = {
-            "frames": self._frames,
+        named: dict[str, Array | Tensor] = {
+            "frames": self._frames.data,
             "actions": self._actions,
             "rewards": self._rewards,
             "marks": self._marks,
@@ -329,6 +352,6 @@ class FrameRing:
         """Return the number of slots filled in the lane that is filled most."""
         return int(min(self._heads.max(), self.slots))
 
-    def _take(self, base: Ints, times: Ints) -> Array:
+    def _take(self, base: Ints, times: Ints) -> Array | Tensor:
         """Return the frames of steps (batch, k) of lanes that begin at `base` (batch, 1)."""
-        return self._frames.take(base + times % self.slots, axis=0)
+        return self._frames.take(base + times % self.slots)

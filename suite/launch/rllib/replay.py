@@ -1,0 +1,47 @@
+"""From a RunConfig to its replay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from suite.replay.frame_ring import FrameRing
+from suite.replay.prioritized import Annealing, PrioritizedRing
+from suite.run_config import RunConfig
+
+
+def make_ring(run: RunConfig, space: Any, device: torch.device) -> FrameRing:
+    """Return the empty replay of a run, for observations of `space`.
+
+    Args:
+        run: of the RL engine.
+        space: of one environment's observations.
+        device: of the learner, which keeps the frames if the agent says so.
+    """
+    task, agent = run.task, run.agent
+    settings: dict[str, Any] = {
+        "capacity": agent.replay_capacity,
+        "lanes": task.all_lanes,
+        "frame": space.shape[1:] if task.stack > 1 else space.shape,
+        "dtype": space.dtype,
+        "stack": task.stack,
+        "n_step": agent.n_step,
+        "discount": agent.discount,
+        "generator": run.seeds.numpy("replay"),
+        "device": device if agent.replay_device == "learner" else None,
+    }
+    by_error = agent.prioritized
+    if by_error is None:
+        return FrameRing(**settings)
+    names = ("exponent", "uniform_share", "largest")
+    return PrioritizedRing(**settings, **{name: getattr(by_error, name) for name in names})
+
+
+def annealing(run: RunConfig) -> Annealing:
+    """Return the correction of prioritised replay by gradient steps; 1 where there is none."""
+    by_error = run.agent.prioritized
+    if by_error is None:
+        return Annealing(1.0, 1.0, 0)
+    length = run.clock().steps(by_error.anneal, "agent.prioritized.anneal")
+    return Annealing(by_error.beta_start, by_error.beta_end, length)
