@@ -62,23 +62,51 @@ def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
+def output_layers(model: nn.Module) -> set[str]:
+    """Return the names of the modules that give the outputs.
+
+    Those listed in the model's attribute ``output_layers`` if it has one, else the last linear map
+    registered.
+    """
+    declared = getattr(model, "output_layers", None)
+    if declared is not None:
+        return set(declared)
+    return set([name for name, module in _layers(model) if is_linear_map(module)][-1:])
+
+
+def head_layers(model: nn.Module) -> set[str]:
+    """Return the names of the layers behind the torso: the last hidden maps, the outputs, norms.
+
+    Those inside the modules listed in the model's attribute ``head_modules`` if it has one, else
+    all that are registered from the last linear map before the outputs on; the outputs alone where
+    there is no other map.
+    """
+    layers = list(_layers(model))
+    declared = getattr(model, "head_modules", None)
+    if declared is not None:
+        inside = {id(m) for name in declared for m in model.get_submodule(name).modules()}
+        return {name for name, module in layers if id(module) in inside}
+    outputs = output_layers(model)
+    first = next((i for i, (name, _) in enumerate(layers) if name in outputs), len(layers))
+    hidden = [i for i, (_, module) in enumerate(layers[:first]) if is_linear_map(module)]
+    return {name for name, _ in layers[(hidden or [first])[-1] :]}
+
+
+def parameters_of(model: nn.Module, layers: set[str]) -> list[str]:
+    """Return the names of the parameters that the modules called `layers` hold themselves."""
+    return [name for name, _ in model.named_parameters() if name.rpartition(".")[0] in layers]
+
+
 def classify(model: nn.Module) -> dict[str, ParamRole]:
     """Return the role of every trainable parameter of `model`, by its qualified name.
 
-    The output layers are the modules listed in the model's attribute ``output_layers`` (names) if
-    it has one, else the last linear map registered. A parameter held by a module of another type
-    counts as a weight when it has two or more dimensions and as a bias otherwise, unless that
-    module declares ``param_roles`` (name -> role).
+    A parameter held by a module of another type than linear maps, norm layers and embeddings counts
+    as a weight when it has two or more dimensions and as a bias otherwise, unless that module
+    declares ``param_roles`` (name -> role). Which maps are outputs: see `output_layers`.
     """
-    layers = list(_layers(model))
-    declared = getattr(model, "output_layers", None)
-    if declared is None:
-        linear = [name for name, module in layers if is_linear_map(module)]
-        outputs = set(linear[-1:])
-    else:
-        outputs = set(declared)
+    outputs = output_layers(model)
     roles: dict[str, ParamRole] = {}
-    for prefix, module in layers:
+    for prefix, module in _layers(model):
         own: dict[str, ParamRole] = getattr(module, "param_roles", {})
         for leaf, parameter in module.named_parameters(recurse=False):
             if not parameter.requires_grad:

@@ -100,6 +100,8 @@ class QLearningConfig(AgentConfig):
         distribution: learn distributions over returns; `loss` is then their cross-entropy.
         noisy: initial noise of the head's linear maps, in units of ``1 / sqrt(inputs)``.
         prioritized: draw transitions by their errors.
+        replay_device: where frames are kept: in the ``host``'s memory, or on the ``learner``'s
+            device, which must then have room for them.
         precision: of the forward and backward passes; ``bf16`` is autocast, the parameters stay
             in fp32.
         compile: whether ``torch.compile`` compiles the networks that learn.
@@ -118,6 +120,7 @@ class QLearningConfig(AgentConfig):
     distribution: DistributionConfig | None = None
     noisy: Annotated[float, Field(gt=0)] | None = None
     prioritized: PrioritizedConfig | None = None
+    replay_device: Literal["host", "learner"] = "host"
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
 

@@ -75,7 +75,11 @@ class NoisyLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, outputs) for features (batch, inputs)."""
-        y: Tensor = _NoisyMap.apply(x, self.weight, self.eps_in, self.eps_out)  # type: ignore[no-untyped-call]
+        given: tuple[Tensor, ...] = (x, self.weight, self.eps_in, self.eps_out)
+        if x.device.type != "meta" and torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+            given = tuple(tensor.to(dtype) for tensor in given)
+        y: Tensor = _NoisyMap.apply(*given)  # type: ignore[no-untyped-call]
         return (
             y if self.bias is None else y + torch.addcmul(self.bias[0], self.bias[1], self.eps_out)
         )

@@ -81,6 +81,8 @@ class QHead(nn.Module):
 class QNetwork(nn.Sequential):
     """A torso and a head."""
 
+    head_modules = ("head",)
+
     def __init__(self, torso: nn.Module, head: QHead) -> None:
         super().__init__(OrderedDict(torso=torso, head=head))
         streams = ("advantage",) if head.value is None else ("advantage", "value")
