@@ -6,12 +6,12 @@ step; and ``names``, so that rates can be logged by parameter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, SerializeAsAny
-from torch import nn
+from torch import Tensor, nn
 
 from suite.config import Component, one_of
 from suite.params import ParamRole, RoleName, classify
@@ -104,3 +104,38 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
     """Return the rate in force by parameter name, read from the groups."""
     return {name: group["lr"] for group in optimizer.param_groups for name in group["names"]}
+
+
+def clear_state(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> None:
+    """Zero in place all that the optimizer remembers of `parameters`: moments and step counts.
+
+    The next update is then what it would be with a new optimizer.
+    """
+    for parameter in parameters:
+        for value in optimizer.state.get(parameter, {}).values():
+            if isinstance(value, Tensor):
+                value.zero_()
+
+
+def clear_moments(optimizer: torch.optim.Optimizer, parameter: nn.Parameter, mask: Tensor) -> None:
+    """Zero in place the moments of those elements of `parameter` where `mask` is true.
+
+    The step count stays, for the parameter has only one.
+
+    Args:
+        optimizer: it holds the moments.
+        parameter: whose.
+        mask: booleans that broadcast to the parameter's shape.
+    """
+    for value in optimizer.state.get(parameter, {}).values():
+        if isinstance(value, Tensor) and value.shape == parameter.shape:
+            value.masked_fill_(mask, 0.0)
+
+
+def split_groups(optimizer: torch.optim.Optimizer) -> None:
+    """Give every parameter a group of its own, in place; order and settings stay."""
+    optimizer.param_groups[:] = [
+        {**group, "params": [parameter], "names": [name]}
+        for group in optimizer.param_groups
+        for parameter, name in zip(group["params"], group["names"], strict=True)
+    ]

@@ -35,5 +35,21 @@ class Row(NamedTuple):
         return dict(zip(COLUMNS, (run_id, *self[:-1], value), strict=True))
 
 
+class Event(NamedTuple):
+    """Something that happened at an update: what a row says of it, but for frames and seconds.
+
+    Attributes:
+        step: gradient step it belongs to.
+        metric: name, such as ``alarm`` or ``reset``.
+        layer: what it happened to; "" for the run as a whole.
+        value: a float.
+    """
+
+    step: int
+    metric: str
+    layer: str = ""
+    value: float = 1.0
+
+
 RowSink = Callable[[Row], None]
 """Where a trainer puts its rows; trainers know no files."""

@@ -1,14 +1,17 @@
 """The intervention protocol and the stack that both trainers share.
 
-An update runs the slots in this order, whatever the order of the list in the config::
+Once, after the optimizer is made, `attach` hands it over. An update then runs the slots in this
+order, whatever the order of the list in the config::
 
     loss   = task loss + sum(extra_loss)             # slot LOSS
     backward
     before_step                                      # slot BEFORE: gradients or weights, e.g. decay
     optimizer.step
     after_step                                       # slot AFTER, then RESET, then PROJECT (last)
+    take_events                                      # what happened, for the rows
 
-Interventions act on parameters and optimizer state in place, by identity and by role.
+Interventions act on parameters and optimizer state in place, by identity and by role. A hook that a
+method leaves alone is not called.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from suite.clock import Clock
 from suite.config import Component, one_of
 from suite.params import ParamRole, classify
 from suite.registry import Registry
+from suite.rows import Event
 
 
 class Slot(IntEnum):
@@ -48,6 +52,8 @@ class Bound:
         clock: lengths of the run.
         probe: a batch of inputs, for numerical checks; None where there is none.
         forward: maps the probe through the model to its outputs; the model itself by default.
+        fresh: maps k >= 0 to a newly initialised network of the same architecture, drawn from the
+            run's own stream ``reset/<k>``; None where there is none.
     """
 
     model: nn.Module
@@ -55,16 +61,35 @@ class Bound:
     clock: Clock
     probe: Tensor | None = None
     forward: Callable[[Tensor], Tensor] | None = None
+    fresh: Callable[[int], nn.Module] | None = None
 
     @classmethod
-    def of(cls, model: nn.Module, clock: Clock, probe: Tensor | None = None) -> Bound:
+    def of(
+        cls,
+        model: nn.Module,
+        clock: Clock,
+        probe: Tensor | None = None,
+        fresh: Callable[[int], nn.Module] | None = None,
+    ) -> Bound:
         """Bind to `model`, its roles read off its modules."""
-        return cls(model, classify(model), clock, probe)
+        return cls(model, classify(model), clock, probe, fresh=fresh)
 
     def parameters(self, *roles: ParamRole) -> list[tuple[str, nn.Parameter]]:
         """Return the named parameters that have one of `roles`."""
         named = dict(self.model.named_parameters())
         return [(name, named[name]) for name, role in self.roles.items() if role in roles]
+
+    def initial(self, index: int) -> dict[str, Tensor]:
+        """Return fresh initial values of every parameter, by name, from the stream ``reset/index``.
+
+        Raises:
+            ValueError: if there is no way to draw them.
+        """
+        if self.fresh is None:
+            raise ValueError("fresh: got None; expected a function that builds the network anew")
+        drawn = dict(self.fresh(index).named_parameters())
+        named = dict(self.model.named_parameters())
+        return {name: drawn[name].detach().to(named[name]) for name in self.roles}
 
 
 class Intervention:
@@ -75,6 +100,12 @@ class Intervention:
 
     slot: Slot = Slot.AFTER
 
+    def attach(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take the optimizer, before the first update; its state may be changed in place."""
+
+    def set_probe(self, probe: Tensor) -> None:
+        """Take a batch of inputs to look at from now on; a trainer may pass that of each update."""
+
     def extra_loss(self) -> Tensor | None:
         """Return a scalar to add to the loss, or None."""
         return None
@@ -82,8 +113,17 @@ class Intervention:
     def before_step(self, step: int, lr: float) -> None:
         """Act between the backward pass and the optimizer's step."""
 
-    def after_step(self, step: int, lr: float) -> None:
-        """Act after the optimizer's step."""
+    def after_step(self, step: int, lr: float) -> bool | None:
+        """Act after the optimizer's step.
+
+        Returns:
+            True if the network was reset, so that a copy of it, such as an agent's target network,
+            has to be made anew.
+        """
+
+    def take_events(self) -> list[Event]:
+        """Return what happened since the last call, for the rows."""
+        return []
 
     def state_dict(self) -> dict[str, Any]:
         """Return all state, as plain data and tensors."""
@@ -132,6 +172,25 @@ class InterventionStack:
         ordered = sorted(pairs, key=lambda pair: (pair[0].slot, pair[1].canonical()))
         self._ordered = [member for member, _ in ordered]
         self._adds_loss = [m for m in self._ordered if m.slot is Slot.LOSS]
+        self._looking = self._with("set_probe")
+        self._before = self._with("before_step")
+        self._after = self._with("after_step")
+        self._telling = self._with("take_events")
+
+    def _with(self, hook: str) -> list[Intervention]:
+        """Return the members that do something at a hook, in order."""
+        default = getattr(Intervention, hook)
+        return [m for m in self._ordered if getattr(type(m), hook) is not default]
+
+    def attach(self, optimizer: torch.optim.Optimizer) -> None:
+        """Hand every member the optimizer, once, before the first update."""
+        for member in self._ordered:
+            member.attach(optimizer)
+
+    def set_probe(self, probe: Tensor) -> None:
+        """Give a batch of inputs to the members that look at one."""
+        for member in self._looking:
+            member.set_probe(probe)
 
     def extra_loss(self) -> Tensor | None:
         """Return the sum of the extra losses, or None if there are none."""
@@ -139,14 +198,24 @@ class InterventionStack:
         return torch.stack(terms).sum() if terms else None
 
     def before_step(self, step: int, lr: float) -> None:
-        """Call every member between the backward pass and the optimizer's step."""
-        for member in self._ordered:
+        """Call the members between the backward pass and the optimizer's step."""
+        for member in self._before:
             member.before_step(step, lr)
 
-    def after_step(self, step: int, lr: float) -> None:
-        """Call every member after the optimizer's step, projection last."""
-        for member in self._ordered:
-            member.after_step(step, lr)
+    def after_step(self, step: int, lr: float) -> bool:
+        """Call the members after the optimizer's step, projection last.
+
+        Returns:
+            Whether the network was reset, so that copies of it have to be made anew.
+        """
+        reset = False
+        for member in self._after:
+            reset = bool(member.after_step(step, lr)) or reset
+        return reset
+
+    def take_events(self) -> list[Event]:
+        """Return what happened since the last call, for the rows."""
+        return [event for member in self._telling for event in member.take_events()]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the members' states, in the order of the config."""

@@ -50,7 +50,10 @@ def flat_views(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def squared_norms(
-    tensors: Sequence[Tensor], per: Per = "tensor", flats: Sequence[Tensor] | None = None
+    tensors: Sequence[Tensor],
+    per: Per = "tensor",
+    flats: Sequence[Tensor] | None = None,
+    axes: Sequence[int] | None = None,
 ) -> list[Tensor]:
     """Return the squared Frobenius norm of each tensor, or of each of its rows.
 
@@ -58,9 +61,11 @@ def squared_norms(
         tensors: any shapes; a row is an entry along the first dimension (an output unit).
         per: ``tensor`` gives scalars; ``row`` gives shape (rows, 1, ...), ready to broadcast.
         flats: `flat_views` of the tensors, if they are at hand.
+        axes: of each tensor's rows; the first by default.
     """
     if per == "row":
-        return [t.square().sum(dim=tuple(range(1, t.ndim)), keepdim=True) for t in tensors]
+        rows = zip(tensors, axes or [0] * len(tensors), strict=True)
+        return [t.square().sum([d for d in range(t.ndim) if d != a], keepdim=True) for t, a in rows]
     if tensors and tensors[0].is_cuda:
         return [n.square() for n in torch._foreach_norm(list(tensors))]
     # On a CPU a dot product of the flat view with itself is the fastest way to a norm.
@@ -72,6 +77,7 @@ def project_(
     targets: Sequence[Tensor] | Tensor,
     per: Per = "tensor",
     flats: Sequence[Tensor] | None = None,
+    axes: Sequence[int] | None = None,
 ) -> None:
     """Rescale `tensors` in place to the norms `targets`; no value visits the host.
 
@@ -80,8 +86,9 @@ def project_(
         targets: norms, shaped as `squared_norms` gives them; of scalars a vector will do.
         per: one norm per tensor, or one per row.
         flats: `flat_views` of the tensors, if they are at hand.
+        axes: of each tensor's rows; the first by default.
     """
-    squared = squared_norms(tensors, per, flats)
+    squared = squared_norms(tensors, per, flats, axes)
     if per == "tensor":
         wanted = targets if isinstance(targets, Tensor) else torch.stack(list(targets))
         factors = wanted * torch.stack(squared).clamp_min_(TINY).rsqrt_()
@@ -89,6 +96,12 @@ def project_(
     else:
         for tensor, target, square in zip(tensors, targets, squared, strict=True):
             tensor.mul_(target * square.clamp_min(TINY).rsqrt())
+
+
+def _row_axis(model: nn.Module, name: str) -> int:
+    """Return the axis of a tensor's output units; noisy maps stack mean and noise before it."""
+    owner = model.get_submodule(name.rpartition(".")[0])
+    return model.get_parameter(name).ndim - 2 if getattr(owner, "is_linear_map", False) else 0
 
 
 class Projection:
@@ -140,13 +153,15 @@ class Projection:
         self.every, self.per = every, per
         self._parameters = [named[name] for name in self.names]
         self._tensors = [p.detach() for p in self._parameters]
+        self._axes = [_row_axis(model, name) for name in self.names]
         self._flats: list[Tensor] | None = None
         self._addresses: list[int] = []
         self._calls = 0
         if which == "invariant" and probe is not None:
             check_invariant(model, self.names, probe)
         with torch.no_grad():
-            self._hold([s.sqrt() for s in squared_norms(self._tensors, per)])
+            squared = squared_norms(self._tensors, per, axes=self._axes)
+            self._hold([s.sqrt() for s in squared])
 
     def _hold(self, targets: list[Tensor]) -> None:
         """Take `targets` as the norms from now on; scalars are kept as one vector."""
@@ -178,7 +193,7 @@ class Projection:
         self._calls += 1
         if self._calls % self.every == 0:
             flats = self._views()
-            project_(self._tensors, self._targets, self.per, flats)
+            project_(self._tensors, self._targets, self.per, flats, self._axes)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the targets and the count of calls."""

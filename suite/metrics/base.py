@@ -52,8 +52,9 @@ class Observation:
     predictions: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def matrices(self) -> dict[str, Tensor]:
-        """Return the tensors of two or more dimensions, which are those that learn features."""
-        return {name: p for name, p in self.parameters.items() if p.ndim >= 2}
+        """Return linear maps, kernels and embeddings, which are what learns features."""
+        small = (ParamRole.GAIN, ParamRole.OFFSET, ParamRole.BIAS)
+        return {name: p for name, p in self.parameters.items() if self.roles[name] not in small}
 
 
 MetricFunction = Callable[[Observation], Mapping[str, Tensor]]

@@ -1,6 +1,7 @@
 """Schedules of the (effective) learning rate: pure functions ``step -> multiplier``, and `join`."""
 
-from suite.schedules.base import Schedule, join
+from suite.schedules.adaptive_stop import AdaptiveStop
+from suite.schedules.base import AdaptiveSchedule, Schedule, join
 from suite.schedules.constant import constant
 from suite.schedules.cyclic import cyclic
 from suite.schedules.cyclic_then_anneal import cyclic_then_anneal
@@ -13,6 +14,8 @@ from suite.schedules.triggered import Triggered
 from suite.schedules.warmup_cosine import warmup_cosine
 
 __all__ = [
+    "AdaptiveSchedule",
+    "AdaptiveStop",
     "Schedule",
     "Triggered",
     "constant",

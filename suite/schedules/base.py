@@ -7,9 +7,10 @@ learning rate.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny
 
@@ -17,9 +18,37 @@ from suite.clock import Clock
 from suite.config import Component, one_of
 from suite.errors import ConfigError
 from suite.registry import Registry
+from suite.rows import Event
 
 Schedule = Callable[[int], float]
 """``schedule(step) -> multiplier``; `step` counts gradient steps from 0."""
+
+
+class AdaptiveSchedule(ABC):
+    """A schedule that depends on the losses so far: it has state and must be shown every loss.
+
+    Trainers call ``schedule(step)``, make the update `step`, then call ``observe(step, [loss])``.
+    """
+
+    @abstractmethod
+    def __call__(self, step: int) -> float:
+        """Return the multiplier for `step`, given what was observed before."""
+
+    @abstractmethod
+    def observe(self, step: int, losses: Sequence[float]) -> list[Event]:
+        """Take in the losses of consecutive updates, the last of them made at `step`.
+
+        Returns:
+            What the rows should show of it, in the order of the steps.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return all state, as plain data."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
 
 
 class ScheduleConfig(Component):
@@ -38,12 +67,17 @@ def build_part(key: str, part: ScheduleConfig, clock: Clock) -> Schedule:
     """Return the schedule that another one wraps under `key`.
 
     Raises:
-        ConfigError: as `part` does, the key's path beginning with `key`.
+        ConfigError: as `part` does, the key's path beginning with `key`; or if the part is
+            adaptive, for nobody would show it the losses.
     """
     try:
-        return part.build(clock)
+        schedule = part.build(clock)
     except ConfigError as error:
         raise ConfigError(f"{key}.{error.key}", error.value, error.expected) from None
+    if isinstance(schedule, AdaptiveSchedule):
+        expected = "a schedule that depends on the step alone; adaptive ones stand by themselves"
+        raise ConfigError(f"{key}.kind", part.kind, expected)
+    return schedule
 
 
 SCHEDULES: Registry[type[ScheduleConfig]] = Registry("schedule", "suite.schedules")

@@ -6,17 +6,24 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from suite.clock import Clock
-from suite.errors import ConfigError
-from suite.schedules.base import SCHEDULES, AnySchedule, Schedule, ScheduleConfig, build_part
+from suite.rows import Event
+from suite.schedules.base import (
+    SCHEDULES,
+    AdaptiveSchedule,
+    AnySchedule,
+    Schedule,
+    ScheduleConfig,
+    build_part,
+)
 from suite.schedules.trigger import AnyTrigger, Trigger
 from suite.schedules.warmup_cosine import WarmupCosineConfig
 
 
-class Triggered:
+class Triggered(AdaptiveSchedule):
     """A schedule counted from the last alarm of a trigger.
 
-    Unlike the other schedules it has state: it is shown the loss of every update, and the first
-    update after an alarm runs at ``then(0)``. Adam's moments are kept: only the rate restarts.
+    The first update after an alarm runs at ``then(0)``. Adam's moments are kept: only the rate
+    restarts.
 
     Args:
         trigger: the change detector.
@@ -33,11 +40,11 @@ class Triggered:
         """Return the multiplier for `step`, given the alarms so far."""
         return self.then(step - self.restart)
 
-    def observe(self, step: int, losses: Sequence[float]) -> list[int]:
+    def observe(self, step: int, losses: Sequence[float]) -> list[Event]:
         """Show the losses of consecutive updates, the last of them made at `step`.
 
         Returns:
-            The steps at which the trigger alarmed.
+            One ``alarm`` per step at which the trigger alarmed and was obeyed.
         """
         alarms = []
         for index, loss in enumerate(losses, start=step - len(losses) + 1):
@@ -47,7 +54,7 @@ class Triggered:
                 self.alarms.append(index)
         if alarms:
             self.restart = step + 1
-        return alarms
+        return [Event(index, "alarm") for index in alarms]
 
     def state_dict(self) -> dict[str, Any]:
         """Return all state, as plain data."""
@@ -80,6 +87,4 @@ class TriggeredConfig(ScheduleConfig):
     def build(self, clock: Clock) -> Schedule:
         """Return a `Triggered`."""
         then = build_part("then", self.then, clock.phase(0) if self.per_phase else clock)
-        if isinstance(then, Triggered):
-            raise ConfigError("then.kind", "triggered", "a schedule that is not itself triggered")
         return Triggered(self.trigger.build(), then, self.limit)

@@ -9,10 +9,10 @@
         stack.before_step
         optimizer.step
         stack.after_step                      # resets, then projection last
-        trigger sees the loss; an alarm restarts the schedule at step + 1
+        an adaptive schedule sees the loss, which may change it from step + 1 on
         every now and then: measure, check the loss, report, checkpoint
 
-Nothing in an update waits for the device, unless a trigger must see every loss.
+Nothing in an update waits for the device, unless a schedule must see every loss.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from suite.errors import DivergedError
 from suite.interventions.base import Bound, InterventionStack
 from suite.models.base import build_model
 from suite.optimizers import rates, set_rate
-from suite.rows import Row
+from suite.rows import Event, Row
 from suite.run_config import RunConfig
-from suite.schedules.triggered import Triggered
+from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.base import SupervisedTaskConfig
 from suite.training.checkpoint import load_state, save_state
 from suite.training.observer import Observer
@@ -87,9 +87,10 @@ class SupervisedRun:
         model = build_model(config.model, config.task.spec(), seeds.seed("init"))
         self.model = model.to(self.device)
         self.schedule = config.build_schedule()
-        bound = Bound.of(self.model, self.clock, self.task.probe)
+        bound = Bound.of(self.model, self.clock, self.task.probe, self._fresh)
         self.stack = InterventionStack(config.interventions, bound)
         self.optimizer = config.optimizer.build(self.model)
+        self.stack.attach(self.optimizer)
         self.observer = Observer(
             self.model, config.metric_names, config.metrics, self.clock, self.task.probe
         )
@@ -97,6 +98,11 @@ class SupervisedRun:
         self._losses: list[Tensor] = []  # since the last measurement
         self._seconds = 0.0  # of training before this session
         self._since = time.perf_counter()
+
+    def _fresh(self, index: int) -> nn.Module:
+        """Return a newly initialised network, drawn from the stream ``reset/index``."""
+        seed = self.config.seeds.seed(f"reset/{index}")
+        return build_model(self.config.model, self.config.task.spec(), seed)
 
     def train(self, session: Session) -> None:
         """Train to the end of the budget, from the session's newest checkpoint if it has one.
@@ -117,9 +123,9 @@ class SupervisedRun:
                 phase = self.clock.starts.index(self.step)
                 session.emit([Row(self.step, 0, self._now(), "phase", "", float(phase))])
             loss = self._update()
-            if alarms := self._observe(loss):
+            if events := self._events(loss):
                 now = self._now()
-                session.emit([Row(step, 0, now, "alarm", "", 1.0) for step in alarms])
+                session.emit([Row(event.step, 0, now, *event[1:]) for event in events])
             if self.observer.due(self.step):
                 self._check(loss)
                 self._measure(session)
@@ -149,11 +155,12 @@ class SupervisedRun:
         self._losses.append(loss)
         return loss
 
-    def _observe(self, loss: Tensor) -> list[int]:
-        """Show the trigger, if there is one, the loss of the update just made."""
-        if not isinstance(self.schedule, Triggered):
-            return []
-        return self.schedule.observe(self.step - 1, [loss.item()])
+    def _events(self, loss: Tensor) -> list[Event]:
+        """Show an adaptive schedule the loss of the update just made; return what happened."""
+        events = self.stack.take_events()
+        if isinstance(self.schedule, AdaptiveSchedule):
+            events += self.schedule.observe(self.step - 1, [loss.item()])
+        return sorted(events)
 
     def _check(self, loss: Tensor) -> None:
         value = loss.item()
@@ -194,7 +201,7 @@ class SupervisedRun:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "stack": self.stack.state_dict(),
-            "schedule": schedule.state_dict() if isinstance(schedule, Triggered) else {},
+            "schedule": schedule.state_dict() if isinstance(schedule, AdaptiveSchedule) else {},
             "observer": self.observer.state_dict(),
             "losses": torch.stack(self._losses) if self._losses else torch.empty(0),
         }
@@ -206,7 +213,7 @@ class SupervisedRun:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.stack.load_state_dict(state["stack"])
-        if isinstance(self.schedule, Triggered):
+        if isinstance(self.schedule, AdaptiveSchedule):
             self.schedule.load_state_dict(state["schedule"])
         self.observer.load_state_dict(state["observer"])
         self._losses = list(state["losses"].unbind())

@@ -66,7 +66,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"which": "matrices", "gains": "joint"},
             {"which": "matrices", "gains": "dropped"},
         ],
-        "redo": [{"every": 2, "tau": 1.0}],
+        "redo": [{"every": 4, "tau": 0.8}],
         "reset": [
             {"every": 2},
             {"every": 3, "layers": "head", "start": 1, "stop": {"fraction": 0.6}},
@@ -75,7 +75,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "scale_decay": [{"coefficient": 10.0}, {"coefficient": 7.0, "towards": "init"}],
         "shrink_perturb": [
             {"every": 2},
-            {"every": 3, "shrink": 0.5, "perturb": 0.1, "reset_optimizer": False},
+            {"every": 4, "shrink": 0.7, "perturb": 0.1, "reset_optimizer": False},
         ],
         "weight_decay": [{"coefficient": 3.0}, {"coefficient": 5.0, "roles": ["gain", "weight"]}],
     },

@@ -212,3 +212,17 @@ def test_nap_as_an_intervention_names_what_is_wrong() -> None:
     with pytest.raises(ConfigError, match=r"interventions\.nap"):
         config.bind(Bound.of(_net(norm=False), Clock(1)))
     assert config.skip_reason(has_norm_layers=False) is not None
+
+
+def test_rows_of_noisy_maps_are_their_output_units():
+    from suite.models.noisy import NoisyLinear
+
+    net = nn.Sequential(NoisyLinear(4, 6, bias=False), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 2))
+    nap = Projection(net, per="row")
+    weight = net[0].weight
+    before = weight.detach().square().sum((0, 2)).sqrt()
+    assert nap.targets["0.weight"].shape == (1, 6, 1)
+    with torch.no_grad():
+        weight.mul_(torch.rand_like(weight) + 0.5)
+    nap.step()
+    torch.testing.assert_close(weight.detach().square().sum((0, 2)).sqrt(), before)

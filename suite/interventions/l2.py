@@ -1,0 +1,118 @@
+"""L2 penalties, coupled: a term of the loss, so that an adaptive optimizer rescales it too.
+
+``l2`` adds ``coefficient * sum |w|^2``; ``l2_init`` adds ``coefficient * sum |w - w_0|^2`` with w_0
+the initial values, the regenerative regularisation of Kumar et al. 2023, which pulls a network that
+stops learning back to where it could learn. The gradients are ``2 coefficient w`` and ``2
+coefficient (w - w_0)``: for plain gradient descent ``l2`` is the ``weight_decay`` of torch with
+twice the coefficient. The decoupled form is the intervention ``weight_decay``.
+
+References:
+    Kumar, Marklund, Van Roy 2023, Maintaining Plasticity in Continual Learning via Regenerative
+    Regularization.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from suite.errors import ConfigError
+from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
+from suite.interventions.normalize_project import squared_norms
+from suite.params import ParamRole, RoleName
+
+Roles = Annotated[tuple[RoleName, ...], Field(strict=False, min_length=1)]
+
+
+class _SumOfSquares(torch.autograd.Function):
+    """The sum of all squares; one pass over the tensors each way, where autograd takes several."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
+        ctx.save_for_backward(*tensors)
+        return torch.stack(squared_norms(tensors)).sum()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        return tuple(torch._foreach_mul(ctx.saved_tensors, 2.0 * grad))
+
+
+def squared_distance(tensors: Sequence[Tensor], targets: Sequence[Tensor] | None = None) -> Tensor:
+    """Return ``sum |w - w*|^2`` over all elements of all tensors, a scalar.
+
+    Args:
+        tensors: w.
+        targets: w*, of the same shapes; zero by default.
+
+    >>> squared_distance([torch.tensor([3.0, 4.0])], [torch.tensor([3.0, 1.0])])
+    tensor(9.)
+    """
+    moved = tensors if targets is None else torch._foreach_sub(list(tensors), list(targets))
+    total: Tensor = _SumOfSquares.apply(*moved)  # type: ignore[no-untyped-call]
+    return total
+
+
+class L2(Intervention):
+    """Adds the penalty to the loss of every update."""
+
+    slot = Slot.LOSS
+
+    def __init__(self, config: L2Config | L2InitConfig, bound: Bound) -> None:
+        self.coefficient = config.coefficient
+        named = bound.parameters(*(ParamRole(role) for role in config.roles))
+        if not named:
+            raise ConfigError(
+                f"interventions.{config.kind}.roles",
+                list(config.roles),
+                f"roles that this network has: {', '.join(sorted(set(bound.roles.values())))}",
+            )
+        self.names = [name for name, _ in named]
+        self.tensors: list[Tensor] = [p for _, p in named]
+        self.targets: list[Tensor] | None = None
+        if isinstance(config, L2InitConfig):
+            self.targets = [p.detach().clone() for p in self.tensors]
+
+    def extra_loss(self) -> Tensor:
+        """Return the penalty, a scalar."""
+        return self.coefficient * squared_distance(self.tensors, self.targets)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the initial values, by name, if they are pulled to."""
+        if self.targets is None:
+            return {}
+        return dict(zip(self.names, self.targets, strict=True))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        for name, target in zip(self.names, self.targets or (), strict=False):
+            target.copy_(state[name])
+
+
+@INTERVENTIONS.register("l2")
+class L2Config(InterventionConfig):
+    """Strength of the penalty on the size of weights, and the roles it falls on."""
+
+    kind: Literal["l2"] = "l2"
+    coefficient: Annotated[float, Field(ge=0)] = 1e-3
+    roles: Roles = ("weight", "output", "embedding")
+
+    def bind(self, bound: Bound) -> Intervention:
+        """Return an `L2` that pulls to zero."""
+        return L2(self, bound)
+
+
+@INTERVENTIONS.register("l2_init")
+class L2InitConfig(InterventionConfig):
+    """Strength of the penalty on the distance from the start, and the roles it falls on."""
+
+    kind: Literal["l2_init"] = "l2_init"
+    coefficient: Annotated[float, Field(ge=0)] = 1e-3
+    roles: Roles = ("weight", "output", "embedding", "gain", "offset", "bias")
+
+    def bind(self, bound: Bound) -> Intervention:
+        """Return an `L2` that pulls to the initial values."""
+        return L2(self, bound)

@@ -1,0 +1,87 @@
+"""Resets: parts of the network go back to fresh initial values (Nikishin et al. 2022).
+
+The remedy for primacy bias: what was learnt from early data is forgotten now and then, while the
+data stay. Resetting the last layers alone suits networks with a convolutional torso (their Atari
+agent: the head, every 20,000 agent steps, four times in 100,000); D'Oro et al. 2023 reset whole
+networks at high update-to-data ratios. The values are drawn anew each time from the run's own
+stream, by the rule that drew the first ones, and the optimizer forgets the tensors: moments and
+step counts are zero, as they were at the start. An agent's target network is copied at once.
+
+References:
+    Nikishin, Schwarzer, D'Oro, Bacon, Courville 2022, The Primacy Bias in Deep Reinforcement
+    Learning; D'Oro, Schwarzer, Nikishin, Bacon, Bellemare, Courville 2023, Sample-Efficient
+    Reinforcement Learning by Breaking the Replay Ratio Barrier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from suite.interventions.base import INTERVENTIONS, Bound, Intervention
+from suite.interventions.timing import Timed, TimedConfig
+from suite.optimizers import clear_state
+from suite.params import head_layers, output_layers, parameters_of
+
+Layers = Literal["last", "head", "all"]
+
+
+@torch.no_grad()
+def reset_(
+    parameters: Mapping[str, nn.Parameter],
+    initial: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer | None = None,
+) -> None:
+    """Give `parameters` new values in place, and let the optimizer forget them.
+
+    Args:
+        parameters: by name.
+        initial: their new values, by name; others are ignored.
+        optimizer: what holds their moments and step counts; None leaves these.
+    """
+    torch._foreach_copy_(list(parameters.values()), [initial[name] for name in parameters])
+    if optimizer is not None:
+        clear_state(optimizer, parameters.values())
+
+
+def chosen(bound: Bound, layers: Layers) -> dict[str, nn.Parameter]:
+    """Return the trainable parameters that `layers` stands for, by name."""
+    names = set(bound.roles)
+    if layers != "all":
+        found = output_layers(bound.model) if layers == "last" else head_layers(bound.model)
+        names &= set(parameters_of(bound.model, found))
+    return {name: p for name, p in bound.model.named_parameters() if name in names}
+
+
+class Reset(Timed):
+    """`reset_` now and then."""
+
+    def __init__(self, config: ResetConfig, bound: Bound) -> None:
+        super().__init__(config, bound)
+        self.layers = config.layers
+        self.parameters = chosen(bound, config.layers)
+
+    def act(self, done: int) -> bool:
+        """Reset the parameters."""
+        reset_(self.parameters, self.bound.initial(done), self.optimizer)
+        self.happened(done, "reset", self.layers)
+        return True
+
+
+@INTERVENTIONS.register("reset")
+class ResetConfig(TimedConfig):
+    """When to reset, and which layers.
+
+    `layers`: ``last``, the output layers; ``head``, everything behind the torso, that is the last
+    hidden layers and the outputs of a value network, and the norm layers between; ``all``.
+    """
+
+    kind: Literal["reset"] = "reset"
+    layers: Layers = "last"
+
+    def bind(self, bound: Bound) -> Intervention:
+        """Return a `Reset`."""
+        return Reset(self, bound)
