@@ -24,6 +24,14 @@ from suite.records.reader import (
 )
 from suite.report.figures import arm_groups, caption, metrics_drawn, task_figure
 from suite.report.forest import FOREST_CAPTION, forest_figure, pages
+from suite.report.games import (
+    GamesResult,
+    aggregate_json,
+    as_aggregate,
+    games_results,
+    with_games,
+)
+from suite.report.games_figure import CAPTION, games_figure
 from suite.report.page import Drawing, render_page
 from suite.report.style import arm_styles, paper_style
 from suite.report.summary import TaskResult, as_summary, per_seed_csv, summarise, summary_json
@@ -33,6 +41,8 @@ from suite.report.tables import plain_text, renderables
 FIGURES = "figures"
 SUMMARY = "summary"
 """Name of the figure over all tasks."""
+AGGREGATE = "aggregate"
+"""Name of the figures and of the file of games taken together."""
 _SVG_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _PNG_METADATA = {"Software": None}
 
@@ -45,6 +55,8 @@ class Report:
         folder: where it lies.
         html: ``report.html``.
         summary: contents of ``summary.json``, see `suite.report.summary.as_summary`.
+        aggregate: contents of ``aggregate.json``, see `suite.report.games.as_aggregate`; empty for
+            a sweep of fewer than two Atari games.
         text: contents of ``table.txt``.
         figures: all figures, SVG and PNG.
         tables: the same as `text` for a `rich.console.Console`, to be printed one by one.
@@ -54,6 +66,7 @@ class Report:
     folder: Path
     html: Path
     summary: dict[str, dict[str, dict[str, Any]]]
+    aggregate: dict[str, Any]
     text: str
     figures: tuple[Path, ...]
     tables: tuple[RenderableType, ...]
@@ -63,9 +76,9 @@ class Report:
 def build_report(results: str | Path) -> Report:
     """Build ``report/`` of a results folder, from whatever is there by now.
 
-    Writes ``report.html``, ``summary.json``, ``per_seed.csv``, ``table.txt`` and the figures, each
-    whole or not at all; the same results give the same bytes. Figures of an earlier build that this
-    one does not make are removed.
+    Writes ``report.html``, ``summary.json``, ``per_seed.csv``, ``table.txt``, for several Atari
+    games ``aggregate.json``, and the figures, each whole or not at all; the same results give the
+    same bytes. What an earlier build made and this one does not is removed.
 
     Args:
         results: the results folder.
@@ -81,15 +94,20 @@ def build_report(results: str | Path) -> Report:
     configs = {run_id: config for run_id, config in found.items() if config}
     provenances = [p for run_id in run_ids if (p := read_provenance(root, run_id))]
     rows = load_results(root, metrics_drawn(sweep.tasks.values()))
-    tasks = summarise(sweep, statuses, rows)
+    tasks = with_games(summarise(sweep, statuses, rows), configs)
+    groups = games_results(tasks, configs)
 
     folder = root / REPORT
     try:
-        drawings = _draw(tasks, rows, configs, folder)
+        drawings = _draw(tasks, groups, rows, configs, folder)
         _write(folder / "summary.json", summary_json(tasks))
         _write(folder / "per_seed.csv", per_seed_csv(tasks))
-        _write(folder / "table.txt", text := plain_text(tasks, configs))
-        page = render_page(sweep, tasks, drawings, configs, provenances, root)
+        if groups:
+            _write(folder / f"{AGGREGATE}.json", aggregate_json(groups))
+        else:
+            (folder / f"{AGGREGATE}.json").unlink(missing_ok=True)
+        _write(folder / "table.txt", text := plain_text(tasks, configs, groups))
+        page = render_page(sweep, tasks, groups, drawings, configs, provenances, root)
         _write(folder / "report.html", page)
     except OSError as error:
         raise ConfigError("results", str(folder), f"a folder to write to ({error})") from None
@@ -97,15 +115,17 @@ def build_report(results: str | Path) -> Report:
         folder=folder,
         html=folder / "report.html",
         summary=as_summary(tasks),
+        aggregate=as_aggregate(groups),
         text=text,
         figures=tuple(folder / file for drawing in drawings for file in drawing.files),
-        tables=renderables(tasks, configs),
+        tables=renderables(tasks, configs, groups),
         tasks=tuple(tasks),
     )
 
 
 def _draw(
     tasks: Sequence[TaskResult],
+    groups: Sequence[GamesResult],
     rows: pd.DataFrame,
     configs: Mapping[str, Mapping[str, Any]],
     folder: Path,
@@ -121,6 +141,13 @@ def _draw(
                 drawings.append(
                     _save(figure, folder, _numbered(SUMMARY, number), None, alt, FOREST_CAPTION)
                 )
+        for number, group in enumerate(groups, start=1):
+            look = {a.label: styles[group.tasks[0].label, a.label] for a in group.arms}
+            figure = games_figure(group, look)
+            alt = f"Human-normalised scores over {len(group.games)} {group.name}."
+            if figure is not None:
+                name = _numbered(AGGREGATE, number)
+                drawings.append(_save(figure, folder, name, None, alt, CAPTION, group.label))
         names: dict[str, int] = {}
         for task in tasks:
             log_x = _log_x(task, configs)
@@ -144,7 +171,13 @@ def _draw(
 
 
 def _save(
-    figure: Figure, folder: Path, name: str, task: str | None, alt: str, words: str
+    figure: Figure,
+    folder: Path,
+    name: str,
+    task: str | None,
+    alt: str,
+    words: str,
+    group: str | None = None,
 ) -> Drawing:
     """Write one figure as SVG and PNG."""
     figure.draw_without_rendering()
@@ -156,7 +189,7 @@ def _save(
         _write(folder / FIGURES / f"{name}.{kind}", buffer.getvalue())
         contents.append(buffer.getvalue())
     files = (f"{FIGURES}/{name}.svg", f"{FIGURES}/{name}.png")
-    return Drawing(task, inline(contents[0].decode(), name, alt), words, files)
+    return Drawing(task, inline(contents[0].decode(), name, alt), words, files, group)
 
 
 def _numbered(name: str, number: int) -> str:

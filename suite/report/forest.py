@@ -111,7 +111,7 @@ def _score(axes: Axes, place: float, arm: ArmResult, style: ArmStyle) -> None:
         mew=0.5,
         alpha=0.75,
     )
-    _interval(axes, place, arm.score, style)
+    draw_interval(axes, place, arm.score, style)
     if arm.score.n == 0:
         axes.text(
             0.02,
@@ -127,10 +127,10 @@ def _score(axes: Axes, place: float, arm: ArmResult, style: ArmStyle) -> None:
 
 def _difference(axes: Axes, place: float, arm: ArmResult, style: ArmStyle) -> None:
     if arm.difference is not None:
-        _interval(axes, place, arm.difference, style)
+        draw_interval(axes, place, arm.difference, style)
 
 
-def _interval(axes: Axes, place: float, estimate: Estimate, style: ArmStyle) -> None:
+def draw_interval(axes: Axes, place: float, estimate: Estimate, style: ArmStyle) -> None:
     """Draw a mean and, where there is one, its interval; without one the marker is hollow."""
     if estimate.mean is None:
         return

@@ -14,7 +14,9 @@ from markupsafe import Markup
 
 from suite.records.layout import MLFLOW
 from suite.records.reader import Sweep
+from suite.report import games
 from suite.report.budget import budget_line
+from suite.report.games import GamesResult
 from suite.report.provenance import disagreements, provenance_table
 from suite.report.summary import TaskResult
 from suite.report.tables import cells, columns, title
@@ -45,21 +47,24 @@ class Drawing:
     """A figure as the page shows it.
 
     Attributes:
-        task: label of its task, None for a figure over all tasks.
+        task: label of its task, None for a figure over several tasks.
         svg: element to put into the page.
         caption: what it shows.
         files: its files, relative to the report's folder.
+        group: label of the group of games that it is over, if it is over one.
     """
 
     task: str | None
     svg: str
     caption: str
     files: tuple[str, ...]
+    group: str | None = None
 
 
 def render_page(
     sweep: Sweep,
     tasks: Sequence[TaskResult],
+    groups: Sequence[GamesResult],
     drawings: Sequence[Drawing],
     configs: Mapping[str, Mapping[str, Any]],
     provenances: Sequence[Mapping[str, Any]],
@@ -70,6 +75,7 @@ def render_page(
     Args:
         sweep: what was asked.
         tasks: results of all tasks.
+        groups: games taken together.
         drawings: figures.
         configs: contents of ``config.yaml`` by run id.
         provenances: contents of the runs' ``provenance.json``.
@@ -91,7 +97,11 @@ def render_page(
         unfinished=sum(
             run.status.state in ("running", "not started") for task in tasks for run in task.runs
         ),
-        summaries=[_drawing(d) for d in drawings if d.task is None],
+        summaries=[_drawing(d) for d in drawings if d.task is None and d.group is None],
+        groups=[
+            {"id": f"games-{number}", **_group(group, drawings)}
+            for number, group in enumerate(groups, start=1)
+        ],
         tasks=[
             {"id": f"task-{number}", **_task(task, drawings, configs)}
             for number, task in enumerate(tasks, start=1)
@@ -103,6 +113,22 @@ def render_page(
         has_mlflow=(root / MLFLOW).exists(),
         root=str(root),
     )
+
+
+def _group(group: GamesResult, drawings: Sequence[Drawing]) -> dict[str, Any]:
+    """Return what the template shows of one group of games."""
+    return {
+        "name": group.name,
+        "title": games.heading(group),
+        "columns": [_interval(name) for name in games.HEADINGS],
+        "lines": games.lines(group),
+        "notes": games.notes(group),
+        "drawings": [_drawing(d) for d in drawings if d.group == group.label],
+    }
+
+
+def _interval(heading: str) -> str:
+    return heading.replace("[95%]", "[95% interval]")
 
 
 def mlflow_command(root: Path) -> str:
@@ -122,7 +148,7 @@ def _task(
         "question": question(task),
         "lead": lead,
         "clauses": clauses,
-        "columns": [name.replace("[95%]", "[95% interval]") for name in columns(task)],
+        "columns": [_interval(name) for name in columns(task)],
         "lines": [
             {"cells": cells(task, arm), "verdict": words, "reference": arm.label in task.references}
             for arm, words in zip(task.arms, verdicts, strict=True)

@@ -25,11 +25,14 @@ def provenance_table(
         ("seeds", [", ".join(map(str, seeds))] if seeds else []),
         ("commit", _distinct(map(_commit, provenances))),
         ("versions", _versions(provenances)),
+        ("data", _distinct(str(p.get("data") or "") for p in provenances)),
+        ("plugins", _distinct(map(_plugins, provenances))),
         ("hardware", _distinct(_hardware(p.get("hardware")) for p in provenances)),
         ("sweep made", [sweep.created] if sweep.created else []),
         ("runs started", [" to ".join(_distinct((min(started), max(started))))] if started else []),
     ]
-    return [(name, values or ["not recorded"]) for name, values in facts]
+    optional = ("data", "plugins")
+    return [(n, v or ["not recorded"]) for n, v in facts if v or n not in optional]
 
 
 def disagreements(provenances: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -51,6 +54,12 @@ def disagreements(provenances: Sequence[Mapping[str, Any]]) -> list[str]:
     if len(hardware) > 1:
         found.append(f"The runs were made on {len(hardware)} kinds of hardware.")
     return found
+
+
+def _plugins(provenance: Mapping[str, Any]) -> str:
+    plugins = provenance.get("plugins")
+    found = plugins if isinstance(plugins, Mapping) else {}
+    return ", ".join(f"{name} ({digest})" for name, digest in found.items())
 
 
 def _commit(provenance: Mapping[str, Any]) -> str:

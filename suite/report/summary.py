@@ -73,11 +73,19 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """One task: what was asked of it and what each arm scored, in the order of the sweep."""
+    """One task: what was asked of it and what each arm scored, in the order of the sweep.
+
+    Attributes:
+        label: the task.
+        record: what was asked.
+        arms: what each scored.
+        game: the Atari game that all its runs are of, if any; see `suite.report.games`.
+    """
 
     label: str
     record: TaskRecord
     arms: tuple[ArmResult, ...]
+    game: str | None = None
 
     @property
     def metric(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -13,7 +13,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from suite.atari_scores import REFERENCES
+from suite.report import games
 from suite.report.budget import budget_line
+from suite.report.games import GamesResult
 from suite.report.summary import ArmResult, TaskResult
 from suite.report.wording import (
     HOW_TO_READ,
@@ -47,6 +50,8 @@ def columns(task: TaskResult) -> list[str]:
     if task.gap_arms:
         one = task.gap_arms[0] if len(task.gap_arms) == 1 else "its gap arm"
         names.append(f"minus {one} [95%]")
+    if task.game in REFERENCES:
+        names.append("human-normalised [95%]")
     return [*names, "complete", "time/run"]
 
 
@@ -60,6 +65,8 @@ def cells(task: TaskResult, arm: ArmResult) -> list[str]:
     if task.gap_arms:
         line.append(interval(arm.gap, places, sign=True))
         line[-1] += f" to {arm.gap_to}" if len(task.gap_arms) > 1 and arm.gap_to else ""
+    if (on_human_scale := games.normalised(task, arm)) is not None:
+        line.append(interval(on_human_scale, 3))
     return [*line, run_counts(arm), _time(arm)]
 
 
@@ -99,7 +106,7 @@ def task_table(task: TaskResult, *, stacked: bool = False) -> Table:
         else:
             table.add_column(name)
     for arm in task.arms:
-        line = [Text(cell.replace(" [", "\n[") if stacked else cell) for cell in cells(task, arm)]
+        line = [Text(_stack(cell) if stacked else cell) for cell in cells(task, arm)]
         line[0] = Text(arm_name(task, arm))
         if verdict(arm.difference) in ("higher", "lower"):
             line[3].stylize("bold")
@@ -109,17 +116,46 @@ def task_table(task: TaskResult, *, stacked: bool = False) -> Table:
     return table
 
 
-class _Fitting:
-    """A task's table, with intervals below means where the console is too narrow for one line."""
+def _stack(cell: str) -> str:
+    """Return a cell with its interval, and what it is to, on lines of their own."""
+    return cell.replace(" [", "\n[").replace("] to ", "]\nto ")
 
-    def __init__(self, task: TaskResult) -> None:
-        self.task = task
+
+def games_table(group: GamesResult, *, stacked: bool = False) -> Table:
+    """Return the table of a group of games, stacked as `task_table` does it."""
+    table = Table(
+        title=Text(games.heading(group), "bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=not stacked,
+        padding=(0, 0) if stacked else (0, 1),
+    )
+    for name in games.HEADINGS:
+        if name == "arm":
+            table.add_column(name, overflow="fold", min_width=NARROW, max_width=ARM_WIDTH)
+        else:
+            heading = Text(name.replace(" [", "\n[") if stacked else name)
+            table.add_column(heading, justify="right", no_wrap=True)
+    for line in games.lines(group):
+        table.add_row(*(Text(_stack(cell) if stacked else cell) for cell in line))
+    return table
+
+
+class _Fitting:
+    """A table, with intervals below means where the console is too narrow for one line.
+
+    Args:
+        make: returns the table, stacked or not.
+    """
+
+    def __init__(self, make: Callable[[bool], Table]) -> None:
+        self.make = make
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         free = options.update(max_width=10_000)
-        wide = task_table(self.task)
+        wide = self.make(False)
         fits = Measurement.get(console, free, wide).maximum <= options.max_width
-        yield wide if fits else task_table(self.task, stacked=True)
+        yield wide if fits else self.make(True)
 
 
 def notes(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -134,30 +170,57 @@ def notes(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> list[st
     return lines
 
 
+def _tables(
+    tasks: Sequence[TaskResult],
+    configs: Mapping[str, Mapping[str, Any]],
+    groups: Sequence[GamesResult],
+) -> list[tuple[Callable[[bool], Table], list[str]]]:
+    """Return what makes each table, those of groups of games last, and its notes."""
+
+    def of_task(task: TaskResult) -> Callable[[bool], Table]:
+        return lambda stacked: task_table(task, stacked=stacked)
+
+    def of_group(group: GamesResult) -> Callable[[bool], Table]:
+        return lambda stacked: games_table(group, stacked=stacked)
+
+    found = [(of_task(task), notes(task, configs)) for task in tasks]
+    return [*found, *((of_group(group), games.notes(group)) for group in groups)]
+
+
 def renderables(
-    tasks: Sequence[TaskResult], configs: Mapping[str, Mapping[str, Any]]
+    tasks: Sequence[TaskResult],
+    configs: Mapping[str, Mapping[str, Any]],
+    groups: Sequence[GamesResult] = (),
 ) -> tuple[RenderableType, ...]:
     """Return all tables, each with its notes, to be printed on a `rich.console.Console`.
 
     Args:
         tasks: results of all tasks.
         configs: contents of ``config.yaml`` by run id.
+        groups: games taken together.
     """
-    found = [Group(_Fitting(task), *map(_line, notes(task, configs)), Text()) for task in tasks]
+    found = [
+        Group(_Fitting(make), *map(_line, under), Text())
+        for make, under in _tables(tasks, configs, groups)
+    ]
     return (*found, Text(HOW_TO_READ, "dim"))
 
 
-def plain_text(tasks: Sequence[TaskResult], configs: Mapping[str, Mapping[str, Any]]) -> str:
+def plain_text(
+    tasks: Sequence[TaskResult],
+    configs: Mapping[str, Mapping[str, Any]],
+    groups: Sequence[GamesResult] = (),
+) -> str:
     """Return the same as plain text, in ASCII but for names, for files and narrow consoles."""
     out = io.StringIO()
     console = Console(
         file=out, width=10_000, color_system=None, force_terminal=False, legacy_windows=False
     )
-    for task in tasks:
-        table = task_table(task)
+    for make, under in _tables(tasks, configs, groups):
+        table = make(False)
         table.box = box.ASCII2
         console.print(table)
-        for line in notes(task, configs):
+        for line in under:
             console.print(_line(line), width=WIDTH)
         console.print()
     console.print(Text(HOW_TO_READ), width=WIDTH)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from suite.clock import Duration
 from suite.errors import ConfigError, nearest
 from suite.models.base import ModelSpec
 from suite.tasks.atari_games import GAMES, pool_name
+from suite.tasks.atari_protocols import DEFAULT, PROTOCOLS
 from suite.tasks.base import TASKS
 from suite.tasks.rl import RLTaskConfig, Utd
 
@@ -28,19 +30,24 @@ class AtariConfig(RLTaskConfig):
 
     Attributes:
         game: name, in lower case with underscores.
+        protocol: what the keys from `frame_skip` on are unless they are given
+            (`suite.tasks.atari_protocols`); the config holds the values themselves.
+        backend: ``envpool``, or ``ale`` for the vector environment of ale-py.
         utd: 1/4 in both: one update per 16 emulator frames.
         learning_starts: 50,000 in both.
         frame_skip: emulator frames per agent step; the action is repeated.
         sticky: probability that the emulator repeats its last action (0.25 in Machado et al. 2018).
         life_loss_ends_bootstrap: whether values stop at a lost life; the game and the stack go on.
         clip_rewards: whether the rewards learnt from are clipped to [-1, 1].
-        noop_max: largest number of idle actions at the start of a game.
+        noop_max: bound on the idle emulator frames at the start of a game: 1 to `noop_max` of them
+            in envpool, 0 to `noop_max` - 1 in ale, each as likely.
         fire_on_reset: whether a game that waits for the fire button is started by pressing it.
         full_action_space: all 18 actions rather than those the game uses.
         max_episode_frames: emulator frames after which a game is truncated, 30 minutes of play.
     """
 
     stack: ClassVar[int] = 4
+    backends: ClassVar[tuple[str, ...]] = ("envpool", "ale")
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {"kind": "atari", "game": "pong", "utd": 0.5, "learning_starts": 40},
         "model": {"kind": "nature_cnn", "hidden": 16, "norm": "layer"},
@@ -49,6 +56,7 @@ class AtariConfig(RLTaskConfig):
     }
     kind: Literal["atari"] = "atari"
     game: str
+    protocol: Literal["rainbow2018", "dopamine", "atari100k"] = DEFAULT
     utd: Utd = 0.25
     learning_starts: Annotated[int, Field(ge=1)] = 50_000
     frame_skip: Annotated[int, Field(ge=1)] = 4
@@ -59,6 +67,17 @@ class AtariConfig(RLTaskConfig):
     fire_on_reset: bool = False
     full_action_space: bool = False
     max_episode_frames: Annotated[int, Field(ge=1)] = 108_000
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_protocol(cls, data: Any) -> Any:
+        """Fill in what the protocol says and the request does not."""
+        if not isinstance(data, Mapping):
+            return data
+        name = data.get("protocol", DEFAULT)
+        if not isinstance(name, str) or name not in PROTOCOLS:
+            raise ConfigError("protocol", name, nearest(str(name), PROTOCOLS))
+        return {**PROTOCOLS[name].values, **data}
 
     @field_validator("game")
     @classmethod
@@ -71,6 +90,12 @@ class AtariConfig(RLTaskConfig):
     def seed_key(self) -> str:
         """The game: arms with other ratios or protocols start from the same weights."""
         return f"{self.kind}/{self.game}"
+
+    @property
+    def default_budget(self) -> Duration | None:
+        """The length of a run that the protocol lays down, if it does."""
+        length = PROTOCOLS[self.protocol].agent_steps
+        return None if length is None else Duration(agent_steps=length.value)
 
     @property
     def label(self) -> str:

@@ -61,6 +61,11 @@ class TaskConfig(Component):
         """A short name for tables."""
         return self.kind
 
+    @property
+    def default_budget(self) -> Duration | None:
+        """The length of a run that names none; None if it must name one or its phases say it."""
+        return None
+
     def spec(self) -> ModelSpec:
         """Return what the task asks of a model, without touching any data."""
         raise NotImplementedError

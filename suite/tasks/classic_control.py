@@ -50,7 +50,9 @@ class ClassicControlConfig(RLTaskConfig):
     @classmethod
     def _env_exists(cls, value: str) -> str:
         if value not in ENVIRONMENTS:
-            raise ConfigError("", value, nearest(value, ENVIRONMENTS))
+            raise ConfigError(
+                "", value, f"one with discrete actions: {nearest(value, ENVIRONMENTS)}"
+            )
         return value
 
     @property

@@ -15,13 +15,14 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from suite.agents.dqn import QLearningConfig
 from suite.clock import Clock, Duration
 from suite.config import Config
-from suite.errors import ConfigError
+from suite.errors import ConfigError, nearest
 from suite.metrics.base import METRICS
+from suite.replay.sum_tree import tree_bytes
 from suite.tasks.base import TaskConfig
 
 if TYPE_CHECKING:
@@ -60,8 +61,13 @@ class RLTaskConfig(TaskConfig):
     """Base of every reinforcement-learning task's config.
 
     Attributes:
+        backends: simulators that have the task's environments.
+        backend: the one that is used.
         utd: updates per agent step, the update-to-data ratio.
-        lanes: environments that are stepped together.
+        lanes: environments that a runner steps together.
+        runners: remote processes that act; 0 acts in the learner's own.
+        overlap: whether remote runners make the next block while this one is learnt from, with
+            weights one block older; runs are then not repeatable to the last bit.
         learning_starts: agent steps before the first update, taken with the initial exploration.
         resume_env: how a restored run comes back to its episodes: ``replay`` takes all actions
             since the start again, which continues to the last bit but takes minutes per million;
@@ -80,18 +86,34 @@ class RLTaskConfig(TaskConfig):
     )
     stack: ClassVar[int] = 1
     """Frames in an observation."""
+    backends: ClassVar[tuple[str, ...]] = ("envpool",)
 
+    backend: str = "envpool"
     frame_skip: int = 1
     utd: Utd = 1.0
     lanes: Annotated[int, Field(ge=1)] = 1
+    runners: Annotated[int, Field(ge=0)] = 0
+    overlap: bool = False
     learning_starts: Annotated[int, Field(ge=1)] = 1000
     resume_env: Literal["auto", "replay", "fresh"] = "auto"
     evaluation: EvaluationConfig | None = None
+
+    @field_validator("backend")
+    @classmethod
+    def _backend_exists(cls, value: str) -> str:
+        if value not in cls.backends:
+            raise ConfigError("", value, f"{nearest(value, cls.backends)} for this kind of task")
+        return value
 
     @property
     def score(self) -> tuple[str, str]:
         """The return of the evaluations if there are any, else that of training."""
         return self.headline if self.evaluation is None else ("evaluation_return", "")
+
+    @property
+    def all_lanes(self) -> int:
+        """Number of environments in all."""
+        return self.lanes * max(self.runners, 1)
 
     @cached_property
     def exact_utd(self) -> Fraction:
@@ -176,6 +198,8 @@ class RLTaskConfig(TaskConfig):
         """
         assert isinstance(run.agent, QLearningConfig)
         self.agent_steps(run.budget)
+        if self.overlap and self.runners == 0:
+            raise ConfigError("task.overlap", True, "false, or task.runners of at least 1")
         self.in_agent_steps(run.agent.epsilon.anneal, run.budget, "agent.epsilon.anneal")
         self.evaluations(run.budget)
         if (by_error := run.agent.prioritized) is not None:
@@ -200,10 +224,11 @@ class RLTaskConfig(TaskConfig):
         return {"fresh": 0, "auto": AUTO_REPLAY, "replay": sys.maxsize}[self.resume_env]
 
     def replay_bytes(self, agent: QLearningConfig) -> int:
-        """Return the memory of a full replay of the agent's."""
+        """Return the memory of a full replay of the agent's, with its sum tree if it has one."""
         shape = self.spec().inputs
         frame = prod(shape[1:]) if self.stack > 1 else 4 * prod(shape)
-        return agent.replay_capacity * (frame + SLOT_BYTES)
+        tree = 0 if agent.prioritized is None else tree_bytes(agent.replay_capacity)
+        return agent.replay_capacity * (frame + SLOT_BYTES) + tree
 
     @property
     def pool(self) -> str:

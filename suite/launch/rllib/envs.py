@@ -1,33 +1,54 @@
-"""Environments from envpool, made with the options of the task and a seed of the run's own."""
+"""Environments from envpool or ALE, made with the options of the task and a seed of the run's own.
+
+Neither is imported before it is asked for, so that one will do where the other cannot be had.
+"""
 
 from __future__ import annotations
 
 import warnings
 from typing import Any
 
-import envpool
 import gymnasium
 import numpy as np
 
+from suite.errors import ConfigError
 from suite.seeding import Seeds
 from suite.tasks.rl import RLTaskConfig
 
 SEEDS = 2**31
-"""Envpool takes seeds of 31 bits."""
+"""Simulators take seeds of 31 bits."""
 
 
 def make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> Any:
-    """Return `lanes` environments that are stepped together.
+    """Return `lanes` environments that are stepped together, from the task's back end.
 
-    Envpool resets an environment on the step after its episode has ended, whatever action it is
-    given then.
+    An environment is reset on the step after its episode has ended, whatever action it is given
+    then.
 
     Args:
         task: what to make.
         lanes: number of environments.
         seed: of the first; the others count on from it.
-        threads: of envpool.
+        threads: of the simulator.
+
+    Raises:
+        ConfigError: if the back end is not installed.
     """
+    try:
+        if task.backend == "ale":
+            from suite.launch.rllib.ale_backend import AlePool
+
+            return AlePool(task, lanes, seed, threads)
+        return _envpool(task, lanes, seed, threads)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "task.backend", task.backend, f"a back end that is installed ({error})"
+        ) from None
+
+
+def _envpool(task: RLTaskConfig, lanes: int, seed: int, threads: int) -> Any:
+    import envpool
+
     with warnings.catch_warnings():
         # Gymnasium warns about the precision of envpool's bounds, which nobody reads.
         warnings.simplefilter("ignore")
@@ -49,7 +70,13 @@ def pool_seed(seeds: Seeds, worker: int | str, generation: int) -> int:
 
 
 def spaces_of(pool: Any) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Discrete]:
-    """Return the spaces of one environment of the pool, the bounds as wide as the type allows."""
+    """Return the spaces of one environment of the pool, the bounds as wide as the type allows.
+
+    Raises:
+        ConfigError: if it has no discrete actions.
+    """
+    if not isinstance(pool.action_space, gymnasium.spaces.Discrete):
+        raise ConfigError("task", pool.action_space, "an environment with discrete actions")
     shape, dtype = pool.observation_space.shape, pool.observation_space.dtype
     low, high = (0, 255) if dtype == np.uint8 else (-np.inf, np.inf)
     box = gymnasium.spaces.Box(low, high, shape, dtype.type)

@@ -1,0 +1,114 @@
+"""Protocols and sets of games: what the papers say, and that explicit keys win."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from suite.clock import Duration
+from suite.errors import ConfigError
+from suite.run_config import RunConfig
+from suite.tasks.atari import AtariConfig
+from suite.tasks.atari_games import GAMES
+from suite.tasks.atari_protocols import DEFAULT, PROTOCOLS
+from suite.tasks.atari_sets import GAME_SETS
+
+TABLE = {
+    "rainbow2018": (4, 0.0, True, True, 30, False, False, 108_000),
+    "dopamine": (4, 0.25, False, True, 1, False, False, 108_000),
+    "atari100k": (4, 0.0, True, True, 30, False, False, 108_000),
+}
+KEYS = (
+    *("frame_skip", "sticky", "life_loss_ends_bootstrap", "clip_rewards"),
+    *("noop_max", "fire_on_reset", "full_action_space", "max_episode_frames"),
+)
+
+
+def request(budget: Any = None, **task: Any) -> RunConfig:
+    return RunConfig.from_mapping(
+        {
+            "task": {"kind": "atari", "game": "pong", "learning_starts": 1600, **task},
+            "model": "nature_cnn",
+            "agent": "dqn",
+            "budget": budget,
+        }
+    )
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_table(name: str) -> None:
+    assert set(TABLE) == set(PROTOCOLS)
+    assert PROTOCOLS[name].values == dict(zip(KEYS, TABLE[name], strict=True))
+    task = AtariConfig(game="pong", protocol=name)  # type: ignore[arg-type]
+    assert {key: getattr(task, key) for key in KEYS} == PROTOCOLS[name].values
+    assert task.pool_options()["max_episode_steps"] == 27_000
+    assert all(source for _, source in PROTOCOLS[name].sourced.values())
+
+
+def test_the_default_protocol_is_what_the_fields_have_by_themselves() -> None:
+    fields = AtariConfig.model_fields
+    assert {key: fields[key].default for key in KEYS} == PROTOCOLS[DEFAULT].values
+    assert AtariConfig(game="pong") == AtariConfig(game="pong", protocol=DEFAULT)
+    assert AtariConfig(game="pong").default_budget is None
+
+
+def test_explicit_keys_win() -> None:
+    task = AtariConfig(game="pong", protocol="dopamine", sticky=0.1, noop_max=30)
+    assert (task.sticky, task.noop_max, task.life_loss_ends_bootstrap) == (0.1, 30, False)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_configs_hold_plain_values_and_come_back_the_same(name: str) -> None:
+    run = request({"agent_steps": 3000}, protocol=name)
+    plain = yaml.safe_load(yaml.safe_dump(run.model_dump(mode="json")))
+    assert {key: plain["task"][key] for key in KEYS} == PROTOCOLS[name].values
+    assert RunConfig.from_mapping(plain).run_id == run.run_id
+    assert json.loads(run.task.canonical())["protocol"] == name
+
+
+def test_the_length_of_a_run_of_atari_100k() -> None:
+    run = request(protocol="atari100k", utd=1)
+    run.check()
+    assert run.budget == Duration(agent_steps=100_000)
+    assert run.clock().total == 98_400
+    shorter = request({"frames": 40_000}, protocol="atari100k", utd=1)
+    assert shorter.task.agent_steps(shorter.budget) == 10_000
+    with pytest.raises(ConfigError, match="budget"):
+        request().check()
+
+
+@pytest.mark.parametrize(
+    ("task", "key", "expected"),
+    [
+        ({"protocol": "atari_100k"}, "task.protocol", "'atari100k'"),
+        ({"protocol": 3}, "task.protocol", "dopamine"),
+        ({"game": "combat"}, "task.game", "one of: adventure"),  # for two players: not in envpool
+        ({"game": "spaceinvaders"}, "task.game", "'space_invaders'"),
+        ({"backend": "gym"}, "task.backend", "ale, envpool"),
+        ({"kind": "classic_control", "backend": "ale"}, "task.backend", "envpool"),
+        ({"kind": "classic_control", "env": "Pendulum-v1"}, "task.env", "discrete actions"),
+    ],
+)
+def test_what_there_is_not_is_refused_with_one_message(
+    task: dict[str, Any], key: str, expected: str
+) -> None:
+    mapping = {"kind": "atari", **task}
+    if mapping["kind"] == "atari":
+        mapping.setdefault("game", "pong")
+    with pytest.raises(ConfigError, match=expected) as error:
+        RunConfig.from_mapping({"task": mapping, "model": "nature_cnn", "agent": "dqn"})
+    assert error.value.key == key
+
+
+def test_sets_of_games() -> None:
+    sizes = {name: len(games) for name, games in GAME_SETS.items()}
+    assert sizes == {"atari57": 57, "atari20": 20, "atari19": 19, "atari100k": 26}
+    for games in GAME_SETS.values():
+        assert list(games) == sorted(set(games))
+        assert set(games) <= set(GAME_SETS["atari57"]) <= set(GAMES)
+    assert GAME_SETS["atari19"][:3] == ("alien", "asterix", "bank_heist")
+    assert {"krull", "seaquest", "wizard_of_wor"} <= set(GAME_SETS["atari20"])
+    assert {"freeway", "private_eye", "kung_fu_master"} <= set(GAME_SETS["atari100k"])
