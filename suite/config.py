@@ -137,8 +137,9 @@ def merge(base: Any, override: Any) -> Any:
     """Return `base` with `override` laid over it.
 
     Mappings merge key by key, except that one with another `kind` replaces, and a duration in
-    another unit does; anything else replaces. Keys of an override may be dotted paths, in which a number picks from a list; a key
-    with a ``+`` behind it adds to the list.
+    another unit does; a bare name counts as the `kind` of a mapping; anything else replaces. Keys
+    of an override may be dotted paths, in which a number picks from a list; a key with a ``+``
+    behind it adds to the list.
 
     >>> merge({"task": {"kind": "a", "x": 1}}, {"task.x": 2})
     {'task': {'kind': 'a', 'x': 2}}
@@ -156,6 +157,8 @@ def merge(base: Any, override: Any) -> Any:
             to is no list.
     """
     override = undot(override)
+    if isinstance(base, str) and isinstance(override, Mapping):
+        base = {"kind": base}
     if isinstance(base, list) and isinstance(override, Mapping):
         return _merge_list(base, override)
     if not (isinstance(base, Mapping) and isinstance(override, Mapping)):
@@ -188,10 +191,7 @@ def _merge_list(base: list[Any], override: Mapping[str, Any]) -> list[Any]:
         if not key.isdigit() or int(key) >= len(merged):
             last = len(merged) - 1
             raise ConfigError(key, value, f"a place in a list, from 0 to {last}, or a whole list")
-        place = int(key)
-        short = isinstance(merged[place], str) and isinstance(value, Mapping)
-        old = {"kind": merged[place]} if short else merged[place]
-        merged[place] = _merge_at(key, old, value)
+        merged[int(key)] = _merge_at(key, merged[int(key)], value)
     return merged
 
 

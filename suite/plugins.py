@@ -34,6 +34,15 @@ def read_plugins(names: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
+def digests(plugins: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Return a short hash of the source of each plugin that is a file, by its name."""
+    return {name: _digest(source) for name, source in plugins if source}
+
+
+def _digest(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()[:12]
+
+
 def load_plugins(plugins: Sequence[Sequence[str]]) -> None:
     """Import plugins, once per process.
 
@@ -57,8 +66,7 @@ def load_plugins(plugins: Sequence[Sequence[str]]) -> None:
 
 
 def _load_source(name: str, source: str) -> None:
-    digest = hashlib.sha256(source.encode()).hexdigest()[:12]
-    module_name = f"suite_plugin_{Path(name).stem}_{digest}"
+    module_name = f"suite_plugin_{Path(name).stem}_{_digest(source)}"
     if module_name in sys.modules:
         return
     spec = importlib.util.spec_from_loader(module_name, loader=None)

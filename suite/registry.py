@@ -16,6 +16,12 @@ from suite.errors import nearest
 T = TypeVar("T")
 
 
+def _home(entry: object) -> tuple[object, object]:
+    """Return module and name of what an entry is made from, the same when it is imported again."""
+    made_from = getattr(entry, "function", entry)
+    return getattr(made_from, "__module__", None), getattr(made_from, "__qualname__", None)
+
+
 class Registry(Generic[T]):
     """Named components of one kind.
 
@@ -39,9 +45,7 @@ class Registry(Generic[T]):
 
         def add(entry: T) -> T:
             known = self._entries.get(name)
-            if known is not None and getattr(known, "__qualname__", None) != getattr(
-                entry, "__qualname__", None
-            ):
+            if known is not None and _home(known) != _home(entry):
                 raise ValueError(f"{self.noun} {name!r} is registered twice: {known} and {entry}")
             self._entries[name] = entry
             return entry

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from suite.agents.base import AnyAgent
 from suite.clock import Clock, Duration
@@ -62,10 +62,10 @@ class ResourcesConfig(Config):
 
 @lru_cache(maxsize=1024)
 def _dry_bind(
-    model: ModelConfig, spec: ModelSpec, interventions: tuple[InterventionConfig, ...]
+    model: ModelConfig, spec: ModelSpec, interventions: tuple[InterventionConfig, ...], clock: Clock
 ) -> None:
     """Build the network without memory and bind the interventions to it."""
-    InterventionStack(interventions, Bound.of(dry_model(model, spec), Clock(1)))
+    InterventionStack(interventions, Bound.of(dry_model(model, spec), clock))
 
 
 class RunConfig(Config):
@@ -80,7 +80,7 @@ class RunConfig(Config):
         metrics: what is measured.
         agent: how a policy is learnt; for tasks of the RL engine only.
         seed: the repetition; draws are keyed by (task, repetition, stream).
-        budget: length of the run, unless the task's phases say it.
+        budget: length of the run; without one the task's own, or its phases say it.
         resources: what a trial asks of the machine.
     """
 
@@ -94,6 +94,12 @@ class RunConfig(Config):
     seed: Annotated[int, Field(ge=0)] = 0
     budget: Duration | None = None
     resources: ResourcesConfig = ResourcesConfig()
+
+    @field_validator("budget")
+    @classmethod
+    def _task_s_own(cls, value: Duration | None, info: ValidationInfo) -> Duration | None:
+        task = info.data.get("task")
+        return task.default_budget if value is None and task is not None else value
 
     @model_validator(mode="after")
     def _agent_fits(self) -> RunConfig:
@@ -131,7 +137,8 @@ class RunConfig(Config):
             if (length := getattr(self.metrics, key)) is not None:
                 self.clock().steps(length, f"metrics.{key}")
         possible = self.skip_reason() is None
-        _dry_bind(self.model, self.model_spec(), self.interventions if possible else ())
+        interventions = self.interventions if possible else ()
+        _dry_bind(self.model, self.model_spec(), interventions, self.clock())
 
     def model_spec(self) -> ModelSpec:
         """Return what task and agent ask of the network, without touching any data."""
@@ -144,7 +151,15 @@ class RunConfig(Config):
         Raises:
             ConfigError: if budget and task do not fit.
         """
-        return self.task.clock(self.budget)
+        if self.budget is not None and self.budget.fraction is not None:
+            raise ConfigError(
+                "budget", {"fraction": self.budget.fraction}, "a length, not a fraction of itself"
+            )
+        clock = self.task.clock(self.budget)
+        if clock.total < 1:
+            given = None if self.budget is None else self.budget.model_dump()
+            raise ConfigError("budget", given, "at least one gradient step")
+        return clock
 
     def build_schedule(self) -> Schedule:
         """Return the schedule in gradient steps.

@@ -69,14 +69,22 @@ def draws(
         {key: how.draw(generator) for key, how in random.items()}
         for _ in range(samples if random else 1)
     ]
-    found = []
-    for point in itertools.product(*grids.values()):
-        for drawn in points:
-            setting = {**dict(zip(grids, point, strict=True)), **drawn}
-            name = ";".join(f"{k.rpartition('.')[2]}={_short(v)}" for k, v in setting.items())
-            found.append((name, setting))
-    return found
+    settings = [
+        {**dict(zip(grids, point, strict=True)), **drawn}
+        for point in itertools.product(*grids.values())
+        for drawn in points
+    ]
+    for digits in (3, 6, 17):  # as few as tell the settings apart
+        names = [_name(setting, digits) for setting in settings]
+        if len(set(names)) == len(names):
+            break
+    return list(zip(names, settings, strict=True))
 
 
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _name(setting: Mapping[str, Any], digits: int) -> str:
+    """Return for instance ``lr=0.001;every=10``."""
+    parts = []
+    for key, value in setting.items():
+        text = f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+        parts.append(f"{key.rpartition('.')[2]}={text}")
+    return ";".join(parts)

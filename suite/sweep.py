@@ -5,6 +5,9 @@ A file holds one experiment, or several under ``experiments:``::
     base:       a partial RunConfig
     axes:       named lists of overrides, crossed; the axis "task" names tasks, all others arms;
                 ``interventions+: [...]`` in one adds to what another has set
+    games:      Atari games, each a task of that name: a list of them, or a set by its name, such as
+                ``games: atari57`` (`suite.tasks.atari_sets`); makes the axis "task", which is then
+                ``{alien: {task.game: alien}, ...}``
     seeds:      repetitions, listed
     skip:       combinations left out, each with its reason
     reference:  the arm (or axis values) that paired differences are taken to
@@ -30,6 +33,7 @@ from suite.config import Config, merge, undot
 from suite.errors import ConfigError, nearest
 from suite.run_config import RunConfig
 from suite.search import SearchConfig, draws
+from suite.tasks.atari_sets import GAME_SETS
 from suite.yaml_file import parse_yaml, read_yaml
 
 Names = Annotated[str, Field(pattern=r"^[^/\s*?\[\]]+$")]
@@ -48,12 +52,25 @@ class ExperimentConfig(Config):
     description: str = ""
     base: dict[str, Any] = Field(default_factory=dict)
     axes: dict[Names, dict[Names, dict[str, Any] | None]] = Field(default_factory=dict)
+    games: str | Annotated[tuple[str, ...], Field(strict=False)] | None = None
     seeds: Annotated[tuple[int, ...], Field(strict=False)]
     skip: Annotated[tuple[SkipConfig, ...], Field(strict=False)] = ()
     reference: str | dict[str, str] | None = None
     gap_to: str | dict[str, str] | None = None
     search: dict[str, SearchConfig] = Field(default_factory=dict)
     samples: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _games_are_tasks(cls, data: Any) -> Any:
+        """Make the axis "task" of `games`."""
+        if not isinstance(data, Mapping) or data.get("games") is None:
+            return data
+        axes = data.get("axes") or {}
+        if "task" in axes:
+            raise ConfigError("games", data["games"], 'no axis "task" beside it, for it makes one')
+        names = _games(data["games"])
+        return {**data, "axes": {"task": {name: {"task.game": name} for name in names}, **axes}}
 
     @model_validator(mode="after")
     def _names_fit(self) -> ExperimentConfig:
@@ -85,6 +102,18 @@ class ExperimentConfig(Config):
         if len(self.arm_axes) != 1:
             raise ConfigError(key, value, "axis values, such as {arm: constant}")
         return {self.arm_axes[0]: value}
+
+
+def _games(value: Any) -> Sequence[str]:
+    """Return the games of a set, or of a list."""
+    if isinstance(value, str):
+        if value not in GAME_SETS:
+            raise ConfigError("games", value, f"a set of games: {nearest(value, GAME_SETS)}")
+        return GAME_SETS[value]
+    known = isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value)
+    if not known or len(set(value)) != len(value):
+        raise ConfigError("games", value, "the name of a set, or a list of games, each once")
+    return list(value)
 
 
 @dataclass(frozen=True)
@@ -226,7 +255,7 @@ def _experiments(path: Path, folders: Sequence[Path]) -> dict[str, dict[str, Any
         below = _document(ground)
         if "extends" in below:
             raise ConfigError(f"{path.name}: extends", ground.stem, "a file that extends no other")
-        document = merge(below, document)
+        document = _lay_over(below, document)
     if "experiments" not in document:
         return {"": document}
     bodies = document.pop("experiments")
@@ -237,6 +266,24 @@ def _experiments(path: Path, folders: Sequence[Path]) -> dict[str, dict[str, Any
     if not isinstance(bodies, Mapping) or not all(isinstance(b, Mapping) for b in bodies.values()):
         raise ConfigError(f"{path.name}: experiments", bodies, "a mapping of names to experiments")
     return {str(label): dict(body) for label, body in bodies.items()}
+
+
+def _lay_over(below: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """Return a file laid over the one that it extends.
+
+    Keys of searches are whole paths, so they stay as they are written.
+    """
+    if "experiments" in below or "experiments" in document:
+        names = {**below.get("experiments", {}), **document.get("experiments", {})}
+        pairs = {
+            n: [d.get("experiments", {}).get(n) or {} for d in (below, document)] for n in names
+        }
+        rest = [{k: v for k, v in d.items() if k != "experiments"} for d in (below, document)]
+        return {**_lay_over(*rest), "experiments": {n: _lay_over(*p) for n, p in pairs.items()}}
+    searches = [part.get("search") or {} for part in (below, document)]
+    rest = [{k: v for k, v in part.items() if k != "search"} for part in (below, document)]
+    merged = merge(undot(rest[0]), rest[1])
+    return {**merged, "search": {**searches[0], **searches[1]}} if any(searches) else merged
 
 
 def _document(path: Path) -> dict[str, Any]:

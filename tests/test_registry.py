@@ -69,3 +69,15 @@ def test_plugins_that_fail_are_named(tmp_path: Path) -> None:
         load_plugins(read_plugins([str(tmp_path / "bad.py")]))
     with pytest.raises(ConfigError, match="no_such_module"):
         load_plugins(read_plugins(["no_such_module"]))
+
+
+def test_a_part_of_the_same_name_from_elsewhere_is_refused() -> None:
+    registry: Registry[type] = Registry("part", "suite.schedules")
+
+    def make(module: str) -> type:
+        return type("Part", (), {"__module__": module})
+
+    registry.register("part")(make("suite.schedules.part"))
+    registry.register("part")(make("suite.schedules.part"))  # the same file, imported again
+    with pytest.raises(ValueError, match="registered twice"):
+        registry.register("part")(make("plugin"))

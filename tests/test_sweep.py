@@ -8,6 +8,7 @@ import yaml
 
 from suite.errors import ConfigError
 from suite.sweep import Sweep, load_sweep
+from suite.tasks.atari_sets import GAME_SETS
 from suite.yaml_file import parse_yaml
 
 BODY: dict[str, Any] = {
@@ -198,3 +199,92 @@ def test_every_sweep_file_loads_and_plans() -> None:
     for name in names:
         sweep = load_sweep([name], config_folders())
         assert sweep.runs
+
+
+def test_a_file_that_extends_keeps_dotted_keys_of_both(tmp_path: Path) -> None:
+    ground = {
+        "base": {
+            "task": {"kind": "modular_addition", "modulus": 7},
+            "task.batch_size": 3,
+            "model": "transformer",
+            "budget": 5,
+        },
+        "seeds": [0],
+    }
+    (tmp_path / "ground.yaml").write_text(yaml.safe_dump(ground))
+    above = {
+        "extends": "ground",
+        "base": {"task.batch_size": 4, "model.norm": "rms"},
+        "search": {"optimizer.lr": {"grid": [0.12345, 0.12346]}},
+    }
+    path = tmp_path / "above.yaml"
+    path.write_text(yaml.safe_dump(above))
+    sweep = load_sweep([str(path)], [tmp_path])
+    assert [t.arm for t in sweep.trials] == ["lr=0.12345", "lr=0.12346"]
+    assert {t.config.task.batch_size for t in sweep.trials} == {4}
+    assert {t.config.model.norm for t in sweep.trials} == {"rms"}
+
+
+@pytest.mark.parametrize("budget", [0, {"fraction": 0.5}])
+def test_a_budget_is_a_length_of_at_least_one_update(smoke: Any, budget: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        smoke(budget=budget).check()
+    assert caught.value.key == "budget"
+
+
+ATARI: dict[str, Any] = {
+    "base": {
+        "task": {"kind": "atari", "protocol": "atari100k", "learning_starts": 1600, "utd": 1},
+        "model": "nature_cnn",
+        "agent": "dqn",
+    },
+    "seeds": [0],
+    "axes": {"arm": {"constant": {}, "cyclic": {"schedule": {"kind": "cyclic", "cycles": 4}}}},
+    "reference": "constant",
+}
+
+
+@pytest.mark.parametrize(("name", "number"), [(n, len(g)) for n, g in GAME_SETS.items()])
+def test_a_set_of_games_is_an_axis_of_tasks(tmp_path: Path, name: str, number: int) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump({**ATARI, "games": name}, sort_keys=False))
+    sweep = _load(path)
+    assert tuple(sweep.tasks) == GAME_SETS[name]
+    assert len(sweep.trials) == len(sweep.runs) == 2 * number
+    for trial in sweep.trials:
+        assert trial.label == f"{trial.config.task.game}/{trial.arm}/0"
+    assert sweep.tasks["pong" if "pong" in sweep.tasks else "alien"].arms == ("constant", "cyclic")
+
+
+def test_games_may_be_listed_and_go_with_other_axes(tmp_path: Path) -> None:
+    body = {**ATARI, "games": ["pong", "breakout"]}
+    body["axes"] = {**ATARI["axes"], "utd": {"low": {"task.utd": 0.25}, "high": {}}}
+    body["reference"] = {"arm": "constant"}
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump({"experiments": {"e": body}}, sort_keys=False))
+    sweep = _load(path, "e-pong:task.sticky=0.25")
+    assert list(sweep.tasks) == ["e-pong", "e-breakout"]
+    assert sweep.tasks["e-pong"].reference["cyclic,low"] == "constant,low"
+    sticky = {t.task: t.config.task.sticky for t in sweep.trials}
+    assert sticky == {"e-pong": 0.25, "e-breakout": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "expected"),
+    [
+        ({"games": "atari5"}, "s.yaml: games", "'atari57'"),
+        ({"games": []}, "s.yaml: games", "the name of a set"),
+        ({"games": ["pong", "pong"]}, "s.yaml: games", "each once"),
+        ({"games": {"pong": {}}}, "s.yaml: games", "the name of a set"),
+        ({"games": ["pong", "combat"]}, "s.yaml: [combat/constant] task.game", "one of"),
+        ({"games": "atari20", "axes": {"task": {"a": {}}}}, "s.yaml: games", "no axis"),
+    ],
+)
+def test_games_that_there_are_not_are_refused(
+    tmp_path: Path, changes: dict[str, Any], key: str, expected: str
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump({**ATARI, **changes}, sort_keys=False))
+    with pytest.raises(ConfigError, match=expected) as error:
+        _load(path)
+    assert error.value.key == key

@@ -9,13 +9,16 @@ from ray.tune import Callback
 from suite.launch.live import Live
 from suite.launch.mlflow_sink import MlflowSink
 from suite.launch.progress import Progress
+from suite.records import layout
+from suite.records.run_folder import mark_failed
+from suite.records.storage import Storage
 
 
 class SweepCallback(Callback):
     """Feeds what Tune hears on the driver to whoever shows or keeps it."""
 
-    def __init__(self, live: Live, sink: MlflowSink, progress: Progress) -> None:
-        self.live, self.sink, self.progress = live, sink, progress
+    def __init__(self, live: Live, sink: MlflowSink, progress: Progress, storage: Storage) -> None:
+        self.live, self.sink, self.progress, self.storage = live, sink, progress, storage
         self._headlines = {run_id: c.task.score for run_id, c in live.sweep.runs.items()}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -53,6 +56,7 @@ class SweepCallback(Callback):
         run = self.live.runs[run_id]
         run.state, run.done = "failed", 1.0
         run.reason = _last_line(trial)
+        mark_failed(self.storage.root / layout.RUNS / run_id, run.reason)
         self.sink.end(run_id, "failed", run.reason, run.headline)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:

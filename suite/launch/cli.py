@@ -113,7 +113,8 @@ def _run(
     sweep, plugins = _load(names, overrides, plugin, data_dir)
     selected = sweep.only(only) if only else sweep
     results = options.pop("results", None) or default_results(sweep)
-    command = " ".join(["run_suite.py", *(shlex.quote(word) for word in sys.argv[1:] or ["run"])])
+    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else ["rewarm-suite"]
+    command = shlex.join([*program, *(sys.argv[1:] or ["run"])])
     settings = Options(results=results, plugins=plugins, command=command, **options)
     return run_sweep(sweep, selected, settings, Console())
 
@@ -194,6 +195,8 @@ def _load(
     from suite.sweep import load_sweep
 
     plugins = _plugins(plugin)
+    if VARIABLE in os.environ:  # workers run in folders of their own
+        os.environ[VARIABLE] = str(Path(os.environ[VARIABLE]).expanduser().absolute())
     if data_dir is not None:
         if not data_dir.is_dir():
             raise ConfigError("--data-dir", str(data_dir), "a folder that exists")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from suite.errors import ConfigError
+from suite.replay.planning import available_bytes, check_replay_fits
 from suite.run_config import RunConfig
 
 QUIET = {
@@ -83,6 +84,13 @@ def _check_reachable(address: str) -> None:
         raise ConfigError("--address", address, said) from None
 
 
+def bundles(config: RunConfig) -> list[dict[str, float]]:
+    """Return what a trial asks of the machine: for itself, then for each process it starts."""
+    asked = config.resources
+    runners = getattr(config.task, "runners", 0)
+    return [{"CPU": asked.cpus, "GPU": asked.gpus}, *[{"CPU": 1.0, "GPU": 0.0}] * runners]
+
+
 def check_resources(
     configs: Iterable[RunConfig], num_cpus: int | None, num_gpus: int | None
 ) -> None:
@@ -102,8 +110,23 @@ def check_resources(
         "cpus": os.cpu_count() or 1 if num_cpus is None else num_cpus,
         "gpus": torch.cuda.device_count() if num_gpus is None else num_gpus,
     }
+    configs = list(configs)
     for config in configs:
         for name, there in have.items():
-            asked = getattr(config.resources, name)
+            asked = sum(bundle[name[:-1].upper()] for bundle in bundles(config))
             if asked > there:
                 raise ConfigError(f"resources.{name}", asked, f"at most the {there} there are")
+    _check_memory(configs, int(have["cpus"]))
+
+
+def _check_memory(configs: Sequence[RunConfig], slots: int) -> None:
+    """Check that the replays of the trials that run side by side fit into memory.
+
+    Args:
+        configs: the runs.
+        slots: how many of them run at a time.
+    """
+    with_replay = [c for c in configs if c.task.engine == "rl" and c.agent.replay_device == "host"]
+    share = available_bytes() // max(1, min(slots, len(with_replay)))
+    for config in with_replay:
+        check_replay_fits(config.task, config.agent, share)

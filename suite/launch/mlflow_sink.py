@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import math
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from suite.launch.keys import metric_key
 from suite.records import layout
 from suite.records.storage import Storage
 from suite.sweep import Sweep, Trial
@@ -28,15 +28,6 @@ BATCH = 1000  # MLflow's limit of metrics in one call
 
 LiveRow = tuple[int, int, str, str, float]
 """Step, frames, metric, layer, value."""
-
-
-def metric_key(metric: str, layer: str) -> str:
-    """Return the name of a metric in MLflow.
-
-    >>> metric_key("accuracy", "test"), metric_key("learning_rate", "")
-    ('accuracy/test', 'learning_rate')
-    """
-    return re.sub(r"[^\w./ -]", "_", f"{metric}/{layer}" if layer else metric)
 
 
 def default_uri(storage: Storage) -> str:

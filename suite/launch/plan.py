@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from suite.launch.cluster import bundles
 from suite.launch.estimate import estimate_bytes, estimate_seconds
 from suite.launch.progress import duration, say
 from suite.sweep import Sweep
@@ -43,7 +44,7 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
     for reason, labels in _skips(sweep).items():
         say(console, f"skipped: {reason}: {', '.join(labels)}")
     costs = {t.run_id: seconds[t.task, t.arm] for t in sweep.trials if t.skip is None}
-    wide = max((c.resources.cpus for c in sweep.runs.values()), default=1.0)
+    wide = max((sum(b["CPU"] for b in bundles(c)) for c in sweep.runs.values()), default=1.0)
     side_by_side = max(1, int(slots // max(wide, 1.0)))
     wall = max(sum(costs.values()) / side_by_side, max(costs.values(), default=0.0))
     say(

@@ -149,6 +149,8 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
         write_text(storage.root / layout.SWEEP, json.dumps(record, indent=1))
         storage.push(layout.SWEEP)
         live = _take_stock(sweep, selected, storage, options)
+        if options.mlflow_uri is None:
+            storage.pull(layout.MLFLOW)
         sink = MlflowSink(
             options.mlflow_uri or default_uri(storage), storage, sweep, options.command
         )
@@ -210,7 +212,7 @@ def _tune(
     console: Console,
 ) -> bool:
     """Run the waiting runs under Tune; return whether the user interrupted."""
-    from suite.launch.cluster import start_ray
+    from suite.launch.cluster import bundles, start_ray
 
     if options.address is None:
         start_ray(None, options.num_cpus, options.num_gpus, options.dashboard)
@@ -236,9 +238,11 @@ def _tune(
         for run_id in waiting
     ]
 
+    # Plain data: a worker reads this before it has loaded any plugin.
+    asked = {run_id: bundles(configs[run_id]) for run_id in waiting}
+
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        asked = configs[config["request"]["run_id"]].resources
-        return tune.PlacementGroupFactory([{"CPU": asked.cpus, "GPU": asked.gpus}])
+        return tune.PlacementGroupFactory(asked[config["request"]["run_id"]])
 
     def trial(config: dict[str, Any]) -> None:
         run_trial(config["request"])
@@ -255,7 +259,7 @@ def _tune(
     ray_folder = f"{storage.address}/ray" if storage.remote else str(storage.root / "ray")
     callbacks: list[Any] = []
     with Progress(live, console) as progress:
-        callbacks.append(SweepCallback(live, sink, progress))
+        callbacks.append(SweepCallback(live, sink, progress, storage))
         if options.tensorboard:
             from ray.tune.logger import TBXLoggerCallback
 
@@ -302,6 +306,8 @@ def _conclude(
     unfinished = any(run.state in ("waiting", "running") for run in live.runs.values())
     sink.finish(storage.root / layout.REPORT, summary, bool(failures) or unfinished)
     storage.push(layout.REPORT)
+    if options.mlflow_uri is None:
+        storage.push(layout.MLFLOW)
     for label, reason in failures:
         say(console, f"{label}: {reason}")
     for error in sorted(set(sink.errors)):
@@ -315,8 +321,8 @@ def _conclude(
 
 def resume_command(options: Options) -> str:
     """Return the command that continues an interrupted sweep."""
-    command = options.command
-    return command if "--resume" in command else f"{command} --resume"
+    words = [word for word in options.command.split(" ") if word != "--fresh"]
+    return " ".join(words if "--resume" in words else [*words, "--resume"])
 
 
 def default_results(sweep: Sweep) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from suite.errors import ConfigError, DivergedError
+from suite.launch.keys import metric_key
 from suite.records.provenance import provenance
 from suite.records.run_folder import RunFolder
 from suite.records.storage import Storage
@@ -48,8 +49,10 @@ class Reporter:
         """Report now."""
         from ray import tune
 
+        latest = {metric_key(metric, layer): v for _, _, metric, layer, v in self._rows}
         tune.report(
             {
+                "measured": latest,
                 "run_id": self.run_id,
                 "state": state,
                 "reason": reason,
@@ -71,7 +74,7 @@ def run_trial(config: dict[str, Any]) -> None:
     """
     import torch
 
-    from suite.plugins import load_plugins
+    from suite.plugins import digests, load_plugins
     from suite.run_config import RunConfig
 
     if config["data_dir"]:
@@ -83,7 +86,8 @@ def run_trial(config: dict[str, Any]) -> None:
     folder = RunFolder(
         Storage(config["storage"]), run.run_id, config["checkpoint_every_s"], reporter
     )
-    folder.open(run.model_dump(mode="json"), provenance(config["command"]))
+    origin = {**provenance(config["command"]), "plugins": digests(config["plugins"])}
+    folder.open(run.model_dump(mode="json"), origin)
     state, reason = "complete", ""
     try:
         train(run, folder)
@@ -108,4 +112,6 @@ def train(run: Any, session: Any) -> None:
     else:
         from suite.training.supervised import SupervisedRun
 
-        SupervisedRun(run).train(session)
+        supervised = SupervisedRun(run)
+        session.note("data", supervised.task.source)
+        supervised.train(session)

@@ -39,6 +39,16 @@ def read_status(folder: Path) -> dict[str, Any] | None:
     return status if isinstance(status, dict) else None
 
 
+def mark_failed(folder: Path, reason: str) -> None:
+    """Write into the status of a run whose process died that it failed, and why."""
+    status = read_status(folder) or {"step": 0, "total": 0, "wall_s": 0.0}
+    if status.get("state") not in FINAL:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(
+            folder / layout.STATUS, json.dumps({**status, "state": "failed", "reason": reason})
+        )
+
+
 class RunFolder:
     """The `suite.training.session.Session` of a run that is recorded in files.
 
@@ -114,6 +124,12 @@ class RunFolder:
             return []
         earlier: list[dict[str, Any]] = old.pop("earlier", [])
         return [*earlier, old]
+
+    def note(self, name: str, value: Any) -> None:
+        """Add a fact to ``provenance.json``."""
+        path = self.path / layout.PROVENANCE
+        known = json.loads(path.read_text(encoding="utf-8"))
+        write_text(path, json.dumps({**known, name: value}, indent=1))
 
     def emit(self, rows: Sequence[Row]) -> None:
         """Append rows to ``rows.jsonl``."""

@@ -263,3 +263,13 @@ def test_a_wheel_finds_its_configs(tmp_path: Path) -> None:
         check=True,
     ).stdout
     assert str(tmp_path / "site" / "suite" / "tune_configs") in folders
+
+
+def test_the_command_to_resume_can_be_pasted() -> None:
+    from suite.launch.run import Options, resume_command
+
+    def command(typed: str) -> str:
+        return resume_command(Options(results="out", command=typed))
+
+    assert command("python run_suite.py run a --fresh") == "python run_suite.py run a --resume"
+    assert command("rewarm-suite run a --resume") == "rewarm-suite run a --resume"

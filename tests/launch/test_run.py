@@ -29,8 +29,8 @@ SWEEP: dict[str, Any] = {
             "base": {
                 "task": {"kind": "modular_addition", "modulus": 11, "fraction": 0.5},
                 "model": {"kind": "transformer", "width": 16, "heads": 2, "hidden": 16},
-                "budget": 3000,
-                "metrics": {"every": 300, "names": ["accuracy", "relative_update"]},
+                "budget": 6000,
+                "metrics": {"every": 600, "names": ["accuracy", "relative_update"]},
             },
             "seeds": [0, 1, 2],
             "reference": "free",
@@ -145,7 +145,7 @@ def test_run_folders_hold_config_and_provenance(finished: tuple[Path, int, str])
         assert yaml.safe_load((path / layout.CONFIG).read_text())["seed"] in (0, 1, 2)
         provenance = json.loads((path / layout.PROVENANCE).read_text())
         assert provenance["versions"]["torch"]
-        assert provenance["command"].startswith("run_suite.py run s.yaml")
+        assert provenance["command"].startswith("python ")
     assert not list((folder / "out" / layout.RUNS).glob("*/checkpoint-*")) or _runs(folder)
 
 
@@ -219,8 +219,9 @@ def test_killed_and_resumed_equals_uninterrupted(
     runs = tmp_path / "out" / layout.RUNS
 
     def midway() -> bool:
-        done = [r for r in _runs(tmp_path).values() if r["state"] == "complete"]
-        return bool(done) and bool(list(runs.glob("*/checkpoint-*/rows.json")))
+        states = _runs(tmp_path).values()
+        early = [r for r in states if r["state"] == "running" and 0 < r["step"] < r["total"] / 2]
+        return bool(early) and any(r["state"] == "complete" for r in states)
 
     _wait_for(midway, process)
     os.kill(process.pid, signal.SIGKILL)
@@ -256,7 +257,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert time.monotonic() - started < 45
-    assert "Continue with: run_suite.py run s.yaml" in out
+    assert f"Continue with: python {ROOT / 'run_suite.py'} run s.yaml" in out
     assert "--resume" in out
     assert "Traceback" not in err
 

@@ -19,6 +19,7 @@ import json
 import shutil
 import tempfile
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ import ray.cloudpickle as pickle
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
-from ray.rllib.core import COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
+from ray.rllib.core import COMPONENT_ENV_RUNNER, COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
@@ -43,8 +44,17 @@ from suite.launch.rllib.evaluator import evaluate
 from suite.launch.rllib.learner import NapLearner, to_tensors
 from suite.launch.rllib.module import QModule
 from suite.launch.rllib.recorder import Recorder
+from suite.launch.rllib.replay import annealing, make_ring
 from suite.launch.rllib.runner import EnvPoolRunner
-from suite.replay.frame_ring import FrameRing, Ints
+from suite.launch.rllib.sampling import (
+    Arrival,
+    LocalSampler,
+    RemoteSampler,
+    Sampler,
+    lanes_of,
+)
+from suite.replay.frame_ring import Ints
+from suite.replay.prioritized import PrioritizedRing
 from suite.run_config import RunConfig
 from suite.tasks.rl import RLTaskConfig
 from suite.training.checkpoint import load_state, save_state
@@ -104,9 +114,8 @@ class NapDQNConfig(AlgorithmConfig):
         """
         log_once(f"{self.algo_class.__name__}_on_new_api_stack")  # or RLlib warns of what is meant
         super().validate()
-        for name in ("num_env_runners", "num_learners"):
-            if getattr(self, name) != 0:
-                raise ConfigError(name, getattr(self, name), "0: all in the algorithm's process")
+        if self.num_learners != 0:
+            raise ConfigError("num_learners", self.num_learners, "0: in the algorithm's process")
         if self.run is None:
             raise ConfigError("run", None, "a RunConfig as plain data")
         run = RunConfig.from_mapping(self.run)
@@ -143,28 +152,23 @@ class NapDQN(Algorithm):
         """Build runner and learner, then everything between them."""
         super().setup(config)
         self.run = RunConfig.from_mapping(self.config.run)
-        task, agent = self.run.task, self.run.agent
+        task = self.run.task
         self.task: RLTaskConfig = task
         self.clock = self.run.clock()
         self.budget = task.agent_steps(self.run.budget)
         space = self.env_runner.spaces[0]
-        self.ring = FrameRing(
-            agent.replay_capacity,
-            task.lanes,
-            space.shape[1:] if task.stack > 1 else space.shape,
-            space.dtype,
-            task.stack,
-            agent.n_step,
-            agent.discount,
-            self.run.seeds.numpy("replay"),
-        )
+        self.ring = make_ring(self.run, space, self.learner.device)
         self.recorder = Recorder(task.frame_skip)
         self.gradient_steps = self.agent_steps = 0
+        self._beta = annealing(self.run)
         self._due = frozenset(measuring_steps(self.run.metrics, self.clock))
         self._measured_at = 0  # agent steps at the latest measurement
         self._evaluations = deque(task.evaluations(self.run.budget))
         self._evaluated = 0
-        self._copies: tuple[list[torch.Tensor], list[torch.Tensor]] | None = None
+        self._weights = list(self.learner.net.q.parameters())
+        self.sampler: Sampler = LocalSampler(self.env_runner)
+        if task.runners > 0:
+            self.sampler = RemoteSampler(self.env_runner_group, task.lanes, task.overlap)
 
     @property
     def learner(self) -> NapLearner:
@@ -178,27 +182,37 @@ class NapDQN(Algorithm):
 
     def advance(self) -> None:
         """Act for one block and make the updates that are then due."""
-        rollout = self.env_runner.sample(steps=self._block(), agent_steps=self.agent_steps)
-        block = rollout.block
-        if (clip := self.task.clip()) is not None:
-            block.rewards.clip(-clip, clip, out=block.rewards)
-        self.ring.add(block)
-        self.agent_steps += rollout.agent_steps
-        if rollout.games:
-            self.recorder.finished(self.gradient_steps, self.agent_steps, rollout.games)
+        for arrival in self.sampler.sample(self._block(), self.agent_steps):
+            self._remember(arrival)
         due = min(self.task.updates(self.agent_steps), self.clock.total) - self.gradient_steps
         if due > 0 and self.gradient_steps == 0:
             self._start()
         for _ in range(due):
             self._learn()
         if due > 0:
-            self._sync()
+            self.sampler.sync(self._weights)
         while self._evaluations and self.agent_steps >= self._evaluations[0]:
             self._evaluate()
 
+    def _remember(self, arrival: Arrival) -> None:
+        """Take a runner's block into the replay, or note that it was lost."""
+        rollout = arrival.rollout
+        if rollout is None:
+            self.ring.cut(lanes_of(arrival, self.task.lanes))
+            values = [("lost_block", f"runner {arrival.first_lane // self.task.lanes + 1}", 1.0)]
+            self.recorder.record(self.gradient_steps, self.agent_steps, values)
+            return
+        block = rollout.block
+        if (clip := self.task.clip()) is not None:
+            block = replace(block, rewards=block.rewards.clip(-clip, clip))
+        self.ring.add(block, arrival.first_lane)
+        self.agent_steps += rollout.agent_steps
+        if rollout.games:
+            self.recorder.finished(self.gradient_steps, self.agent_steps, rollout.games)
+
     def _block(self) -> int:
-        """Return for how many steps of the pool to act before the next update can be due."""
-        starts, lanes = self.task.learning_starts, self.task.lanes
+        """Return for how many steps of all lanes to act before the next update can be due."""
+        starts, lanes = self.task.learning_starts, self.task.all_lanes
         if self.agent_steps < starts:
             return min(WARM_UP_BLOCK, -(-(starts - self.agent_steps) // lanes))
         due = min(self.task.due(self.gradient_steps + 1), self.budget)
@@ -211,13 +225,18 @@ class NapDQN(Algorithm):
         def draw(size: int) -> Ints:
             return self.ring.uniform(size, generator)
 
-        self.learner.start(torch.from_numpy(self.ring.sample(PROBE, draw).s_tm1.copy()))
+        self.learner.start(torch.as_tensor(self.ring.sample(PROBE, draw).s_tm1).clone())
         self._measure()
 
     def _learn(self) -> None:
         """Make one update and record what it calls for."""
-        sample = self.ring.sample(self.run.agent.batch_size)
-        self.learner.learn(to_tensors(sample, self.learner.device))
+        size = self.run.agent.batch_size
+        if isinstance(self.ring, PrioritizedRing):
+            sample = self.ring.sample(size, beta=self._beta(self.gradient_steps))
+            self.learner.learn(to_tensors(sample, self.learner.device))
+            self.ring.update(sample.index, self.learner.errors.float().cpu().numpy())
+        else:
+            self.learner.learn(to_tensors(self.ring.sample(size), self.learner.device))
         self.gradient_steps += 1
         if self.learner.alarms:
             for step in self.learner.take_alarms():
@@ -235,17 +254,11 @@ class NapDQN(Algorithm):
         self.recorder.measured(self.gradient_steps, self.agent_steps, starts, values)
         self._measured_at = self.agent_steps
 
-    @torch.no_grad()
-    def _sync(self) -> None:
-        """Copy the online weights to the runner."""
-        if self._copies is None:
-            source = self.learner.net.q.parameters()
-            self._copies = list(self.env_runner.module.q.parameters()), list(source)
-        torch._foreach_copy_(*self._copies)
-
     def _evaluate(self) -> None:
         """Let the policy play in environments of its own and record the returns."""
         self._evaluations.popleft()
+        if self.task.runners > 0:
+            LocalSampler(self.env_runner).sync(self._weights)
         games = evaluate(self.run, self.task.evaluation, self.env_runner.module, self._evaluated)
         self._evaluated += 1
         returns = [game.score for game in games]
@@ -281,7 +294,8 @@ class NapDQN(Algorithm):
     def get_state(self, components: Any = None, **kwargs: Any) -> dict[str, Any]:
         """Return all state but the replay's arrays; RLlib's own metrics are not kept."""
         state = super().get_state(components, **kwargs)
-        state.pop(COMPONENT_METRICS_LOGGER, None)
+        for component in (COMPONENT_METRICS_LOGGER, COMPONENT_ENV_RUNNER):
+            state.pop(component, None)
         if self._check_component(SUITE, components, kwargs.get("not_components")):
             state[SUITE] = {
                 "gradient_steps": self.gradient_steps,
@@ -290,6 +304,7 @@ class NapDQN(Algorithm):
                 "evaluated": self._evaluated,
                 "recorder": self.recorder.state_dict(),
                 "ring": self.ring.state_dict(),
+                "sampler": self.sampler.state(),
             }
         return state
 
@@ -303,12 +318,18 @@ class NapDQN(Algorithm):
             self._evaluations = deque(self.task.evaluations(self.run.budget)[self._evaluated :])
             self.recorder.load_state_dict(own["recorder"])
             self.ring.load_state_dict(own["ring"])
+            self.sampler.restore(own["sampler"])
+            self.sampler.sync(self._weights)
 
     def save_to_path(self, path: Any = None, **kwargs: Any) -> str:
         """Write a checkpoint: the state as plain data, the replay as arrays, how to build it all.
 
+        Blocks that remote runners are just making are waited for and remembered first.
         Files are whole or absent; a checkpoint is complete when ``state.pt`` is there.
         """
+        if isinstance(self.sampler, RemoteSampler):
+            for arrival in self.sampler.drain():
+                self._remember(arrival)
         folder = Path(tempfile.mkdtemp() if path is None else path)
         (folder / RING).mkdir(parents=True, exist_ok=True)
         self.ring.save(folder / RING)
@@ -328,7 +349,7 @@ class NapDQN(Algorithm):
         folder = Path(path)
         self.set_state(load_state(folder, self.learner.device))
         self.ring.load(folder / RING)
-        if not self.env_runner.continued:
+        if not self.sampler.continued:
             self.ring.cut()
 
     @classmethod

@@ -15,7 +15,11 @@ def algorithm_config(run: RunConfig) -> NapDQNConfig:
     config = (
         NapDQNConfig()
         .training(run=run.model_dump(mode="json"))
-        .env_runners(num_envs_per_env_runner=run.task.lanes)
+        .env_runners(
+            num_env_runners=run.task.runners,
+            num_envs_per_env_runner=run.task.lanes,
+        )
+        .fault_tolerance(restart_failed_env_runners=True)
         .learners(num_gpus_per_learner=run.resources.gpus)
         .resources(num_cpus_for_main_process=run.resources.cpus)
     )

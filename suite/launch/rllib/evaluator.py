@@ -38,6 +38,8 @@ def evaluate(run: RunConfig, config: EvaluationConfig, module: QModule, index: i
     actions = int(lanes.spaces[1].n)
     games: list[list[Game]] = [[] for _ in range(count)]
     module.silence()
+    acting = module.noise
+    module.noise = run.seeds.torch(f"noise/evaluate/{index}")
     try:
         while any(len(mine) < share for mine, share in zip(games, shares, strict=True)):
             if config.noise:
@@ -49,5 +51,6 @@ def evaluate(run: RunConfig, config: EvaluationConfig, module: QModule, index: i
             for game in lanes.take_games():
                 games[game.lane].append(game)
     finally:
+        module.noise = acting
         lanes.close()
     return [g for mine, share in zip(games, shares, strict=True) for g in mine[:share]]

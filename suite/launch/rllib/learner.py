@@ -8,8 +8,8 @@
     stack.before_step
     optimizer.step
     stack.after_step                      # resets, then projection last
-    every target_every-th step: target network <- online network
-    trigger sees the TD loss; an alarm restarts the schedule at step + 1
+    every target_every-th step and after a reset: target network <- online network
+    an adaptive schedule sees the TD loss, which may change it from step + 1 on
 
 RLlib's own schedules and target updates count environment steps and are not used.
 """
@@ -19,21 +19,24 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
-from torch import Tensor
+from torch import Tensor, nn
 
 from suite.errors import DivergedError
 from suite.interventions.base import Bound, InterventionStack
 from suite.launch.rllib.module import SELECTOR, TM1, QModule, T
+from suite.models.base import build_model
 from suite.optimizers import rates, set_rate
 from suite.replay.frame_ring import Sample
+from suite.rows import Event
 from suite.run_config import RunConfig
-from suite.schedules.triggered import Triggered
+from suite.schedules.base import AdaptiveSchedule
 from suite.training.observer import Observer, Value
 from suite.training.q_learning import (
     categorical_loss,
@@ -52,12 +55,15 @@ NOISE = 32
 
 
 FIELDS = ("s_tm1", "a_tm1", "r_t", "discount_t", "s_t")
-"""What a batch consists of."""
+"""What a batch consists of, besides the ``weights`` of prioritised replay."""
 
 
 def to_tensors(sample: Sample, device: torch.device | str = "cpu") -> dict[str, Tensor]:
     """Return a sample of the replay as tensors, which on the CPU share its memory."""
-    return {name: torch.from_numpy(getattr(sample, name)).to(device) for name in FIELDS}
+    values = {name: getattr(sample, name) for name in FIELDS}
+    if sample.weights is not None:
+        values["weights"] = sample.weights
+    return {name: torch.as_tensor(value).to(device) for name, value in values.items()}
 
 
 def to_batch(tensors: dict[str, Tensor]) -> MultiAgentBatch:
@@ -72,7 +78,7 @@ class NapLearner(TorchLearner):
     Attributes:
         step: gradient steps made.
         errors: of the latest batch, (batch,): TD errors, or losses of distributions.
-        alarms: steps at which the trigger alarmed, since somebody took the list.
+        events: what happened at updates, since somebody took the list.
     """
 
     def build(self) -> None:
@@ -81,7 +87,7 @@ class NapLearner(TorchLearner):
         self.clock = self.run.clock()
         self.schedule = self.run.build_schedule()
         self.step = 0
-        self.alarms: list[int] = []
+        self.events: list[Event] = []
         self.errors = torch.empty(0)
         self._losses: list[Tensor] = []  # since the last measurement
         super().build()
@@ -98,13 +104,21 @@ class NapLearner(TorchLearner):
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Bind the interventions, then make the run's optimizer; RLlib is given no rate to set."""
         q = self.net.q
-        bound = Bound.of(q, self.clock, self._noise())
+        bound = Bound.of(q, self.clock, self._noise(), self._fresh)
         self.stack = InterventionStack(self.run.interventions, bound)
         self.optimizer = self.run.optimizer.build(q)
+        self.stack.attach(self.optimizer)
         self._parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         self.register_optimizer(
             module_id=module_id, optimizer=self.optimizer, params=self._parameters
         )
+
+    def _fresh(self, index: int) -> nn.Module:
+        """Return a newly initialised network, drawn from the stream ``reset/index``."""
+        net = self.net
+        shapes = {"inputs": net.observation_space.shape, "outputs": int(net.action_space.n)}
+        spec = replace(self.run.model_spec(), **shapes)
+        return build_model(self.run.model, spec, self.run.seeds.seed(f"reset/{index}"))
 
     def _noise(self) -> Tensor:
         """Return random observations, (n, ...)."""
@@ -129,7 +143,7 @@ class NapLearner(TorchLearner):
         return {}, {}, {}
 
     def learn(self, batch: Mapping[str, Tensor]) -> None:
-        """Make one update; nothing waits for the device unless a trigger must see every loss.
+        """Make one update; nothing waits for the device unless a schedule must see every loss.
 
         Args:
             batch: `FIELDS`, on the learner's device.
@@ -150,16 +164,18 @@ class NapLearner(TorchLearner):
             torch.nn.utils.clip_grad_norm_(self._parameters, agent.grad_clip)
         self.stack.before_step(step, rate)
         self.optimizer.step()
-        self.stack.after_step(step, rate)
+        self.stack.set_probe(batch["s_tm1"])
+        reset = self.stack.after_step(step, rate)
         self.step = step + 1
-        if self.step % agent.target_every == 0:
+        if reset or self.step % agent.target_every == 0:
             self.net.sync_target()
         self.net.silence()
         self.observer.after_update(self.step)
         loss = loss.detach()
         self._losses.append(loss)
-        if isinstance(self.schedule, Triggered):
-            self.alarms += self.schedule.observe(step, [loss.item()])
+        self.events += self.stack.take_events()
+        if isinstance(self.schedule, AdaptiveSchedule):
+            self.events += self.schedule.observe(step, [loss.item()])
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: Any, fwd_out: dict[str, Any]
@@ -190,6 +206,7 @@ class NapLearner(TorchLearner):
         if self._losses:
             values.append(("batch_loss", "", torch.stack(self._losses).mean().item()))
             self._losses.clear()
+        values += [(event.metric, event.layer, event.value) for event in self.take_events()]
         return values + self.observer.measure(self.step, rates(self.optimizer))
 
     def check(self) -> None:
@@ -205,10 +222,21 @@ class NapLearner(TorchLearner):
         first = self.step - len(self._losses) + (int(last[-1]) + 1 if len(last) else 0)
         raise DivergedError(f"the TD loss is {value} at gradient step {first}")
 
+    @property
+    def alarms(self) -> Sequence[int]:
+        """Steps at which the trigger alarmed, of the events that nobody has taken."""
+        return [event.step for event in self.events if event.metric == "alarm"]
+
     def take_alarms(self) -> Sequence[int]:
-        """Return the alarms since the last call."""
-        alarms, self.alarms = self.alarms, []
+        """Return the alarms since the last call; all other events stay."""
+        alarms = self.alarms
+        self.events = [event for event in self.events if event.metric != "alarm"]
         return alarms
+
+    def take_events(self) -> list[Event]:
+        """Return what happened since the last call, in the order of the steps."""
+        events, self.events = self.events, []
+        return sorted(events)
 
     # What RLlib would do around every update and nobody reads.
 
@@ -235,7 +263,8 @@ class NapLearner(TorchLearner):
             state[TRAINING] = {
                 "step": self.step,
                 "stack": self.stack.state_dict(),
-                "schedule": schedule.state_dict() if isinstance(schedule, Triggered) else {},
+                "schedule": schedule.state_dict() if isinstance(schedule, AdaptiveSchedule) else {},
+                "events": [list(event) for event in self.events],
                 "observer": self.observer.state_dict(),
                 "probe": self.observer.probe,
                 "losses": torch.stack(self._losses) if self._losses else torch.empty(0),
@@ -252,8 +281,9 @@ class NapLearner(TorchLearner):
         training = state[TRAINING]
         self.step = training["step"]
         self.stack.load_state_dict(training["stack"])
-        if isinstance(self.schedule, Triggered):
+        if isinstance(self.schedule, AdaptiveSchedule):
             self.schedule.load_state_dict(training["schedule"])
+        self.events = [Event(*event) for event in training["events"]]
         self.observer.load_state_dict(training["observer"])
         self.observer.probe = training["probe"]
         self._losses = list(training["losses"].unbind())

@@ -99,6 +99,8 @@ class EnvPoolRunner(EnvRunner):
         """Build the network that acts."""
         spec = self.config.get_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
         self.module = spec.build()
+        if self.worker_index:
+            self.module.noise = self.run.seeds.torch(f"noise/act/{self.worker_index}")
 
     def get_spaces(self) -> dict[str, Any]:
         """Return observation and action space."""
@@ -109,14 +111,26 @@ class EnvPoolRunner(EnvRunner):
         assert self.env is not None
         assert self.module is not None
 
-    def sample(self, *, steps: int = 1, agent_steps: int = 0, **kwargs: Any) -> Rollout:
-        """Step the pool `steps` times.
+    def sample(
+        self,
+        *,
+        steps: int = 1,
+        agent_steps: int = 0,
+        stride: int = 1,
+        weights: list[Array] | None = None,
+        **kwargs: Any,
+    ) -> Rollout:
+        """Step all lanes `steps` times.
 
         Args:
-            steps: of the pool.
+            steps: of the lanes.
             agent_steps: taken in the whole run before this call; epsilon follows from it.
+            stride: number of runners that act at the same time, so that epsilon keeps their pace.
+            weights: of the network, to act with from now on.
             **kwargs: for RLlib.
         """
+        if weights is not None:
+            self._take(weights)
         lanes, count = self.lanes, self.task.lanes
         stacked = self.task.stack > 1
         shape = lanes.obs.shape[2:] if stacked else lanes.obs.shape[1:]
@@ -128,7 +142,7 @@ class EnvPoolRunner(EnvRunner):
         for k in range(steps):
             frames[k] = lanes.obs[:, -1] if stacked else lanes.obs
             starts[k] = lanes.starts
-            actions[k] = self._act(self.exploration(agent_steps + taken))
+            actions[k] = self._act(self.exploration(agent_steps + taken * stride))
             step = lanes.step(actions[k])
             rewards[k], acted[k], stops[k] = step.rewards, step.acted, step.stops
             taken += int(np.count_nonzero(step.acted))
@@ -147,6 +161,21 @@ class EnvPoolRunner(EnvRunner):
         with torch.inference_mode():
             greedy = self.module.greedy(torch.from_numpy(self.lanes.obs)).numpy()
         return np.where(explores, random, greedy)
+
+    @torch.no_grad()
+    def _take(self, weights: list[Array]) -> None:
+        """Act with these weights."""
+        given = [torch.from_numpy(w) for w in weights]  # read only; they are only read
+        torch._foreach_copy_(list(self.module.q.parameters()), given)
+
+    def begin(self, generation: int) -> None:
+        """Begin new episodes with draws of their own, after a restart."""
+        self.lanes.close()
+        self.generation = generation
+        stream = f"explore/{self.worker_index}/{generation}"
+        self.generator = self.run.seeds.numpy(stream)
+        self.module.noise = self.run.seeds.torch(f"noise/act/{self.worker_index}/{generation}")
+        self.make_env()
 
     def get_metrics(self) -> Any:
         """Return RLlib's metrics; what the suite records comes with the rollouts."""

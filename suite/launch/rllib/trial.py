@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from suite.launch.rllib.config import algorithm_config
+from suite.replay.planning import available_bytes, check_replay_fits
 from suite.run_config import RunConfig
 from suite.training.session import Session
 from suite.training.supervised import keep_freed_memory
@@ -27,6 +28,8 @@ def train_rl(config: RunConfig, session: Session) -> None:
         DivergedError: if the TD loss stops being finite.
     """
     keep_freed_memory()
+    if config.agent.replay_device == "host":
+        check_replay_fits(config.task, config.agent, available_bytes())
     algorithm = algorithm_config(config).build_algo()
     try:
         if (folder := session.latest()) is not None:

@@ -30,6 +30,7 @@ class Policy:
 
     def __init__(self, balances):
         self.balances, self.silenced, self.drawn = balances, 0, 0
+        self.noise = None
 
     def silence(self):
         self.silenced += 1

@@ -1,0 +1,179 @@
+"""Sampling: blocks from the runner of this process, or from any number of remote ones.
+
+Remote runners get the weights with the request for a block. One that dies is restarted by RLlib;
+the block it was making is lost, and its lanes go on with new episodes once it is back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import ray
+import torch
+from ray.exceptions import RayActorError
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
+from torch import Tensor
+
+from suite.launch.rllib.runner import EnvPoolRunner, Rollout
+
+GLANCE_S, PATIENCE_S = 0.1, 120.0
+"""Seconds to wait for runners that are being restarted: while others work, and when none does."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What a runner brought.
+
+    Attributes:
+        first_lane: of the runner, among all lanes.
+        rollout: the block; None if it was lost.
+    """
+
+    first_lane: int
+    rollout: Rollout | None
+
+
+class Sampler(Protocol):
+    """Where blocks come from.
+
+    Attributes:
+        continued: whether the lanes came back to the step that was saved, at the latest restore.
+    """
+
+    continued: bool
+
+    def sample(self, steps: int, agent_steps: int) -> list[Arrival]:
+        """Step all lanes `steps` times; `agent_steps` were taken in the whole run before."""
+
+    def sync(self, weights: list[Tensor]) -> None:
+        """Act with these weights from the next block on."""
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return the runners' states."""
+
+    def restore(self, states: list[dict[str, Any]]) -> None:
+        """Continue from `state`."""
+
+
+class LocalSampler:
+    """The one runner of this process."""
+
+    def __init__(self, runner: EnvPoolRunner) -> None:
+        self.runner = runner
+        self._weights = list(runner.module.q.parameters())
+
+    @property
+    def continued(self) -> bool:
+        """Whether the lanes came back to where they were."""
+        return self.runner.continued
+
+    def sample(self, steps: int, agent_steps: int) -> list[Arrival]:
+        """Step all lanes here and now."""
+        return [Arrival(0, self.runner.sample(steps=steps, agent_steps=agent_steps))]
+
+    @torch.no_grad()
+    def sync(self, weights: list[Tensor]) -> None:
+        """Copy the weights into the runner's network."""
+        torch._foreach_copy_(self._weights, weights)
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return the runner's state."""
+        return [self.runner.get_state()]
+
+    def restore(self, states: list[dict[str, Any]]) -> None:
+        """Continue from `state`."""
+        self.runner.set_state(states[0])
+
+
+class RemoteSampler:
+    """The remote runners of an RLlib group, asked all at once.
+
+    Args:
+        group: of the runners, numbered from 1.
+        lanes: environments of each.
+        overlap: whether the next block is made while the caller learns from this one.
+    """
+
+    def __init__(self, group: EnvRunnerGroup, lanes: int, overlap: bool) -> None:
+        self.group, self.lanes, self.overlap = group, lanes, overlap
+        self.manager = group._worker_manager
+        self.runners = list(self.manager.actor_ids())
+        self.continued = False
+        self._weights: ray.ObjectRef | None = None
+        self._generations = dict.fromkeys(self.runners, 0)
+        self._asked: list[tuple[int, ray.ObjectRef]] = []
+
+    def sample(self, steps: int, agent_steps: int) -> list[Arrival]:
+        """Return the blocks of all runners; with overlap, those asked for at the last call."""
+        if not self._asked:
+            self._ask(steps, agent_steps)
+        arrivals = self.drain()
+        if self.overlap:
+            taken = sum(a.rollout.agent_steps for a in arrivals if a.rollout is not None)
+            self._ask(steps, agent_steps + taken)
+        return arrivals
+
+    def _ask(self, steps: int, agent_steps: int) -> None:
+        """Ask every healthy runner for a block."""
+        self._revive()
+        request = {
+            "steps": steps,
+            "agent_steps": agent_steps,
+            "stride": len(self.runners),
+            "weights": self._weights,
+        }
+        actors = self.manager.actors()
+        healthy = self.manager.healthy_actor_ids()
+        self._asked = [(i, actors[i].sample.remote(**request)) for i in healthy]
+
+    def drain(self) -> list[Arrival]:
+        """Wait for everything that was asked for."""
+        asked, self._asked = self._asked, []
+        arrivals = []
+        for runner, answer in asked:
+            first = (self.runners.index(runner)) * self.lanes
+            try:
+                arrivals.append(Arrival(first, ray.get(answer)))
+            except RayActorError:
+                self.manager.set_actor_state(runner, healthy=False)
+                arrivals.append(Arrival(first, None))
+        return arrivals
+
+    def _revive(self) -> None:
+        """Let runners that were restarted begin new episodes and join again."""
+        if self.manager.num_healthy_actors() == len(self.runners):
+            return
+        # With none left there is nothing to do but wait for one.
+        patience = GLANCE_S if self.manager.num_healthy_actors() else PATIENCE_S
+        for runner in self.group.probe_unhealthy_env_runners(timeout_seconds=patience):
+            self._generations[runner] += 1
+            ray.get(self.manager.actors()[runner].begin.remote(self._generations[runner]))
+        if not self.manager.num_healthy_actors():
+            raise RuntimeError(f"no runner came back within {PATIENCE_S:g} s")
+
+    def sync(self, weights: list[Tensor]) -> None:
+        """Put the weights where the next requests find them."""
+        self._weights = ray.put([w.detach().cpu().numpy() for w in weights])
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return the runners' states, in their order; nothing may be asked for at the time."""
+        actors = self.manager.actors()
+        return ray.get([actors[runner].get_state.remote() for runner in self.runners])
+
+    def restore(self, states: list[dict[str, Any]]) -> None:
+        """Continue from `state`."""
+        actors = self.manager.actors()
+        calls = [actors[r].set_state.remote(s) for r, s in zip(self.runners, states, strict=True)]
+        ray.get(calls)
+        self.continued = all(s["actions"] is not None for s in states)
+        self._generations = {
+            r: s["generation"] + (not self.continued)
+            for r, s in zip(self.runners, states, strict=True)
+        }
+
+
+def lanes_of(arrival: Arrival, lanes: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the numbers of the lanes of a runner that has `lanes` of them."""
+    return np.arange(arrival.first_lane, arrival.first_lane + lanes)

@@ -1,0 +1,125 @@
+"""Remote runners: exact proportions, the same checkpoints, and what becomes of one that dies."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from suite.errors import ConfigError
+from suite.run_config import RunConfig
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(autouse=True)
+def _ray(started_ray):
+    return started_ray
+
+
+def cartpole(agent_steps=160, **task):
+    mapping = {
+        "task": {"kind": "classic_control", "learning_starts": 40, **task},
+        "model": {"kind": "mlp", "width": 8, "depth": 2, "norm": "layer"},
+        "agent": {"kind": "dqn", "batch_size": 4, "replay_capacity": 300, "target_every": 7},
+        "interventions": ["nap"],
+        "budget": {"agent_steps": agent_steps},
+    }
+    return RunConfig.from_mapping(mapping)
+
+
+@pytest.fixture
+def build():
+    """Return a function that builds the algorithm of a run, its runners without cores."""
+    from suite.launch.rllib.config import algorithm_config
+
+    built = []
+
+    def make(run):
+        config = algorithm_config(run).env_runners(num_cpus_per_env_runner=0)
+        built.append(config.build_algo())
+        return built[-1]
+
+    yield make
+    for algorithm in built:
+        algorithm.stop()
+
+
+def run_to_the_end(algorithm):
+    while not algorithm.finished:
+        algorithm.advance()
+        due = algorithm.task.updates(algorithm.agent_steps)
+        assert algorithm.gradient_steps == min(due, algorithm.clock.total)
+
+
+@pytest.mark.parametrize(
+    ("runners", "lanes", "utd", "overlap"),
+    [(1, 1, 1.0, False), (2, 3, 0.3, False), (2, 1, 2.0, True), (3, 2, 0.25, True)],
+)
+def test_updates_are_exact_at_any_number_of_runners_and_lanes(build, runners, lanes, utd, overlap):
+    algorithm = build(cartpole(runners=runners, lanes=lanes, utd=utd, overlap=overlap))
+    run_to_the_end(algorithm)
+    assert algorithm.gradient_steps == algorithm.clock.total
+    assert (algorithm.ring._heads > 0).all()
+    games = algorithm.recorder.games
+    assert sum(algorithm.recorder.returns) <= algorithm.agent_steps
+    assert games >= 1
+
+
+def test_one_remote_runner_acts_as_the_local_one_of_its_number_would(build):
+    remote, again = (build(cartpole(runners=2)) for _ in range(2))
+    run_to_the_end(remote)
+    run_to_the_end(again)
+    for name, array in remote.ring._arrays().items():
+        assert (array == again.ring._arrays()[name]).all(), name
+    lanes = [remote.ring._rewards.reshape(2, -1), remote.ring._actions.reshape(2, -1)]
+    assert (lanes[1][0] != lanes[1][1]).any()  # they explore apart
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_checkpoint_of_remote_runners_continues(build, tmp_path, overlap):
+    run = cartpole(agent_steps=200, runners=2, overlap=overlap)
+    whole, first, second = build(run), build(run), build(run)
+    run_to_the_end(whole)
+    while first.agent_steps < 120:
+        first.advance()
+    first.save_to_path(tmp_path)
+    second.restore_from_path(tmp_path)
+    assert second.sampler.continued
+    assert second.agent_steps == first.agent_steps
+    run_to_the_end(second)
+    assert second.gradient_steps == whole.gradient_steps
+    if not overlap:  # with it, the block that was being made meets older weights
+        theirs = second.learner.net.state_dict()
+        for name, value in whole.learner.net.state_dict().items():
+            assert torch.equal(value, theirs[name]), name
+
+
+def test_a_runner_that_dies_is_replaced_and_its_lost_block_is_noted(build):
+    algorithm = build(cartpole(agent_steps=600, runners=2, utd=0.5))
+    rows = []
+    algorithm.recorder.sink = rows.extend
+    while algorithm.agent_steps < 200:
+        algorithm.advance()
+    before = algorithm.ring._heads.copy()
+    victim = algorithm.sampler.manager.actors()[1]
+    import ray
+
+    os.kill(ray.get(victim.apply.remote(lambda runner: os.getpid())), signal.SIGKILL)
+    run_to_the_end(algorithm)
+    lost = [row for row in rows if row.metric == "lost_block"]
+    assert [row.layer for row in lost] == ["runner 1"]
+    assert (algorithm.ring._heads > before).all()  # both went on
+    assert algorithm.sampler._generations == {1: 1, 2: 0}
+    # No window reaches from the lost episode into the next one.
+    ring = algorithm.ring
+    starts = np.flatnonzero(ring._marks[: ring.slots] & 4)
+    cut = [s for s in starts if s > 0 and not ring._marks[s - 1] & 1]
+    assert cut
+
+
+def test_overlap_needs_remote_runners():
+    with pytest.raises(ConfigError) as caught:
+        cartpole(overlap=True).check()
+    assert caught.value.key == "task.overlap"
