@@ -1,5 +1,6 @@
 """Metrics: pure functions of parameters, features and predictions, with a name and a unit."""
 
+from suite.atari_scores import human_normalised
 from suite.metrics.accuracy import top1
 from suite.metrics.base import METRICS, Metric, Observation
 from suite.metrics.dead_units import dead_share
@@ -15,6 +16,7 @@ __all__ = [
     "dead_share",
     "effective_lr",
     "effective_rank",
+    "human_normalised",
     "numerical_rank",
     "pattern_change",
     "singular_values",
