@@ -53,11 +53,19 @@ class MetricsConfig(Config):
 
 
 class ResourcesConfig(Config):
-    """What one trial asks of the machine; where a run happens is no part of its id."""
+    """What one trial asks of the machine; where a run happens is no part of its id.
+
+    Attributes:
+        cpus: cores of the trial's own process.
+        gpus: of the process that learns, or of each of `learners`; may be a fraction.
+        threads: of torch, in the trial's own process.
+        learners: remote processes that share every batch of an RL run; 0 learns in the trial's own.
+    """
 
     cpus: Annotated[float, Field(gt=0)] = 1.0
     gpus: Annotated[float, Field(ge=0)] = 0.0
     threads: Annotated[int, Field(ge=1)] = 1
+    learners: Annotated[int, Field(ge=0)] = 0
 
 
 @lru_cache(maxsize=1024)

@@ -88,7 +88,10 @@ def bundles(config: RunConfig) -> list[dict[str, float]]:
     """Return what a trial asks of the machine: for itself, then for each process it starts."""
     asked = config.resources
     runners = getattr(config.task, "runners", 0)
-    return [{"CPU": asked.cpus, "GPU": asked.gpus}, *[{"CPU": 1.0, "GPU": 0.0}] * runners]
+    learners = asked.learners if config.task.engine == "rl" else 0
+    own = {"CPU": asked.cpus, "GPU": 0.0 if learners else asked.gpus}
+    acting, learning = {"CPU": 1.0, "GPU": 0.0}, {"CPU": 1.0, "GPU": asked.gpus}
+    return [own, *[acting] * runners, *[learning] * learners]
 
 
 def check_resources(

@@ -198,6 +198,10 @@ class RLTaskConfig(TaskConfig):
         """
         assert isinstance(run.agent, QLearningConfig)
         self.agent_steps(run.budget)
+        if (learners := run.resources.learners) and run.agent.batch_size % learners:
+            raise ConfigError(
+                "resources.learners", learners, f"a divisor of batch_size = {run.agent.batch_size}"
+            )
         if self.overlap and self.runners == 0:
             raise ConfigError("task.overlap", True, "false, or task.runners of at least 1")
         self.in_agent_steps(run.agent.epsilon.anneal, run.budget, "agent.epsilon.anneal")

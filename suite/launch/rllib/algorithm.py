@@ -41,7 +41,8 @@ from ray.util.debug import log_once
 
 from suite.errors import ConfigError
 from suite.launch.rllib.evaluator import evaluate
-from suite.launch.rllib.learner import NapLearner, to_tensors
+from suite.launch.rllib.learner import NapLearner
+from suite.launch.rllib.learning import Learning, LocalLearning, RemoteLearning
 from suite.launch.rllib.module import QModule
 from suite.launch.rllib.recorder import Recorder
 from suite.launch.rllib.replay import annealing, make_ring
@@ -56,6 +57,7 @@ from suite.launch.rllib.sampling import (
 from suite.replay.frame_ring import Ints
 from suite.replay.prioritized import PrioritizedRing
 from suite.run_config import RunConfig
+from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.rl import RLTaskConfig
 from suite.training.checkpoint import load_state, save_state
 from suite.training.observer import measuring_steps
@@ -114,8 +116,6 @@ class NapDQNConfig(AlgorithmConfig):
         """
         log_once(f"{self.algo_class.__name__}_on_new_api_stack")  # or RLlib warns of what is meant
         super().validate()
-        if self.num_learners != 0:
-            raise ConfigError("num_learners", self.num_learners, "0: in the algorithm's process")
         if self.run is None:
             raise ConfigError("run", None, "a RunConfig as plain data")
         run = RunConfig.from_mapping(self.run)
@@ -157,15 +157,20 @@ class NapDQN(Algorithm):
         self.clock = self.run.clock()
         self.budget = task.agent_steps(self.run.budget)
         space = self.env_runner.spaces[0]
-        self.ring = make_ring(self.run, space, self.learner.device)
+        remote = self.run.resources.learners > 0
+        self.learning: Learning = (
+            RemoteLearning(self.learner_group) if remote else LocalLearning(self.learner)
+        )
+        self.ring = make_ring(self.run, space, self.learning.device)
         self.recorder = Recorder(task.frame_skip)
         self.gradient_steps = self.agent_steps = 0
+        adaptive = isinstance(self.run.build_schedule(), AdaptiveSchedule)
+        self._eventful = adaptive or bool(self.run.interventions)
         self._beta = annealing(self.run)
         self._due = frozenset(measuring_steps(self.run.metrics, self.clock))
         self._measured_at = 0  # agent steps at the latest measurement
         self._evaluations = deque(task.evaluations(self.run.budget))
         self._evaluated = 0
-        self._weights = list(self.learner.net.q.parameters())
         self.sampler: Sampler = LocalSampler(self.env_runner)
         if task.runners > 0:
             self.sampler = RemoteSampler(self.env_runner_group, task.lanes, task.overlap)
@@ -190,7 +195,7 @@ class NapDQN(Algorithm):
         for _ in range(due):
             self._learn()
         if due > 0:
-            self.sampler.sync(self._weights)
+            self.sampler.sync(self.learning.weights())
         while self._evaluations and self.agent_steps >= self._evaluations[0]:
             self._evaluate()
 
@@ -225,7 +230,7 @@ class NapDQN(Algorithm):
         def draw(size: int) -> Ints:
             return self.ring.uniform(size, generator)
 
-        self.learner.start(torch.as_tensor(self.ring.sample(PROBE, draw).s_tm1).clone())
+        self.learning.start(torch.as_tensor(self.ring.sample(PROBE, draw).s_tm1).clone())
         self._measure()
 
     def _learn(self) -> None:
@@ -233,22 +238,22 @@ class NapDQN(Algorithm):
         size = self.run.agent.batch_size
         if isinstance(self.ring, PrioritizedRing):
             sample = self.ring.sample(size, beta=self._beta(self.gradient_steps))
-            self.learner.learn(to_tensors(sample, self.learner.device))
-            self.ring.update(sample.index, self.learner.errors.float().cpu().numpy())
+            self.learning.learn(sample)
+            self.ring.update(sample.index, self.learning.errors())
         else:
-            self.learner.learn(to_tensors(self.ring.sample(size), self.learner.device))
+            self.learning.learn(self.ring.sample(size))
         self.gradient_steps += 1
-        if self.learner.alarms:
-            for step in self.learner.take_alarms():
-                self.recorder.record(step, self.agent_steps, [("alarm", "", 1.0)])
+        if self._eventful:
+            for step, *what in self.learning.events():
+                self.recorder.record(step, self.agent_steps, [tuple(what)])
         if self.gradient_steps in self._due:
-            self.learner.check()
+            self.learning.check()
             self._measure()
         elif self.gradient_steps % CHECK_EVERY == 0:
-            self.learner.check()
+            self.learning.check()
 
     def _measure(self) -> None:
-        values = self.learner.measure()
+        values = self.learning.measure()
         values.append(("epsilon", "", self.env_runner.exploration(self.agent_steps)))
         starts = self.task.learning_starts
         self.recorder.measured(self.gradient_steps, self.agent_steps, starts, values)
@@ -258,7 +263,7 @@ class NapDQN(Algorithm):
         """Let the policy play in environments of its own and record the returns."""
         self._evaluations.popleft()
         if self.task.runners > 0:
-            LocalSampler(self.env_runner).sync(self._weights)
+            LocalSampler(self.env_runner).sync(self.learning.weights())
         games = evaluate(self.run, self.task.evaluation, self.env_runner.module, self._evaluated)
         self._evaluated += 1
         returns = [game.score for game in games]
@@ -319,7 +324,7 @@ class NapDQN(Algorithm):
             self.recorder.load_state_dict(own["recorder"])
             self.ring.load_state_dict(own["ring"])
             self.sampler.restore(own["sampler"])
-            self.sampler.sync(self._weights)
+            self.sampler.sync(self.learning.weights())
 
     def save_to_path(self, path: Any = None, **kwargs: Any) -> str:
         """Write a checkpoint: the state as plain data, the replay as arrays, how to build it all.
@@ -347,7 +352,7 @@ class NapDQN(Algorithm):
         truncated where it stood.
         """
         folder = Path(path)
-        self.set_state(load_state(folder, self.learner.device))
+        self.set_state(load_state(folder, self.learning.device))
         self.ring.load(folder / RING)
         if not self.sampler.continued:
             self.ring.cut()

@@ -20,7 +20,7 @@ def algorithm_config(run: RunConfig) -> NapDQNConfig:
             num_envs_per_env_runner=run.task.lanes,
         )
         .fault_tolerance(restart_failed_env_runners=True)
-        .learners(num_gpus_per_learner=run.resources.gpus)
+        .learners(num_learners=run.resources.learners, num_gpus_per_learner=run.resources.gpus)
         .resources(num_cpus_for_main_process=run.resources.cpus)
     )
     config.validate()

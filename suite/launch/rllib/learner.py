@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -164,7 +164,8 @@ class NapLearner(TorchLearner):
             torch.nn.utils.clip_grad_norm_(self._parameters, agent.grad_clip)
         self.stack.before_step(step, rate)
         self.optimizer.step()
-        self.stack.set_probe(batch["s_tm1"])
+        # Learners that share a batch must look at the same inputs.
+        self.stack.set_probe(self.observer.probe if self.distributed else batch["s_tm1"])
         reset = self.stack.after_step(step, rate)
         self.step = step + 1
         if reset or self.step % agent.target_every == 0:
@@ -175,7 +176,24 @@ class NapLearner(TorchLearner):
         self._losses.append(loss)
         self.events += self.stack.take_events()
         if isinstance(self.schedule, AdaptiveSchedule):
-            self.events += self.schedule.observe(step, [loss.item()])
+            self.events += self.schedule.observe(step, [self._shared(loss).item()])
+
+    def _shared(self, loss: Tensor) -> Tensor:
+        """Return the loss averaged over all learners, so that they come to the same conclusions."""
+        if not self.distributed:
+            return loss
+        total = loss.clone()
+        torch.distributed.all_reduce(total)
+        return total / torch.distributed.get_world_size()
+
+    def learn_part(self, part: dict[str, Any]) -> Any:
+        """Make one update on this learner's part of a batch; return its errors and the events."""
+        self.learn({k: torch.from_numpy(v.copy()).to(self.device) for k, v in part.items()})
+        return self.errors.float().cpu().numpy(), self.take_events()
+
+    def parameters(self) -> list[Tensor]:
+        """Return a copy of the online network's parameters, on the CPU."""
+        return [p.detach().cpu() for p in self.net.q.parameters()]
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: Any, fwd_out: dict[str, Any]
@@ -206,7 +224,6 @@ class NapLearner(TorchLearner):
         if self._losses:
             values.append(("batch_loss", "", torch.stack(self._losses).mean().item()))
             self._losses.clear()
-        values += [(event.metric, event.layer, event.value) for event in self.take_events()]
         return values + self.observer.measure(self.step, rates(self.optimizer))
 
     def check(self) -> None:
@@ -221,17 +238,6 @@ class NapLearner(TorchLearner):
         last = torch.stack(self._losses).isfinite().nonzero()
         first = self.step - len(self._losses) + (int(last[-1]) + 1 if len(last) else 0)
         raise DivergedError(f"the TD loss is {value} at gradient step {first}")
-
-    @property
-    def alarms(self) -> Sequence[int]:
-        """Steps at which the trigger alarmed, of the events that nobody has taken."""
-        return [event.step for event in self.events if event.metric == "alarm"]
-
-    def take_alarms(self) -> Sequence[int]:
-        """Return the alarms since the last call; all other events stay."""
-        alarms = self.alarms
-        self.events = [event for event in self.events if event.metric != "alarm"]
-        return alarms
 
     def take_events(self) -> list[Event]:
         """Return what happened since the last call, in the order of the steps."""

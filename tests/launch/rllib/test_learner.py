@@ -188,10 +188,10 @@ def test_the_trigger_sees_the_td_loss(make_learner):
         if step >= 30:
             batch["r_t"] = batch["r_t"] * 1000
         learner.learn(batch)
-    alarms = learner.take_alarms()
+    alarms = [event.step for event in learner.take_events() if event.metric == "alarm"]
     assert len(alarms) == 1
     assert 30 <= alarms[0] < 40
-    assert learner.take_alarms() == []
+    assert learner.take_events() == []
     assert learner.schedule.restart == alarms[0] + 1
 
 
