@@ -56,7 +56,10 @@ class SweepCallback(Callback):
         run = self.live.runs[run_id]
         run.state, run.done = "failed", 1.0
         run.reason = _last_line(trial)
+        status = f"{layout.RUNS}/{run_id}/{layout.STATUS}"
+        self.storage.pull(status)
         mark_failed(self.storage.root / layout.RUNS / run_id, run.reason)
+        self.storage.push(status)
         self.sink.end(run_id, "failed", run.reason, run.headline)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:

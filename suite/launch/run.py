@@ -21,7 +21,7 @@ from suite.launch.progress import Progress, say
 from suite.records import layout
 from suite.records.provenance import now
 from suite.records.run_folder import FINAL, read_status
-from suite.records.storage import Storage, write_text
+from suite.records.storage import LOCK, Storage, write_text
 from suite.sweep import Sweep
 
 INTERRUPTED = 130
@@ -112,12 +112,17 @@ def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
             raise ConfigError("--results", options.results, wanted)
     elif options.resume:
         raise ConfigError("--resume", options.results, "a results folder that holds a sweep")
-    elif storage.root.is_dir() and not storage.remote and any(storage.root.iterdir()):
+    elif storage.root.is_dir() and not storage.remote and _visible(storage.root):
         raise ConfigError("--results", options.results, "an empty folder or one of this sweep")
     storage.create("--results")
-    with (storage.root / ".lock").open("a") as lock:
+    with (storage.root / LOCK).open("a") as lock:
         _lock(lock, options.results)
         yield storage
+
+
+def _visible(folder: Path) -> bool:
+    """Return whether a folder holds anything but locks and files that were never finished."""
+    return any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 def _lock(lock: IO[str], results: str) -> None:

@@ -96,8 +96,8 @@ def run_trial(config: dict[str, Any]) -> None:
     except ConfigError as error:
         state, reason = "failed", str(error)
     except Exception as error:
-        folder.finish("failed", f"{type(error).__name__}: {error}")
         (folder.path / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        folder.finish("failed", f"{type(error).__name__}: {error}")
         raise
     folder.finish(state, reason)
     reporter.send(state, reason)

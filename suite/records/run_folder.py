@@ -18,12 +18,15 @@ from typing import Any, Literal
 import yaml
 
 from suite.records import layout
-from suite.records.storage import Storage, write_text
+from suite.records.storage import LOCK, Storage, write_text
 from suite.rows import Row
 
 State = Literal["running", "complete", "diverged", "failed"]
 FINAL: tuple[State, ...] = ("complete", "diverged")
 """States that running the same config again would not change."""
+
+FILES = (layout.CONFIG, layout.PROVENANCE, layout.ROWS, "error.txt", layout.STATUS)
+"""Files of a run beside its checkpoints, in the order in which they are sent up."""
 
 MARK = "rows.json"
 PARTIAL = ".partial-"
@@ -47,6 +50,16 @@ def mark_failed(folder: Path, reason: str) -> None:
         write_text(
             folder / layout.STATUS, json.dumps({**status, "state": "failed", "reason": reason})
         )
+
+
+def _sync(folder: Path) -> None:
+    """Make sure that a folder and its files are on the disk, not only in the system's memory."""
+    for path in (*folder.rglob("*"), folder):
+        number = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 class RunFolder:
@@ -77,9 +90,9 @@ class RunFolder:
 
     def open(self, config: dict[str, Any], provenance: dict[str, Any]) -> None:
         """Make the folder or continue the one that is there, dropping rows past its checkpoint."""
-        self.storage.pull(self.relative)
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock()
+        self.storage.pull(self.relative)
         for leftover in self.path.glob(f"{PARTIAL}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         write_text(self.path / layout.CONFIG, yaml.safe_dump(config, sort_keys=False))
@@ -104,7 +117,7 @@ class RunFolder:
         Raises:
             TimeoutError: if somebody still does after half a minute.
         """
-        self._lock_file = (self.path / ".lock").open("a")
+        self._lock_file = (self.path / LOCK).open("a")
         deadline = time.monotonic() + LOCK_TIMEOUT_S
         while True:
             try:
@@ -168,32 +181,44 @@ class RunFolder:
         write_text(partial / MARK, json.dumps(mark))
         final = self.path / f"{layout.CHECKPOINT}{step}"
         shutil.rmtree(final, ignore_errors=True)
+        _sync(partial)
         partial.rename(final)
-        for old in self._checkpoints():
+        self._write_status("running", "")
+        self._push(final)
+        for old in self.path.glob(f"{layout.CHECKPOINT}*"):  # those that were never whole, too
             if old != final:
                 self.storage.remove(f"{self.relative}/{old.name}")
-        self._write_status("running", "")
-        self.storage.push(self.relative)
         self._saved = time.monotonic()
+
+    def _push(self, checkpoint: Path | None = None) -> None:
+        """Send the run up: a checkpoint's mark comes last, for it makes the checkpoint count."""
+        parts = [p for p in sorted(checkpoint.iterdir()) if p.name != MARK] if checkpoint else []
+        parts += [self.path / name for name in FILES if (self.path / name).is_file()]
+        parts += [checkpoint / MARK] if checkpoint else []
+        self.storage.push(*(p.relative_to(self.storage.root).as_posix() for p in parts))
 
     def _checkpoints(self) -> list[Path]:
         found = [p for p in self.path.glob(f"{layout.CHECKPOINT}*") if (p / MARK).is_file()]
         return sorted(found, key=lambda p: int(p.name.removeprefix(layout.CHECKPOINT)))
 
     def latest(self) -> Path | None:
-        """Return the newest complete checkpoint."""
-        checkpoints = self._checkpoints()
-        return checkpoints[-1] if checkpoints else None
+        """Return the newest complete checkpoint whose rows are there too."""
+        rows = self.path / layout.ROWS
+        size = rows.stat().st_size if rows.is_file() else 0
+        for checkpoint in reversed(self._checkpoints()):
+            if json.loads((checkpoint / MARK).read_text(encoding="utf-8"))["bytes"] <= size:
+                return checkpoint
+        return None
 
     def finish(self, state: State, reason: str = "") -> None:
-        """Close the run; a run that is complete needs its checkpoints no longer."""
+        """Close the run; one that is not to be continued needs its checkpoints no longer."""
         self._rows.flush()
         os.fsync(self._rows.fileno())
         self._write_status(state, reason)
-        if state == "complete":
+        self._push()
+        if state in FINAL:
             for checkpoint in self._checkpoints():
                 self.storage.remove(f"{self.relative}/{checkpoint.name}")
-        self.storage.push(self.relative)
         self.close()
 
     def close(self) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,89 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="--results"):
         Storage(tmp_path / "file" / "below").create("--results")
+
+
+class _Killed(Exception):
+    """Stands for the death of the process."""
+
+
+def _machine(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """Return the storage of one address as another machine sees it."""
+    temporary = tmp_path / name
+    temporary.mkdir(exist_ok=True)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(temporary))
+    return Storage((tmp_path / "remote").as_uri())
+
+
+def _session(storage: Storage, until: int) -> None:
+    """Continue a run of ten steps, with a checkpoint every other step."""
+    folder = _open(storage)
+    latest = folder.latest()
+    step = 0 if latest is None else int((latest / "state").read_text())
+    while step < until:
+        folder.emit([_row(step)])
+        step += 1
+        folder.progress(step, 10)
+        if step % 2 == 0:
+            done = str(step)
+            folder.save(step, lambda p, done=done: (p / "state").write_text(done))
+    if step == 10:
+        folder.finish("complete")
+
+
+@pytest.mark.parametrize("deadly", range(1, 25))
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_killed_at_any_moment_a_remote_run_continues_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deadly: int, elsewhere: bool
+) -> None:
+    (tmp_path / "remote").mkdir()
+    first = _machine(tmp_path, "a", monkeypatch)
+    calls = 0
+    from pyarrow import fs
+
+    copy = fs.copy_files
+
+    def counted(*arguments: object, **options: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == deadly:
+            raise _Killed
+        copy(*arguments, **options)
+
+    monkeypatch.setattr(fs, "copy_files", counted)
+    with suppress(_Killed):
+        _session(first, until=8)
+    while _OPENED:
+        _OPENED.pop().close()
+    assert calls == deadly
+    monkeypatch.setattr(fs, "copy_files", copy)
+    second = _machine(tmp_path, "b" if elsewhere else "a", monkeypatch)
+    _session(second, until=10)
+    assert _steps(_OPENED[-1]) == list(range(10))
+    third = _machine(tmp_path, "c", monkeypatch)
+    third.pull(layout.RUNS)
+    status = read_status(third.root / layout.RUNS / "abc")
+    assert status is not None
+    assert status["state"] == "complete"
+    text = (third.root / layout.RUNS / "abc" / layout.ROWS).read_text()
+    assert [json.loads(line)["step"] for line in text.splitlines()] == list(range(10))
+
+
+def test_what_was_deleted_at_the_address_is_not_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "remote").mkdir()
+    first, second = (_machine(tmp_path, name, monkeypatch) for name in "ab")
+    _session(first, until=6)
+    second.remove(f"{layout.RUNS}/abc")
+    while _OPENED:
+        _OPENED.pop().close()
+    folder = _open(_machine(tmp_path, "a", monkeypatch))
+    assert folder.latest() is None
+    assert _steps(folder) == []
+
+
+def test_an_address_that_cannot_be_reached_is_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Storage("nonsense://bucket/x").pull("a")
+    assert caught.value.key == "--results"
