@@ -8,8 +8,10 @@ started again from a checkpoint is not logged twice.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
+import os
 import queue
 import threading
 import time
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from suite.errors import ConfigError
 from suite.launch.keys import metric_key
 from suite.records import layout
 from suite.records.storage import Storage
@@ -33,6 +36,23 @@ LiveRow = tuple[int, int, str, str, float]
 def default_uri(storage: Storage) -> str:
     """Return the address of the results folder's own store."""
     return f"sqlite:///{storage.root / layout.MLFLOW}"
+
+
+def check_store(uri: str) -> None:
+    """Check, before anything is made, that a tracking store answers.
+
+    Raises:
+        ConfigError: if it does not.
+    """
+    for name, value in {"MAX_RETRIES": "2", "TIMEOUT": "15"}.items():
+        os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
+    from mlflow.tracking import MlflowClient
+
+    try:
+        MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+    except Exception as error:  # whatever kind of store it is
+        said = " ".join(str(error).split())[:200]
+        raise ConfigError("--mlflow-uri", uri, f"a tracking store that answers ({said})") from None
 
 
 class MlflowSink:
@@ -70,6 +90,7 @@ class MlflowSink:
         self._logged: dict[str, int] = {}  # latest gradient step logged
         self._repeats: dict[str, int] = {}  # gradient step up to which rows are known
         self._keys: dict[str, set[str]] = {}
+        self._ended: set[str] = set()
         self.parent = self._attach(storage, sweep, command)
         self._queue: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._stop = threading.Event()
@@ -79,11 +100,16 @@ class MlflowSink:
 
     def _attach(self, storage: Storage, sweep: Sweep, command: str) -> str:
         """Find or make the parent run and find the children it has; return the parent's id."""
+        key = hashlib.sha256(storage.address.encode()).hexdigest()[:16]
         found = self._client.search_runs(
-            [self._experiment], f"tags.`suite.results` = '{storage.address}'", max_results=1
+            [self._experiment], f"tags.`suite.results_id` = '{key}'", max_results=1
         )
         if not found:
-            tags = {"suite.results": storage.address, "suite.command": command}
+            tags = {
+                "suite.results": storage.address,
+                "suite.results_id": key,
+                "suite.command": command,
+            }
             run = self._client.create_run(self._experiment, tags=tags, run_name=sweep.name)
             return run.info.run_id
         parent = found[0].info.run_id
@@ -97,6 +123,8 @@ class MlflowSink:
                 self._runs[run_id] = run.info.run_id
                 self._logged[run_id] = int(run.data.metrics.get("gradient_step", -1))
                 self._repeats[run_id] = self._logged[run_id]
+                if run.info.status != "RUNNING":
+                    self._ended.add(run_id)
             token = page.token
             if not token:
                 return parent
@@ -118,9 +146,17 @@ class MlflowSink:
         self._stop.set()
         self._thread.join()
 
-    def has(self, run_id: str) -> bool:
-        """Return whether MLflow knew this run before."""
-        return run_id in self._runs
+    def ended(self, run_id: str) -> bool:
+        """Return whether MLflow knew the end of this run before."""
+        return run_id in self._ended
+
+    def forget(self, run_id: str) -> None:
+        """Delete what MLflow has of a run that begins anew."""
+        for known in (self._logged, self._repeats, self._keys):
+            known.pop(run_id, None)
+        self._ended.discard(run_id)
+        if (child := self._runs.pop(run_id, None)) is not None:
+            self._try(self._client.delete_run, child)
 
     def _work(self) -> None:
         """Gather what is queued, and write it every few seconds."""
@@ -214,6 +250,9 @@ class MlflowSink:
 
     def finish(self, report: Path, summary: dict[str, Any], failed: bool) -> None:
         """Attach the report and the table's numbers to the parent run. Call after `close`."""
+        self._try(self._finish, report, summary, failed)
+
+    def _finish(self, report: Path, summary: dict[str, Any], failed: bool) -> None:
         from mlflow.entities import Metric
 
         stamp = int(time.time() * 1000)

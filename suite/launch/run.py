@@ -15,8 +15,9 @@ from typing import IO, Any
 from rich.console import Console
 
 from suite.errors import ConfigError
+from suite.launch.backfill import backfill
 from suite.launch.live import Live, RunState
-from suite.launch.mlflow_sink import MlflowSink, default_uri
+from suite.launch.mlflow_sink import MlflowSink, check_store, default_uri
 from suite.launch.progress import Progress, say
 from suite.records import layout
 from suite.records.provenance import now
@@ -104,11 +105,15 @@ def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
     record = storage.root / layout.SWEEP
     if record.is_file():
         try:
-            name = json.loads(record.read_text(encoding="utf-8"))["name"]
+            held = json.loads(record.read_text(encoding="utf-8"))
+            name, known = held["name"], set(held["tasks"])
         except (OSError, ValueError, KeyError, TypeError):
             raise ConfigError("--results", str(record), "a readable sweep.json") from None
         if name != sweep.name:
             wanted = f"a folder of the sweep {sweep.name!r}, which this is not (it holds {name!r})"
+            raise ConfigError("--results", options.results, wanted)
+        if not known & set(sweep.tasks):
+            wanted = f"a folder of this sweep; it holds another {name!r}, with other tasks"
             raise ConfigError("--results", options.results, wanted)
     elif options.resume:
         raise ConfigError("--resume", options.results, "a results folder that holds a sweep")
@@ -149,6 +154,8 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
         check_resources(selected.runs.values(), options.num_cpus, options.num_gpus)
     else:
         start_ray(options.address, None, None, options.dashboard)
+    if options.mlflow_uri is not None:
+        check_store(options.mlflow_uri)
     with results_folder(sweep, options) as storage:
         record = sweep_record(sweep, options.command)
         write_text(storage.root / layout.SWEEP, json.dumps(record, indent=1))
@@ -161,7 +168,7 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
         )
         interrupted = False
         try:
-            _backfill(sink, live, storage)
+            backfill(sink, live, storage, options.fresh)
             waiting = [i for i, run in live.runs.items() if run.state == "waiting"]
             if waiting:
                 interrupted = _tune(waiting, live, sink, storage, options, console)
@@ -188,24 +195,6 @@ def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Option
     live = Live(sweep=selected, runs=runs, slots=options.num_cpus or os.cpu_count() or 1)
     live.done_before = sum(run.cost * run.done for run in runs.values())
     return live
-
-
-def _backfill(sink: MlflowSink, live: Live, storage: Storage) -> None:
-    """Log runs that were done before and that MLflow does not know."""
-    from suite.launch.trainable import LIVE_LAYERS
-
-    for run_id, run in live.runs.items():
-        if run.done < 1 or sink.has(run_id):
-            continue
-        storage.pull(f"{layout.RUNS}/{run_id}/{layout.ROWS}")
-        rows = []
-        for line in (storage.root / layout.RUNS / run_id / layout.ROWS).read_text().splitlines():
-            row = json.loads(line)
-            if row["layer"] in LIVE_LAYERS and row["value"] is not None:
-                keys = ("step", "frames", "metric", "layer", "value")
-                rows.append(tuple(row[key] for key in keys))
-        sink.log(run_id, rows)
-        sink.end(run_id, run.state, run.reason, None)
 
 
 def _tune(

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
-from suite.launch.mlflow_sink import MAX_KEYS, MlflowSink, default_uri
+from suite.errors import ConfigError
+from suite.launch.backfill import backfill
+from suite.launch.live import Live, RunState
+from suite.launch.mlflow_sink import MAX_KEYS, MlflowSink, check_store, default_uri
 from suite.records.storage import Storage
 from suite.run_config import RunConfig
 from suite.sweep import Sweep, TaskPlan, Trial
@@ -24,7 +28,7 @@ def make_sink(tmp_path: Path, smoke: Callable[..., RunConfig]) -> Callable[[], M
 
     def make() -> MlflowSink:
         sink = MlflowSink(default_uri(storage), storage, sweep, "run sweep")
-        sink.run_id = config.run_id
+        sink.run_id, sink.sweep = config.run_id, sweep
         return sink
 
     return make
@@ -85,3 +89,43 @@ def test_a_store_that_is_down_is_reported_and_nothing_else_happens(make_sink, mo
     sink.end(sink.run_id, "complete", "", 1.0)
     sink.close()
     assert set(sink.errors) == {"ConnectionError: the store is down"}
+
+
+def test_a_run_that_begins_anew_is_forgotten(make_sink) -> None:
+    sink = make_sink()
+    sink.log(sink.run_id, [(step, 0, "loss", "test", 1.0) for step in (0, 10)])
+    sink.end(sink.run_id, "complete", "", 1.0)
+    sink.close()
+    sink = make_sink()
+    assert sink.ended(sink.run_id)
+    sink.forget(sink.run_id)
+    assert not sink.ended(sink.run_id)
+    sink.log(sink.run_id, [(step, 0, "loss", "test", 2.0) for step in (0, 10)])
+    assert _history(sink, "loss/test") == [(0, 2.0), (10, 2.0)]
+
+
+@pytest.mark.parametrize("state", ["complete", "running"])
+def test_what_a_killed_driver_had_not_sent_is_sent_later(make_sink, tmp_path, state) -> None:
+    sink = make_sink()
+    sink.log(sink.run_id, [(0, 0, "accuracy", "test", 0.1)])
+    sink.close()
+    folder = tmp_path / "runs" / sink.run_id
+    folder.mkdir(parents=True)
+    keys = ("run_id", "step", "frames", "wall_s", "metric", "layer", "value")
+    rows = [(sink.run_id, s, 0, 0.0, "accuracy", "test", s / 100) for s in (0, 10, 20, 30)]
+    lines = [json.dumps(dict(zip(keys, row, strict=True))) for row in rows]
+    (folder / "rows.jsonl").write_text("\n".join([*lines, '{"torn']))
+    (folder / "status.json").write_text(json.dumps({"state": state, "step": 20, "reason": ""}))
+    sink = make_sink()
+    done = 1.0 if state == "complete" else 0.0
+    live = Live(sweep=sink.sweep, runs={sink.run_id: RunState(state=state, done=done)}, slots=1)
+    backfill(sink, live, Storage(tmp_path), fresh=False)
+    found = _history(sink, "accuracy/test")
+    assert [step for step, _ in found] == ([0, 10, 20, 30] if done else [0, 10, 20])
+    assert make_sink().ended(sink.run_id) == bool(done)
+
+
+def test_a_store_that_cannot_be_reached_is_refused_beforehand() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_store("nonsense://x")
+    assert caught.value.key == "--mlflow-uri"
