@@ -63,6 +63,7 @@ class Clock:
         steps_per_epoch: gradient steps per pass over the data, per phase; None without epochs.
         agent_steps_per_step: decisions of the agent per gradient step (1 / UTD); None outside RL.
         frames_per_agent_step: emulator frames per decision (the action repeat); None outside RL.
+        learning_starts: decisions before the first gradient step; 0 outside RL.
     """
 
     total: int
@@ -70,6 +71,21 @@ class Clock:
     steps_per_epoch: tuple[int, ...] | None = None
     agent_steps_per_step: float | None = None
     frames_per_agent_step: int | None = None
+    learning_starts: int = 0
+
+    def moment(self, duration: Duration, key: str = "") -> int:
+        """Return a time counted from the start of the run, in gradient steps.
+
+        Unlike a length, a time in agent steps or frames includes those before learning starts.
+
+        Raises:
+            ConfigError: if the run does not have that unit of time.
+        """
+        steps = self.steps(duration, key)
+        if duration.parts()[0] in ("agent_steps", "frames") and self.learning_starts:
+            before = self.steps(Duration(agent_steps=self.learning_starts), key)
+            return max(0, steps - before)
+        return steps
 
     def steps(self, duration: Duration, key: str = "") -> int:
         """Return a duration in gradient steps, rounded to the nearest.
@@ -100,8 +116,17 @@ class Clock:
             steps_per_epoch=None if per_epoch is None else (per_epoch[index],),
             agent_steps_per_step=self.agent_steps_per_step,
             frames_per_agent_step=self.frames_per_agent_step,
+            learning_starts=self.learning_starts if index == 0 else 0,
         )
 
     def after(self, offset: int) -> Clock:
         """Return the clock of what is left of the run after `offset` gradient steps."""
-        return replace(self, total=self.total - offset, starts=(0,))
+        later = [start - offset for start in self.starts if start > offset]
+        per_epoch = self.steps_per_epoch
+        return replace(
+            self,
+            total=self.total - offset,
+            starts=(0, *later),
+            steps_per_epoch=None if per_epoch is None else per_epoch[-len(later) - 1 :],
+            learning_starts=0,
+        )

@@ -14,6 +14,7 @@ from pydantic import Field, SerializeAsAny
 from torch import Tensor, nn
 
 from suite.config import Component, one_of
+from suite.errors import ConfigError
 from suite.params import ParamRole, RoleName, classify
 from suite.registry import Registry
 
@@ -40,6 +41,16 @@ class OptimizerConfig(Component):
         named = {n: p for n, p in model.named_parameters() if p.requires_grad}
         roles = classify(model)
         factors: Mapping[str, float] = {str(k): v for k, v in self.rate_by_role.items()}
+        present = {role.value for role in roles.values()}
+        for role_name in factors:
+            if role_name not in present:
+                raise ConfigError(
+                    f"optimizer.rate_by_role.{role_name}",
+                    factors[role_name],
+                    f"a role that this network has: {', '.join(sorted(present))}",
+                )
+        if all(factors.get(role, 1.0) == 0 for role in present):
+            raise ConfigError("optimizer.rate_by_role", dict(factors), "a rate above 0 for a role")
         groups: list[dict[str, object]] = []
         for role in ParamRole:
             names = [name for name in named if roles[name] is role]

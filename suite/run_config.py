@@ -143,10 +143,17 @@ class RunConfig(Config):
         self.build_schedule()
         for key in ("every", "interval"):
             if (length := getattr(self.metrics, key)) is not None:
-                self.clock().steps(length, f"metrics.{key}")
+                steps = self.clock().steps(length, f"metrics.{key}")
+                if not (steps or length.fraction) or steps > self.clock().total:
+                    wanted = f"from 1 to the run's {self.clock().total} gradient steps"
+                    raise ConfigError(f"metrics.{key}", length.model_dump(), wanted)
         possible = self.skip_reason() is None
         interventions = self.interventions if possible else ()
+        if len(set(self.interventions)) < len(self.interventions):
+            kinds = [intervention.kind for intervention in self.interventions]
+            raise ConfigError("interventions", kinds, "each intervention once")
         _dry_bind(self.model, self.model_spec(), interventions, self.clock())
+        self.optimizer.groups(dry_model(self.model, self.model_spec()))
 
     def model_spec(self) -> ModelSpec:
         """Return what task and agent ask of the network, without touching any data."""

@@ -168,3 +168,20 @@ def test_lists_are_picked_from_and_added_to_only_where_they_can_be(override, key
     assert merge(base, {"interventions.0.every": 3})["interventions"] == [
         {"kind": "nap", "every": 3}
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"metrics": {"every": 0}}, "metrics.every"),
+        ({"metrics": {"interval": 10_000}}, "metrics.interval"),
+        ({"optimizer": {"rate_by_role": {"bias": 0.1}}}, "optimizer.rate_by_role.bias"),
+        ({"interventions": ["weight_decay", "weight_decay"]}, "interventions"),
+        ({"schedule": {"kind": "triggered", "trigger": "cusum", "limit": -3}}, "schedule.limit"),
+        ({"resources": {"learners": 2}}, "resources.learners"),
+    ],
+)
+def test_nothing_is_repaired_silently(smoke, changes, key):
+    with pytest.raises(ConfigError) as caught:
+        smoke(**changes).check()
+    assert caught.value.key == key

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import SerializeAsAny
@@ -134,7 +134,13 @@ class Intervention:
 
 
 class InterventionConfig(Component):
-    """Base of every intervention's config."""
+    """Base of every intervention's config.
+
+    Attributes:
+        looks_at_batches: whether what it does depends on the inputs of an update.
+    """
+
+    looks_at_batches: ClassVar[bool] = False
 
     def skip_reason(self, has_norm_layers: bool) -> str | None:
         """Return why this cannot be combined with the network, or None."""

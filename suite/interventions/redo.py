@@ -25,7 +25,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -191,6 +191,7 @@ class Redo(Timed):
 class RedoConfig(TimedConfig):
     """When to recycle, and the score `tau` up to which a unit is dormant."""
 
+    looks_at_batches: ClassVar[bool] = True
     kind: Literal["redo"] = "redo"
     every: Duration | None = Duration(steps=1000)
     tau: Annotated[float, Field(ge=0)] = 0.1

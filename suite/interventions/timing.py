@@ -87,10 +87,10 @@ class TimedConfig(InterventionConfig):
         phases = frozenset(clock.starts[1:]) if self.at_phases else frozenset()
         if self.at_phases and not phases:
             raise ConfigError(f"{key}.at_phases", True, "a task with more than one phase")
-        start = clock.steps(self.start, f"{key}.start")
+        start = clock.moment(self.start, f"{key}.start")
         stop = clock.total
         if self.stop is not None:
-            stop = min(stop, clock.steps(self.stop, f"{key}.stop"))
+            stop = min(stop, clock.moment(self.stop, f"{key}.stop"))
         timing = Timing(every, phases, start, stop)
         if not timing.ever():
             expected = f"a time to act between start = {start} and stop = {stop} gradient steps"

@@ -69,7 +69,9 @@ class CyclicThenAnnealConfig(ScheduleConfig):
         """Return `cyclic_then_anneal`."""
         period = clock.steps(self.period, "period")
         stop = (
-            clock.steps(self.stop, "stop") if self.stop is not None else period * (self.cycles or 1)
+            clock.moment(self.stop, "stop")
+            if self.stop is not None
+            else period * (self.cycles or 1)
         )
         return cyclic_then_anneal(
             period,

@@ -39,7 +39,7 @@ class DelayedConfig(ScheduleConfig):
 
     def build(self, clock: Clock) -> Schedule:
         """Return `delayed`; fractions inside `then` are of what is left after the offset."""
-        offset = clock.steps(self.offset, "offset")
+        offset = clock.moment(self.offset, "offset")
         if offset >= clock.total:
             given = self.offset.model_dump()
             raise ConfigError("offset", given, f"less than the run's {clock.total} gradient steps")

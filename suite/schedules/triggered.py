@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from suite.clock import Clock
 from suite.rows import Event
@@ -82,7 +84,7 @@ class TriggeredConfig(ScheduleConfig):
     trigger: AnyTrigger
     then: AnySchedule = WarmupCosineConfig()
     per_phase: bool = False
-    limit: int | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
 
     def build(self, clock: Clock) -> Schedule:
         """Return a `Triggered`."""

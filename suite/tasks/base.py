@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from suite.clock import Clock, Duration
 from suite.config import Component, one_of
+from suite.errors import ConfigError
 from suite.models.base import ModelSpec
 from suite.registry import Registry
 from suite.seeding import Seeds
@@ -76,6 +77,9 @@ class TaskConfig(Component):
         Raises:
             ConfigError: if they do not.
         """
+        if self.engine != "rl" and run.resources.learners:
+            wanted = "0: remote learners are for tasks of the reinforcement-learning engine"
+            raise ConfigError("resources.learners", run.resources.learners, wanted)
 
     def prepare(self) -> None:
         """Make sure, before anything starts, that the data can be had.

@@ -159,6 +159,7 @@ class RLTaskConfig(TaskConfig):
             self.updates(self.agent_steps(budget)),
             agent_steps_per_step=float(1 / self.exact_utd),
             frames_per_agent_step=self.frame_skip,
+            learning_starts=self.learning_starts,
         )
 
     def in_agent_steps(self, duration: Duration, budget: Duration | None, key: str = "") -> int:
@@ -202,6 +203,8 @@ class RLTaskConfig(TaskConfig):
             raise ConfigError(
                 "resources.learners", learners, f"a divisor of batch_size = {run.agent.batch_size}"
             )
+        if run.resources.learners:
+            self._check_learners(run)
         if self.overlap and self.runners == 0:
             raise ConfigError("task.overlap", True, "false, or task.runners of at least 1")
         self.in_agent_steps(run.agent.epsilon.anneal, run.budget, "agent.epsilon.anneal")
@@ -221,6 +224,25 @@ class RLTaskConfig(TaskConfig):
                     name,
                     "a metric that needs no labelled data; returns and the batch loss are always "
                     "recorded",
+                )
+
+    def _check_learners(self, run: RunConfig) -> None:
+        """Check what learners that share a batch cannot do.
+
+        Raises:
+            ConfigError: if it is asked for.
+        """
+        assert isinstance(run.agent, QLearningConfig)
+        if run.agent.replay_device == "learner":
+            raise ConfigError(
+                "agent.replay_device", "learner", "host, with several learners (resources.learners)"
+            )
+        for index, intervention in enumerate(run.interventions):
+            if intervention.looks_at_batches:
+                raise ConfigError(
+                    f"interventions[{index}]",
+                    intervention.kind,
+                    "no resources.learners beside it: it looks at whole batches, which they share",
                 )
 
     def kept_steps(self) -> int:

@@ -163,5 +163,6 @@ class Observer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
+        self._looked, self._before = None, {}
         self._features = dict(state["features"])
         self._initial = dict(state["initial"])

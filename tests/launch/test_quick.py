@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """All rows of the sweep."""
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder of the sweep."""
     out = tmp_path_factory.mktemp("quick") / "out"
     command = [sys.executable, str(ROOT / "run_suite.py"), "run", "quick", "--results", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
@@ -29,7 +30,13 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     assert "Traceback" not in done.stderr
     for name in ("report.html", "summary.json", "table.txt"):
         assert (out / "report" / name).is_file()
-    return load_results(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def rows(results: Path) -> pd.DataFrame:
+    """All rows of the sweep."""
+    return load_results(results)
 
 
 def _series(rows: pd.DataFrame, task: str, arm: str, metric: str, layer: str) -> list[pd.Series]:
@@ -72,6 +79,14 @@ def test_the_trigger_alarms_once_soon_after_the_boundary(rows: pd.DataFrame) -> 
     assert set(alarms.arm) == {"warm_cusum_nap"}
     steps = [list(g.step) for _, g in alarms.groupby("seed", observed=True)]
     assert sum(len(s) == 1 and boundary <= s[0] <= boundary + 50 for s in steps) >= 4
+
+
+def test_the_gap_to_fresh_has_its_interval(rows: pd.DataFrame, results: Path) -> None:
+    summary = json.loads((results / "report" / "summary.json").read_text())["digits"]
+    for arm in ("warm_constant", "warm_constant_nap", "warm_rewarmed_nap", "warm_cusum_nap"):
+        entry = summary[arm]
+        assert entry["gap_lo"] <= entry["gap"] <= entry["gap_hi"]
+        assert entry["gap"] == pytest.approx(entry["mean"] - summary["fresh"]["mean"])
 
 
 def test_cartpole_is_learnt(rows: pd.DataFrame) -> None:

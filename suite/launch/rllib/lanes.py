@@ -20,7 +20,7 @@ from suite.replay.frame_ring import Array, Bools
 from suite.tasks.rl import RLTaskConfig
 
 CHUNK = 4096
-"""Steps of the action log that are allocated at once."""
+"""Steps of the action log that are allocated at first."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class ActionLog:
             self._actions = self._actions[:0]
             return
         if self.steps > len(self._actions):
-            more = np.empty((CHUNK, self._actions.shape[1]), np.int16)
+            size = max(CHUNK, len(self._actions))  # doubled, so that copies stay few
+            more = np.empty((size, self._actions.shape[1]), np.int16)
             self._actions = np.concatenate([self._actions, more])
         self._actions[self.steps - 1] = actions
 

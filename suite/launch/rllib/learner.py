@@ -164,8 +164,7 @@ class NapLearner(TorchLearner):
             torch.nn.utils.clip_grad_norm_(self._parameters, agent.grad_clip)
         self.stack.before_step(step, rate)
         self.optimizer.step()
-        # Learners that share a batch must look at the same inputs.
-        self.stack.set_probe(self.observer.probe if self.distributed else batch["s_tm1"])
+        self.stack.set_probe(batch["s_tm1"])
         reset = self.stack.after_step(step, rate)
         self.step = step + 1
         if reset or self.step % agent.target_every == 0:

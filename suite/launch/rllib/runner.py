@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import ray
@@ -30,11 +31,13 @@ class Rollout:
         block: the slots.
         agent_steps: number of actions in it.
         games: those that ended in it.
+        life: of the process that made it, see `EnvPoolRunner.life`.
     """
 
     block: Block
     agent_steps: int
     games: list[Game]
+    life: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class EnvPoolRunner(EnvRunner):
         self.exploration = Exploration.of(self.run)
         self.generator = self.run.seeds.numpy(f"explore/{self.worker_index}")
         self.generation = 0
+        self._life = uuid4().hex
         self.module: Any = None
         self.continued = False
         self.make_env()
@@ -148,7 +152,7 @@ class EnvPoolRunner(EnvRunner):
             taken += int(np.count_nonzero(step.acted))
         self.num_env_steps_sampled_lifetime += taken
         block = Block(frames, actions, rewards, acted, stops, starts)
-        return Rollout(block, taken, lanes.take_games())
+        return Rollout(block, taken, lanes.take_games(), self._life)
 
     def _act(self, epsilon: float) -> Array:
         """Return epsilon-greedy actions for the current observations, (lanes,)."""
@@ -168,14 +172,19 @@ class EnvPoolRunner(EnvRunner):
         given = [torch.from_numpy(w) for w in weights]  # read only; they are only read
         torch._foreach_copy_(list(self.module.q.parameters()), given)
 
-    def begin(self, generation: int) -> None:
-        """Begin new episodes with draws of their own, after a restart."""
+    def life(self) -> str:
+        """Return a name that another process with the same settings would not have."""
+        return self._life
+
+    def begin(self, generation: int) -> str:
+        """Begin new episodes with draws of their own, after a restart; return `life`."""
         self.lanes.close()
         self.generation = generation
         stream = f"explore/{self.worker_index}/{generation}"
         self.generator = self.run.seeds.numpy(stream)
         self.module.noise = self.run.seeds.torch(f"noise/act/{self.worker_index}/{generation}")
         self.make_env()
+        return self._life
 
     def get_metrics(self) -> Any:
         """Return RLlib's metrics; what the suite records comes with the rollouts."""

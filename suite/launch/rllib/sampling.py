@@ -6,6 +6,7 @@ the block it was making is lost, and its lanes go on with new episodes once it i
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,8 +19,9 @@ from torch import Tensor
 
 from suite.launch.rllib.runner import EnvPoolRunner, Rollout
 
-GLANCE_S, PATIENCE_S = 0.1, 120.0
-"""Seconds to wait for runners that are being restarted: while others work, and when none does."""
+GLANCE_S, LOOK_S, PATIENCE_S = 0.1, 5.0, 120.0
+"""Seconds to wait for runners that are being restarted: while others work, at a time when one must
+be waited for, and in all."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,10 @@ class RemoteSampler:
         self.continued = False
         self._weights: ray.ObjectRef | None = None
         self._generations = dict.fromkeys(self.runners, 0)
+        # A runner that died between two blocks is restarted by Ray without a word.
+        actors = self.manager.actors()
+        lives = ray.get([actors[runner].life.remote() for runner in self.runners])
+        self._lives = dict(zip(self.runners, lives, strict=True))
         self._asked: list[tuple[int, ray.ObjectRef]] = []
 
     def sample(self, steps: int, agent_steps: int) -> list[Arrival]:
@@ -135,23 +141,44 @@ class RemoteSampler:
         for runner, answer in asked:
             first = (self.runners.index(runner)) * self.lanes
             try:
-                arrivals.append(Arrival(first, ray.get(answer)))
+                rollout = ray.get(answer)
             except RayActorError:
                 self.manager.set_actor_state(runner, healthy=False)
-                arrivals.append(Arrival(first, None))
+                rollout = None
+            if rollout is not None and rollout.life != self._lives[runner]:
+                self._begin(runner)
+                rollout = None
+            arrivals.append(Arrival(first, rollout))
         return arrivals
 
-    def _revive(self) -> None:
-        """Let runners that were restarted begin new episodes and join again."""
-        if self.manager.num_healthy_actors() == len(self.runners):
-            return
-        # With none left there is nothing to do but wait for one.
-        patience = GLANCE_S if self.manager.num_healthy_actors() else PATIENCE_S
-        for runner in self.group.probe_unhealthy_env_runners(timeout_seconds=patience):
-            self._generations[runner] += 1
-            ray.get(self.manager.actors()[runner].begin.remote(self._generations[runner]))
-        if not self.manager.num_healthy_actors():
-            raise RuntimeError(f"no runner came back within {PATIENCE_S:g} s")
+    def _begin(self, runner: int) -> None:
+        """Let a runner that was restarted begin new episodes."""
+        self._generations[runner] += 1
+        call = self.manager.actors()[runner].begin.remote(self._generations[runner])
+        self._lives[runner] = ray.get(call)
+
+    def _revive(self, everyone: bool = False) -> None:
+        """Let runners that were restarted begin new episodes and join again.
+
+        Args:
+            everyone: wait until all of them are back.
+
+        Raises:
+            RuntimeError: if the one that must be waited for does not come back.
+        """
+        wanted = len(self.runners) if everyone else 1
+        deadline = time.monotonic() + PATIENCE_S
+        while (healthy := self.manager.num_healthy_actors()) < len(self.runners):
+            patience = GLANCE_S if healthy >= wanted else LOOK_S
+            for runner in self.group.probe_unhealthy_env_runners(timeout_seconds=patience):
+                try:
+                    self._begin(runner)
+                except RayActorError:
+                    self.manager.set_actor_state(runner, healthy=False)
+            if self.manager.num_healthy_actors() >= wanted:
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{wanted - healthy} runners not back within {PATIENCE_S:g} s")
 
     def sync(self, weights: list[Tensor]) -> None:
         """Put the weights where the next requests find them."""
@@ -160,7 +187,17 @@ class RemoteSampler:
     def state(self) -> list[dict[str, Any]]:
         """Return the runners' states, in their order; nothing may be asked for at the time."""
         actors = self.manager.actors()
-        return ray.get([actors[runner].get_state.remote() for runner in self.runners])
+        while True:
+            self._revive(everyone=True)
+            found = []
+            for runner in self.runners:
+                try:
+                    found.append(ray.get(actors[runner].get_state.remote()))
+                except RayActorError:
+                    self.manager.set_actor_state(runner, healthy=False)
+                    break
+            else:
+                return found
 
     def restore(self, states: list[dict[str, Any]]) -> None:
         """Continue from `state`."""

@@ -148,16 +148,34 @@ def test_two_n_equals_n_saved_loaded_and_n_more(build, tmp_path, changes, agent_
         assert (array == second.ring._arrays()[name]).all(), name
 
 
-def test_a_checkpoint_holds_norms_and_no_code(build, tmp_path):
-    algorithm = build(cartpole(agent_steps=100))
+@pytest.mark.parametrize(
+    ("changes", "projected"),
+    [
+        ({}, ("1.weight", "4.weight")),
+        (BREAKOUT, ("conv1.weight", "conv2.weight", "conv3.weight", "hidden.weight")),
+    ],
+    ids=["CartPole", "Breakout"],
+)
+def test_norms_hold_in_the_checkpoint_and_where_it_acts(build, tmp_path, changes, projected):
+    algorithm = build(cartpole(agent_steps=100, **changes))
     initial = {n: p.norm().item() for n, p in algorithm.learner.net.q.named_parameters()}
     while not algorithm.finished:
         algorithm.advance()
     algorithm.save_to_path(tmp_path)
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     module = state["learner_group"]["learner"]["rl_module"]["default_policy"]
-    for name in ("1.weight", "4.weight"):
+    acting = dict(algorithm.env_runner.module.q.named_parameters())
+    for name in projected:
         assert module[f"q.{name}"].norm().item() == pytest.approx(initial[name], rel=1e-4)
+        assert acting[name].norm().item() == pytest.approx(initial[name], rel=1e-4)
+
+
+def test_a_checkpoint_holds_no_code(build, tmp_path):
+    algorithm = build(cartpole(agent_steps=100))
+    while not algorithm.finished:
+        algorithm.advance()
+    algorithm.save_to_path(tmp_path)
+    torch.load(tmp_path / "state.pt", weights_only=True)
     assert sorted(p.name for p in (tmp_path / "ring").iterdir()) == [
         "actions.npy",
         "frames.npy",

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -67,6 +68,7 @@ def test_updates_are_exact_at_any_number_of_runners_and_lanes(build, runners, la
     assert games >= 1
 
 
+@pytest.mark.slow
 def test_one_remote_runner_acts_as_the_local_one_of_its_number_would(build):
     remote, again = (build(cartpole(runners=2)) for _ in range(2))
     run_to_the_end(remote)
@@ -77,6 +79,7 @@ def test_one_remote_runner_acts_as_the_local_one_of_its_number_would(build):
     assert (lanes[1][0] != lanes[1][1]).any()  # they explore apart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overlap", [False, True])
 def test_a_checkpoint_of_remote_runners_continues(build, tmp_path, overlap):
     run = cartpole(agent_steps=200, runners=2, overlap=overlap)
@@ -96,6 +99,7 @@ def test_a_checkpoint_of_remote_runners_continues(build, tmp_path, overlap):
             assert torch.equal(value, theirs[name]), name
 
 
+@pytest.mark.slow
 def test_a_runner_that_dies_is_replaced_and_its_lost_block_is_noted(build):
     algorithm = build(cartpole(agent_steps=600, runners=2, utd=0.5))
     rows = []
@@ -117,6 +121,52 @@ def test_a_runner_that_dies_is_replaced_and_its_lost_block_is_noted(build):
     starts = np.flatnonzero(ring._marks[: ring.slots] & 4)
     cut = [s for s in starts if s > 0 and not ring._marks[s - 1] & 1]
     assert cut
+
+
+def kill(algorithm, runner):
+    """Kill a runner's process and wait until it is gone."""
+    import ray
+
+    actor = algorithm.sampler.manager.actors()[runner]
+    number = ray.get(actor.apply.remote(lambda runner: os.getpid()))
+    os.kill(number, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while os.path.exists(f"/proc/{number}") and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def test_a_runner_that_dies_between_two_blocks_is_noticed(build):
+    import ray
+
+    algorithm = build(cartpole(agent_steps=400, runners=2, utd=0.5))
+    rows = []
+    algorithm.recorder.sink = rows.extend
+    while algorithm.agent_steps < 150:
+        algorithm.advance()
+    kill(algorithm, 1)
+    life = algorithm.sampler._lives[1]
+    actor = algorithm.sampler.manager.actors()[1]
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:  # until Ray has restarted it by itself
+        try:
+            if ray.get(actor.life.remote()) != life:
+                break
+        except ray.exceptions.RayActorError:
+            time.sleep(0.2)
+    run_to_the_end(algorithm)
+    assert [row.layer for row in rows if row.metric == "lost_block"] == ["runner 1"]
+    assert algorithm.sampler._generations == {1: 1, 2: 0}
+
+
+@pytest.mark.slow
+def test_a_checkpoint_waits_for_a_runner_that_is_down(build, tmp_path):
+    algorithm = build(cartpole(agent_steps=300, runners=2))
+    while algorithm.agent_steps < 100:
+        algorithm.advance()
+    kill(algorithm, 2)
+    algorithm.save_to_path(tmp_path)
+    run_to_the_end(algorithm)
+    assert algorithm.sampler._generations == {1: 0, 2: 1}
 
 
 def test_overlap_needs_remote_runners():
