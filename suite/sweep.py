@@ -31,10 +31,11 @@ from pydantic import Field, model_validator
 
 from suite.config import Config, merge, undot
 from suite.errors import ConfigError, nearest
+from suite.overrides import Overrides
 from suite.run_config import RunConfig
 from suite.search import SearchConfig, draws
 from suite.tasks.atari_sets import GAME_SETS
-from suite.yaml_file import parse_yaml, read_yaml
+from suite.yaml_file import read_yaml
 
 Names = Annotated[str, Field(pattern=r"^[^/\s*?\[\]]+$")]
 
@@ -203,25 +204,20 @@ def load_sweep(
     Raises:
         ConfigError: for anything that is wrong, before anything is made.
     """
-    changes = [_parse_override(text) for text in overrides]
-    used = [False] * len(changes)
+    changes = Overrides(overrides)
     trials: list[Trial] = []
     tasks: dict[str, TaskPlan] = {}
     for name in names:
         path = find_config(name, folders)
         for label, body in _experiments(path, folders).items():
             where = f"{path.name}: " + (f"experiments.{label}." if label else "")
-            experiment = ExperimentConfig.from_mapping(
-                _with_seeds(body, changes, used, label), where
-            )
-            found, plans = _expand(experiment, label, where, changes, used)
+            experiment = ExperimentConfig.from_mapping(changes.seeds(body, label), where)
+            found, plans = _expand(experiment, label, where, changes)
             if clash := set(plans) & set(tasks):
                 raise ConfigError("config", name, f"tasks of other names than {clash.pop()!r}")
             trials += found
             tasks |= plans
-    for change, was_used in zip(overrides, used, strict=True):
-        if not was_used:
-            raise ConfigError("--set", change, f"a task of this sweep: {nearest(change, tasks)}")
+    changes.check_used(tasks)
     if not any(trial.skip is None for trial in trials):
         reasons = "; ".join(sorted({t.skip for t in trials if t.skip})) or "no seeds"
         raise ConfigError("config", list(names), f"at least one run to do ({reasons})")
@@ -293,38 +289,11 @@ def _document(path: Path) -> dict[str, Any]:
     return dict(document)
 
 
-@dataclass(frozen=True)
-class _Override:
-    """A ``--set``: for which tasks, which key, which value."""
-
-    task: str
-    key: str
-    value: Any
-
-
-def _parse_override(text: str) -> _Override:
-    target, equals, value = text.partition("=")
-    task, colon, key = target.rpartition(":")
-    if not equals or not key:
-        raise ConfigError("--set", text, "key.path=value, or TASK:key.path=value")
-    return _Override(task if colon else "*", key.strip(), parse_yaml(value, f"--set {key}"))
-
-
-def _with_seeds(
-    body: dict[str, Any], changes: Sequence[_Override], used: list[bool], label: str
-) -> dict[str, Any]:
-    for index, change in enumerate(changes):
-        if change.key == "seeds" and fnmatchcase(label, change.task):
-            body, used[index] = {**body, "seeds": change.value}, True
-    return body
-
-
 def _expand(
     experiment: ExperimentConfig,
     label: str,
     where: str,
-    changes: Sequence[_Override],
-    used: list[bool],
+    changes: Overrides,
 ) -> tuple[list[Trial], dict[str, TaskPlan]]:
     """Cross the axes of one experiment; return its trials and the plans of its tasks."""
     axes = {axis: list(values) for axis, values in experiment.axes.items()}
@@ -347,7 +316,7 @@ def _expand(
                 task = "-".join(part for part in (label, cell.get("task", "")) if part)
                 if changes:
                     named = task or RunConfig.from_mapping(request, here).task.label
-                    request = _apply(request, named, changes, used)
+                    request = changes.lay_over(request, named)
                 config = RunConfig.from_mapping(request, here)
                 task = task or config.task.label
                 arm = _arm(experiment, cell, suffix)
@@ -389,15 +358,3 @@ def _plan(experiment: ExperimentConfig, cells: Mapping[str, Mapping[str, str]]) 
         return found
 
     return TaskPlan(tuple(cells), others("reference"), others("gap_to"), experiment.description)
-
-
-def _apply(
-    request: dict[str, Any], task: str, changes: Sequence[_Override], used: list[bool]
-) -> dict[str, Any]:
-    for index, change in enumerate(changes):
-        if change.key != "seeds" and fnmatchcase(task, change.task):
-            try:
-                request, used[index] = merge(request, {change.key: change.value}), True
-            except ConfigError as error:
-                raise ConfigError(f"--set {error.key}", error.value, error.expected) from None
-    return request

@@ -106,13 +106,13 @@ def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
     if record.is_file():
         try:
             held = json.loads(record.read_text(encoding="utf-8"))
-            name, known = held["name"], set(held["tasks"])
+            name, known = held["name"], set(held.get("tasks", {}))
         except (OSError, ValueError, KeyError, TypeError):
             raise ConfigError("--results", str(record), "a readable sweep.json") from None
         if name != sweep.name:
             wanted = f"a folder of the sweep {sweep.name!r}, which this is not (it holds {name!r})"
             raise ConfigError("--results", options.results, wanted)
-        if not known & set(sweep.tasks):
+        if known.isdisjoint(sweep.tasks):
             wanted = f"a folder of this sweep; it holds another {name!r}, with other tasks"
             raise ConfigError("--results", options.results, wanted)
     elif options.resume:

@@ -141,6 +141,10 @@ def test_results_folders_that_cannot_serve(call: Call, tmp_path: Path) -> None:
     assert (code, "'another'" in err, "'s'" in err) == (2, True, True)
     assert sorted(p.name for p in other.iterdir()) == ["sweep.json"]
 
+    (other / "sweep.json").write_text('{"name": "s", "tasks": {"of another file": {}}}')
+    code, _, err = call("run", sweep, "--results", str(other))
+    assert (code, "with other tasks" in err) == (2, True)
+
     strange = tmp_path / "strange"
     strange.mkdir()
     (strange / "thesis.tex").write_text("x")

@@ -1,0 +1,69 @@
+"""``--set``: changes from the command line, laid over the runs of some tasks or of all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from suite.config import merge
+from suite.errors import ConfigError, nearest
+from suite.yaml_file import parse_yaml
+
+
+class Overrides:
+    """A list of ``[TASK:]key.path=value``, in order; TASK is a glob over the tasks' labels.
+
+    The key ``seeds`` replaces the repetitions of an experiment.
+
+    Raises:
+        ConfigError: for one that is not of that form, or whose value is not YAML.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+        self._parsed = [_parse(text) for text in texts]
+        self._used = [False] * len(texts)
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    def seeds(self, body: dict[str, Any], label: str) -> dict[str, Any]:
+        """Return an experiment, its seeds replaced if that is asked for."""
+        for index, (task, key, value) in enumerate(self._parsed):
+            if key == "seeds" and fnmatchcase(label, task):
+                body, self._used[index] = {**body, "seeds": value}, True
+        return body
+
+    def lay_over(self, request: dict[str, Any], label: str) -> dict[str, Any]:
+        """Return a run's request with the changes for its task.
+
+        Raises:
+            ConfigError: if one does not fit what it is laid over.
+        """
+        for index, (task, key, value) in enumerate(self._parsed):
+            if key != "seeds" and fnmatchcase(label, task):
+                try:
+                    request, self._used[index] = merge(request, {key: value}), True
+                except ConfigError as error:
+                    raise ConfigError(f"--set {error.key}", error.value, error.expected) from None
+        return request
+
+    def check_used(self, tasks: Collection[str]) -> None:
+        """Check that each was for a task that there is.
+
+        Raises:
+            ConfigError: for the first that was not.
+        """
+        for text, used in zip(self._texts, self._used, strict=True):
+            if not used:
+                raise ConfigError("--set", text, f"a task of this sweep: {nearest(text, tasks)}")
+
+
+def _parse(text: str) -> tuple[str, str, Any]:
+    """Return task, key and value."""
+    target, equals, value = text.partition("=")
+    task, colon, key = target.rpartition(":")
+    if not equals or not key:
+        raise ConfigError("--set", text, "key.path=value, or TASK:key.path=value")
+    return task if colon else "*", key.strip(), parse_yaml(value, f"--set {key}")
