@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -106,6 +107,19 @@ class Clock:
             if unit == "frames":
                 return round(value / self.frames_per_agent_step / self.agent_steps_per_step)
         raise ConfigError(key, {unit: value}, f"a unit that this task has; it has no {unit}")
+
+    def period(self, duration: Duration, key: str = "") -> int:
+        """Return a length that is repeated, in gradient steps, at least 1.
+
+        A fraction is rounded up, so that its last repetition ends with the run and no further one
+        begins just before.
+
+        Raises:
+            ConfigError: if the run does not have that unit of time.
+        """
+        if duration.fraction is not None:
+            return max(1, math.ceil(round(duration.fraction * self.total, 6)))
+        return self.steps(duration, key)
 
     def phase(self, index: int) -> Clock:
         """Return the clock of one phase alone."""

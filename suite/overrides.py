@@ -49,6 +49,19 @@ class Overrides:
                     raise ConfigError(f"--set {error.key}", error.value, error.expected) from None
         return request
 
+    def check_free(self, searched: Collection[str], label: str) -> None:
+        """Check that no change is of a key that an experiment searches, which names its arms.
+
+        Raises:
+            ConfigError: if one is.
+        """
+        for task, key, value in self._parsed:
+            if not fnmatchcase(label, task):
+                continue
+            for other in searched:
+                if key == other or key.startswith(f"{other}.") or other.startswith(f"{key}."):
+                    raise ConfigError(f"--set {key}", value, f"another key: {other} is searched")
+
     def check_used(self, tasks: Collection[str]) -> None:
         """Check that each was for a task that there is.
 

@@ -175,6 +175,22 @@ class Sweep:
         """The distinct runs, by id; trials that ask for the same run share it."""
         return {t.run_id: t.config for t in self.trials if t.skip is None}
 
+    def check_apart(self) -> None:
+        """Check that arms with names of their own are runs of their own.
+
+        Raises:
+            ConfigError: if two arms of a task ask for the same run, as they do once ``--set`` has
+                changed what they differ in.
+        """
+        seen: dict[tuple[str, str], str] = {}
+        for trial in self.trials:
+            if trial.skip is None:
+                other = seen.setdefault((trial.task, trial.run_id), trial.arm)
+                if other != trial.arm:
+                    wanted = "changes that leave arms apart, or --only to choose one of them"
+                    arms = f"{trial.task}: {other!r} and {trial.arm!r} are now the same run"
+                    raise ConfigError("--set", arms, wanted)
+
     def only(self, pattern: str) -> Sweep:
         """Return the sweep with the trials whose ``task/arm/seed`` matches a glob.
 
@@ -309,6 +325,7 @@ def _expand(
                 key = f"{where}axes.{axis}.{value}.{error.key}"
                 raise ConfigError(key, error.value, error.expected) from None
         reason = _skipped(experiment, cell)
+        changes.check_free(experiment.search, label)
         for suffix, drawn in draws(experiment.search, experiment.samples, label):
             for seed in experiment.seeds:
                 request = merge(merge(mapping, drawn), {"seed": seed})

@@ -288,3 +288,20 @@ def test_games_that_there_are_not_are_refused(
     with pytest.raises(ConfigError, match=expected) as error:
         _load(path)
     assert error.value.key == key
+
+
+def test_a_change_may_not_be_of_what_is_searched(tmp_path: Path) -> None:
+    path = _write(tmp_path, "s", search={"optimizer.lr": {"grid": [0.1, 0.2]}})
+    for change in ("optimizer.lr=0.3", "optimizer={lr: 0.3}"):
+        with pytest.raises(ConfigError) as caught:
+            _load(path, change)
+        assert caught.value.key == f"--set {change.partition('=')[0]}"
+
+
+def test_arms_that_a_change_makes_the_same_run_are_pointed_out(tmp_path: Path) -> None:
+    path = _write(tmp_path, "s")
+    _load(path, "budget=3").check_apart()
+    merged = _load(path, "interventions=[]")
+    with pytest.raises(ConfigError, match="are now the same run"):
+        merged.check_apart()
+    merged.only("*/plain/*").check_apart()

@@ -163,6 +163,11 @@ class Projection:
             squared = squared_norms(self._tensors, per, axes=self._axes)
             self._hold([s.sqrt() for s in squared])
 
+    def __repr__(self) -> str:
+        """Name the tensors and their norms; this waits for the device."""
+        held = ", ".join(f"{name}: {t.norm().item():.4g}" for name, t in self.targets.items())
+        return f"Projection(every={self.every}, per={self.per!r}, targets={{{held}}})"
+
     def _hold(self, targets: list[Tensor]) -> None:
         """Take `targets` as the norms from now on; scalars are kept as one vector."""
         self._targets = torch.stack(targets) if self.per == "tensor" else targets

@@ -10,7 +10,7 @@ from suite.launch.live import Live
 from suite.launch.mlflow_sink import MlflowSink
 from suite.launch.progress import Progress
 from suite.records import layout
-from suite.records.run_folder import mark_failed
+from suite.records.run_folder import mark_failed, read_status
 from suite.records.storage import Storage
 
 
@@ -55,9 +55,13 @@ class SweepCallback(Callback):
         run_id = _run_id(trial)
         run = self.live.runs[run_id]
         run.state, run.done = "failed", 1.0
-        run.reason = _last_line(trial)
         status = f"{layout.RUNS}/{run_id}/{layout.STATUS}"
         self.storage.pull(status)
+        told = read_status(self.storage.root / layout.RUNS / run_id)
+        if told is not None and told["state"] == "failed" and told["reason"]:
+            run.reason = f"{told['reason']} (see {layout.RUNS}/{run_id}/{layout.ERROR})"
+        else:  # the process died without a word
+            run.reason = _last_line(trial)
         mark_failed(self.storage.root / layout.RUNS / run_id, run.reason)
         self.storage.push(status)
         self.sink.end(run_id, "failed", run.reason, run.headline)

@@ -103,20 +103,21 @@ def _run(
     data_dir: Path | None = None,
     **options: Any,
 ) -> int:
-    from rich.console import Console
-
     from suite.errors import ConfigError
+    from suite.launch.progress import make_console
     from suite.launch.run import Options, default_results, run_sweep
 
     if options.get("resume") and options.get("fresh"):
         raise ConfigError("--fresh", True, "either --resume or --fresh")
     sweep, plugins = _load(names, overrides, plugin, data_dir)
     selected = sweep.only(only) if only else sweep
+    if overrides:
+        selected.check_apart()
     results = options.pop("results", None) or default_results(sweep)
     program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else ["rewarm-suite"]
     command = shlex.join([*program, *(sys.argv[1:] or ["run"])])
     settings = Options(results=results, plugins=plugins, command=command, **options)
-    return run_sweep(sweep, selected, settings, Console())
+    return run_sweep(sweep, selected, settings, make_console())
 
 
 @app.command()
@@ -128,12 +129,14 @@ def plan(
     num_cpus: Annotated[int | None, typer.Option(min=1, help="Cores to plan for.")] = None,
 ) -> None:
     """Show what would run: trials, skips with reasons, predicted hours and memory."""
-    from rich.console import Console
-
     from suite.launch.plan import print_plan
+    from suite.launch.progress import make_console
 
     sweep, _ = _load(names or ["quick"], set_, plugin, None)
-    print_plan(sweep.only(only) if only else sweep, num_cpus or os.cpu_count() or 1, Console())
+    selected = sweep.only(only) if only else sweep
+    if set_:
+        selected.check_apart()
+    print_plan(selected, num_cpus or os.cpu_count() or 1, make_console())
 
 
 @app.command()
@@ -143,9 +146,8 @@ def report(
     ] = "results/runs/quick",
 ) -> None:
     """Rebuild tables, figures and report.html from the rows of a results folder."""
-    from rich.console import Console
-
     from suite.errors import ConfigError
+    from suite.launch.progress import make_console
     from suite.launch.show import fetch_all, show_report
     from suite.records import layout
     from suite.records.storage import Storage
@@ -155,7 +157,7 @@ def report(
     if not (storage.root / layout.SWEEP).is_file():
         raise ConfigError("DIR", directory, "a results folder, which holds a sweep.json")
     fetch_all(storage)
-    show_report(storage.root, Console())
+    show_report(storage.root, make_console())
     storage.push(layout.REPORT)
 
 
@@ -167,12 +169,11 @@ def list_(
     plugin: Plugin = None,
 ) -> None:
     """List what can be named in a config."""
-    from rich.console import Console
-
     from suite.launch.catalogue import print_catalogue
+    from suite.launch.progress import make_console
 
     _plugins(plugin)
-    print_catalogue(what, Console())
+    print_catalogue(what, make_console())
 
 
 def _plugins(names: list[str] | None) -> tuple[tuple[str, str], ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import sys
 import time
 
 from rich.console import Console
@@ -10,6 +12,9 @@ from rich.live import Live as Screen
 from rich.table import Table
 
 from suite.launch.live import Live
+
+WIDE = 160
+"""Columns of what is printed where there is no terminal."""
 
 LINE_EVERY_S = 15.0
 """Seconds between lines where there is no terminal."""
@@ -26,6 +31,12 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def make_console() -> Console:
+    """Return a console on stdout: as wide as the terminal, or wide enough for a table elsewhere."""
+    narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if narrow else WIDE)
 
 
 def say(console: Console, text: str) -> None:

@@ -19,6 +19,7 @@ from suite.launch.backfill import backfill
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_sink import MlflowSink, check_store, default_uri
 from suite.launch.progress import Progress, say
+from suite.plugins import digests
 from suite.records import layout
 from suite.records.provenance import now
 from suite.records.run_folder import FINAL, read_status
@@ -190,11 +191,30 @@ def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Option
         run = RunState(cost=estimate_seconds(config))
         status = read_status(storage.root / relative)
         if status is not None and status["state"] in FINAL:
+            _compare_plugins(storage, relative, options)
             run.state, run.reason, run.done = status["state"], status["reason"], 1.0
         runs[run_id] = run
     live = Live(sweep=selected, runs=runs, slots=options.num_cpus or os.cpu_count() or 1)
     live.done_before = sum(run.cost * run.done for run in runs.values())
     return live
+
+
+def _compare_plugins(storage: Storage, relative: str, options: Options) -> None:
+    """Check that a run which is done was made with the plugins of now.
+
+    Raises:
+        ConfigError: if one has changed: its runs would be told from others by nothing.
+    """
+    storage.pull(f"{relative}/{layout.PROVENANCE}")
+    try:
+        text = (storage.root / relative / layout.PROVENANCE).read_text(encoding="utf-8")
+        before = json.loads(text).get("plugins", {})
+    except (OSError, ValueError):
+        return
+    for name, digest in digests(options.plugins).items():
+        if before.get(name, digest) != digest:
+            wanted = "a file as it was when the runs in this folder were made, or --fresh"
+            raise ConfigError("--plugin", name, wanted)
 
 
 def _tune(

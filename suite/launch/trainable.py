@@ -15,6 +15,7 @@ from typing import Any
 
 from suite.errors import ConfigError, DivergedError
 from suite.launch.keys import metric_key
+from suite.records import layout
 from suite.records.provenance import provenance
 from suite.records.run_folder import RunFolder
 from suite.records.storage import Storage
@@ -96,7 +97,7 @@ def run_trial(config: dict[str, Any]) -> None:
     except ConfigError as error:
         state, reason = "failed", str(error)
     except Exception as error:
-        (folder.path / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        (folder.path / layout.ERROR).write_text(traceback.format_exc(), encoding="utf-8")
         folder.finish("failed", f"{type(error).__name__}: {error}")
         raise
     folder.finish(state, reason)

@@ -25,7 +25,7 @@ State = Literal["running", "complete", "diverged", "failed"]
 FINAL: tuple[State, ...] = ("complete", "diverged")
 """States that running the same config again would not change."""
 
-FILES = (layout.CONFIG, layout.PROVENANCE, layout.ROWS, "error.txt", layout.STATUS)
+FILES = (layout.CONFIG, layout.PROVENANCE, layout.ROWS, layout.ERROR, layout.STATUS)
 """Files of a run beside its checkpoints, in the order in which they are sent up."""
 
 MARK = "rows.json"

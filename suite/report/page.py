@@ -37,6 +37,7 @@ _SHOWN_VERDICTS = {
     "higher": "higher",
     "lower": "lower",
     "includes 0": "interval includes 0",
+    "no spread": "same difference on every seed",
     "no interval": NO_INTERVAL,
     "none": "",
 }

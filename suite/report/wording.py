@@ -19,6 +19,7 @@ VERDICTS = {
     "higher": "higher",
     "lower": "lower",
     "includes 0": "not told apart (the interval includes 0)",
+    "no spread": "undecided (the same difference on every seed)",
     "no interval": f"undecided ({NO_INTERVAL})",
     "none": "no seed in common yet",
     "skipped": "skipped",
@@ -94,7 +95,10 @@ def interval(estimate: Estimate | None, places: int, *, sign: bool = False) -> s
 
 
 def verdict(difference: Estimate | None) -> str:
-    """Return ``higher``, ``lower``, ``includes 0``, ``no interval`` or ``none``.
+    """Return ``higher``, ``lower``, ``includes 0``, ``no interval``, ``no spread`` or ``none``.
+
+    Seeds that all differ by the same amount, as coarse scores of few seeds may, say nothing of
+    how much others would.
 
     >>> verdict(Estimate(0.5, 0.25, 0.75, 3)), verdict(Estimate(0.5, -0.25, 1.25, 3))
     ('higher', 'includes 0')
@@ -103,6 +107,8 @@ def verdict(difference: Estimate | None) -> str:
         return "none"
     if difference.lo is None or difference.hi is None:
         return "no interval"
+    if difference.lo == difference.hi != 0:
+        return "no spread"
     if difference.lo > 0:
         return "higher"
     return "lower" if difference.hi < 0 else "includes 0"

@@ -198,7 +198,7 @@ class AdaptiveStopConfig(ScheduleConfig):
     def build(self, clock: Clock) -> AdaptiveStop:
         """Return an `AdaptiveStop`."""
         return AdaptiveStop(
-            clock.steps(self.period, "period"),
+            clock.period(self.period, "period"),
             clock.steps(self.warmup, "warmup"),
             self.floor,
             self.final,

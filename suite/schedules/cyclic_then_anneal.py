@@ -67,7 +67,7 @@ class CyclicThenAnnealConfig(ScheduleConfig):
 
     def build(self, clock: Clock) -> Schedule:
         """Return `cyclic_then_anneal`."""
-        period = clock.steps(self.period, "period")
+        period = clock.period(self.period, "period")
         stop = (
             clock.moment(self.stop, "stop")
             if self.stop is not None

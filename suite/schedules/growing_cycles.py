@@ -48,7 +48,7 @@ class GrowingCyclesConfig(ScheduleConfig):
     def build(self, clock: Clock) -> Schedule:
         """Return `growing_cycles`."""
         if self.period is not None:
-            period = clock.steps(self.period, "period")
+            period = clock.period(self.period, "period")
         else:
             period = max(1, clock.total // len(self.peaks))
         return growing_cycles(period, self.peaks, clock.steps(self.warmup, "warmup"), self.floor)

@@ -277,3 +277,52 @@ def test_the_command_to_resume_can_be_pasted() -> None:
 
     assert command("python run_suite.py run a --fresh") == "python run_suite.py run a --resume"
     assert command("rewarm-suite run a --resume") == "rewarm-suite run a --resume"
+
+
+PLUGIN = '''
+from typing import Literal
+
+from suite.schedules.base import SCHEDULES, ScheduleConfig
+
+
+@SCHEDULES.register("falling")
+class FallingConfig(ScheduleConfig):
+    """Falls, or trips."""
+
+    kind: Literal["falling"] = "falling"
+
+    def build(self, clock):
+        """Return it."""
+        return lambda step: 1 / (step + 1) if step < 3 else {BEYOND}
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_plugin_that_trips_says_what_it_died_of_and_one_that_changed_is_noticed(
+    tmp_path: Path,
+) -> None:
+    plugin, sweep = (
+        tmp_path / "falling.py",
+        _sweep(tmp_path / "s.yaml", **_base(schedule="falling")),
+    )
+    out = tmp_path / "out"
+
+    def run() -> tuple[int, str]:
+        command = [sys.executable, str(ROOT / "run_suite.py"), "run", sweep, "--results", str(out)]
+        command += ["--plugin", str(plugin), "--num-cpus", "1"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        return done.returncode, done.stdout + done.stderr
+
+    plugin.write_text(PLUGIN.replace("{BEYOND}", "1 / 0"))
+    code, said = run()
+    assert code == 1, said
+    assert "ZeroDivisionError: division by zero (see runs/" in said
+    assert "Traceback" not in said
+    plugin.write_text(PLUGIN.replace("{BEYOND}", "0.1"))
+    code, said = run()
+    assert code == 0, said
+    plugin.write_text(PLUGIN.replace("{BEYOND}", "0.2"))
+    code, said = run()
+    assert code == 2, said
+    assert "falling.py" in said

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite import schedules
-from suite.clock import Clock
+from suite.clock import Clock, Duration
 from suite.errors import ConfigError
 from suite.schedules.base import SCHEDULES
 
@@ -188,3 +188,14 @@ def test_units_that_a_task_lacks_are_refused() -> None:
     delayed = SCHEDULES["delayed"].from_mapping({"kind": "delayed", "offset": 100, "low": 0.1})
     with pytest.raises(ConfigError, match="offset"):
         delayed.build(CLOCK)
+
+
+@pytest.mark.parametrize("total", [113, 100, 7, 1])
+@pytest.mark.parametrize("fraction", [0.25, 0.1, 1 / 3])
+def test_a_period_that_is_a_fraction_begins_no_cycle_just_before_the_end(
+    total: int, fraction: float
+) -> None:
+    period = Clock(total).period(Duration(fraction=fraction))
+    cycles = -(-total // period)
+    assert cycles <= round(1 / fraction)
+    assert period - 1 < fraction * total <= period + 1e-6
