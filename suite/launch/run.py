@@ -113,7 +113,7 @@ def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
         if name != sweep.name:
             wanted = f"a folder of the sweep {sweep.name!r}, which this is not (it holds {name!r})"
             raise ConfigError("--results", options.results, wanted)
-        if known.isdisjoint(sweep.tasks):
+        if known and known.isdisjoint(sweep.tasks):
             wanted = f"a folder of this sweep; it holds another {name!r}, with other tasks"
             raise ConfigError("--results", options.results, wanted)
     elif options.resume:
