@@ -24,12 +24,10 @@ ACTIONS = 18
 """What a joystick with a button can do."""
 
 
-@TASKS.register("atari")
-class AtariConfig(RLTaskConfig):
-    """One game; the defaults are those of Mnih et al. 2015 as DQN Zoo runs them.
+class AtariProtocolConfig(RLTaskConfig):
+    """How Atari games are played; the defaults are those of Mnih et al. 2015 as DQN Zoo runs them.
 
     Attributes:
-        game: name, in lower case with underscores.
         protocol: what the keys from `frame_skip` on are unless they are given
             (`suite.tasks.atari_protocols`); the config holds the values themselves.
         backend: ``envpool``, or ``ale`` for the vector environment of ale-py.
@@ -44,18 +42,12 @@ class AtariConfig(RLTaskConfig):
         fire_on_reset: whether a game that waits for the fire button is started by pressing it.
         full_action_space: all 18 actions rather than those the game uses.
         max_episode_frames: emulator frames after which a game is truncated, 30 minutes of play.
+        over_protocol: what this kind of task needs, whatever the protocol says.
     """
 
     stack: ClassVar[int] = 4
     backends: ClassVar[tuple[str, ...]] = ("envpool", "ale")
-    smoke: ClassVar[Mapping[str, Any]] = {
-        "task": {"kind": "atari", "game": "pong", "utd": 0.5, "learning_starts": 40},
-        "model": {"kind": "nature_cnn", "hidden": 16, "norm": "layer"},
-        "agent": {"kind": "dqn", "batch_size": 4, "replay_capacity": 100, "target_every": 5},
-        "budget": {"agent_steps": 64},
-    }
-    kind: Literal["atari"] = "atari"
-    game: str
+    over_protocol: ClassVar[Mapping[str, Any]] = {}
     protocol: Literal["rainbow2018", "dopamine", "atari100k"] = DEFAULT
     utd: Utd = 0.25
     learning_starts: Annotated[int, Field(ge=1)] = 50_000
@@ -77,7 +69,51 @@ class AtariConfig(RLTaskConfig):
         name = data.get("protocol", DEFAULT)
         if not isinstance(name, str) or name not in PROTOCOLS:
             raise ConfigError("protocol", name, nearest(str(name), PROTOCOLS))
-        return {**PROTOCOLS[name].values, **data}
+        return {**PROTOCOLS[name].values, **cls.over_protocol, **data}
+
+    def spec(self) -> ModelSpec:
+        """Return a stack of frames, and the full set of actions: most games use fewer."""
+        return ModelSpec(inputs=(self.stack, 84, 84), outputs=ACTIONS, bytes=True)
+
+    def pool_options(self) -> dict[str, Any]:
+        """Return the simulator's options: raw rewards, whole games, stacked frames."""
+        return {
+            "stack_num": self.stack,
+            "frame_skip": self.frame_skip,
+            "repeat_action_probability": self.sticky,
+            "noop_max": self.noop_max,
+            "use_fire_reset": self.fire_on_reset,
+            "full_action_space": self.full_action_space,
+            "max_episode_steps": max(1, self.max_episode_frames // self.frame_skip),
+            "episodic_life": False,
+            "reward_clip": False,
+        }
+
+    def clip(self) -> float | None:
+        """Return 1 if rewards are clipped."""
+        return 1.0 if self.clip_rewards else None
+
+    def life_loss_stops(self) -> bool:
+        """Return `life_loss_ends_bootstrap`."""
+        return self.life_loss_ends_bootstrap
+
+
+@TASKS.register("atari")
+class AtariConfig(AtariProtocolConfig):
+    """One game.
+
+    Attributes:
+        game: name, in lower case with underscores.
+    """
+
+    smoke: ClassVar[Mapping[str, Any]] = {
+        "task": {"kind": "atari", "game": "pong", "utd": 0.5, "learning_starts": 40},
+        "model": {"kind": "nature_cnn", "hidden": 16, "norm": "layer"},
+        "agent": {"kind": "dqn", "batch_size": 4, "replay_capacity": 100, "target_every": 5},
+        "budget": {"agent_steps": 64},
+    }
+    kind: Literal["atari"] = "atari"
+    game: str
 
     @field_validator("game")
     @classmethod
@@ -102,33 +138,7 @@ class AtariConfig(RLTaskConfig):
         """For instance ``atari_breakout``."""
         return f"atari_{self.game}"
 
-    def spec(self) -> ModelSpec:
-        """Return a stack of frames, and the full set of actions: most games use fewer."""
-        return ModelSpec(inputs=(self.stack, 84, 84), outputs=ACTIONS, bytes=True)
-
     @property
     def pool(self) -> str:
         """The simulator's name of the game."""
         return pool_name(self.game)
-
-    def pool_options(self) -> dict[str, Any]:
-        """Return the simulator's options: raw rewards, whole games, stacked frames."""
-        return {
-            "stack_num": self.stack,
-            "frame_skip": self.frame_skip,
-            "repeat_action_probability": self.sticky,
-            "noop_max": self.noop_max,
-            "use_fire_reset": self.fire_on_reset,
-            "full_action_space": self.full_action_space,
-            "max_episode_steps": max(1, self.max_episode_frames // self.frame_skip),
-            "episodic_life": False,
-            "reward_clip": False,
-        }
-
-    def clip(self) -> float | None:
-        """Return 1 if rewards are clipped."""
-        return 1.0 if self.clip_rewards else None
-
-    def life_loss_stops(self) -> bool:
-        """Return `life_loss_ends_bootstrap`."""
-        return self.life_loss_ends_bootstrap
