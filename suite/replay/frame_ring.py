@@ -208,6 +208,11 @@ class FrameRing:
         self._marks[forgotten] &= ~ACTED
         return forgotten
 
+    def clear(self) -> None:
+        """Forget everything, as if the ring were new, save where its generator stands."""
+        self._heads[:] = 0
+        self._marks[:] = 0
+
     def resolve(self, index: Ints) -> Window:
         """Return the windows that begin in the slots `index`.
 

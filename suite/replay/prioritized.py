@@ -106,6 +106,13 @@ class PrioritizedRing(FrameRing):
         self.tree.set(forgotten, np.zeros(len(forgotten)))
         return forgotten
 
+    def clear(self) -> None:
+        """Forget everything, priorities too."""
+        super().clear()
+        self.tree.values[:] = 0
+        self.tree.refresh()
+        self.largest_seen = 1.0
+
     def update(self, index: Ints, errors: NDArray[np.floating[Any]]) -> None:
         """Set the priorities of what was sampled, before anything else is added.
 
