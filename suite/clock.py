@@ -65,6 +65,8 @@ class Clock:
         agent_steps_per_step: decisions of the agent per gradient step (1 / UTD); None outside RL.
         frames_per_agent_step: emulator frames per decision (the action repeat); None outside RL.
         learning_starts: decisions before the first gradient step; 0 outside RL.
+        phase_agent_steps: decisions of the agent in each phase, where phases are told in them.
+        waits_again: whether every phase, not the first alone, has `learning_starts` of its own.
     """
 
     total: int
@@ -73,6 +75,8 @@ class Clock:
     agent_steps_per_step: float | None = None
     frames_per_agent_step: int | None = None
     learning_starts: int = 0
+    phase_agent_steps: int | None = None
+    waits_again: bool = False
 
     def moment(self, duration: Duration, key: str = "") -> int:
         """Return a time counted from the start of the run, in gradient steps.
@@ -83,7 +87,13 @@ class Clock:
             ConfigError: if the run does not have that unit of time.
         """
         steps = self.steps(duration, key)
-        if duration.parts()[0] in ("agent_steps", "frames") and self.learning_starts:
+        unit, value = duration.parts()
+        if self.phase_agent_steps is not None and unit in ("agent_steps", "frames"):
+            taken = round(value / (self.frames_per_agent_step or 1) if unit == "frames" else value)
+            index = min(taken // self.phase_agent_steps, len(self.starts) - 1)
+            rest = Duration(agent_steps=taken - index * self.phase_agent_steps)
+            return self.starts[index] + self.phase(index).moment(rest, key)
+        if unit in ("agent_steps", "frames") and self.learning_starts:
             before = self.steps(Duration(agent_steps=self.learning_starts), key)
             return max(0, steps - before)
         return steps
@@ -130,7 +140,7 @@ class Clock:
             steps_per_epoch=None if per_epoch is None else (per_epoch[index],),
             agent_steps_per_step=self.agent_steps_per_step,
             frames_per_agent_step=self.frames_per_agent_step,
-            learning_starts=self.learning_starts if index == 0 else 0,
+            learning_starts=self.learning_starts if index == 0 or self.waits_again else 0,
         )
 
     def after(self, offset: int) -> Clock:
@@ -143,4 +153,5 @@ class Clock:
             starts=(0, *later),
             steps_per_epoch=None if per_epoch is None else per_epoch[-len(later) - 1 :],
             learning_starts=0,
+            phase_agent_steps=None,
         )

@@ -72,7 +72,7 @@ def sweep_record(sweep: Sweep, command: str) -> dict[str, Any]:
         config = next(t.config for t in sweep.trials if t.task == label)
         tasks[label] = {
             "headline": list(config.task.score),
-            "unit": config.task.headline_unit,
+            "unit": config.task.score_unit,
             "x": "frames" if config.task.engine == "rl" else "steps",
             "arms": list(plan.arms),
             "reference": {arm: plan.reference.get(arm) for arm in plan.arms},

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from suite.clock import Duration
 from suite.errors import ConfigError, nearest
@@ -22,6 +22,16 @@ from suite.tasks.rl import RLTaskConfig, Utd
 
 ACTIONS = 18
 """What a joystick with a button can do."""
+
+
+def _existing(game: str) -> str:
+    if game not in GAMES:
+        raise ConfigError("", game, nearest(game, GAMES))
+    return game
+
+
+GameName = Annotated[str, AfterValidator(_existing)]
+"""A game's name, in lower case with underscores."""
 
 
 class AtariProtocolConfig(RLTaskConfig):
@@ -113,14 +123,7 @@ class AtariConfig(AtariProtocolConfig):
         "budget": {"agent_steps": 64},
     }
     kind: Literal["atari"] = "atari"
-    game: str
-
-    @field_validator("game")
-    @classmethod
-    def _game_exists(cls, value: str) -> str:
-        if value not in GAMES:
-            raise ConfigError("", value, nearest(value, GAMES))
-        return value
+    game: GameName
 
     @property
     def seed_key(self) -> str:

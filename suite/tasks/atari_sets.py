@@ -30,3 +30,13 @@ GAME_SETS: dict[str, tuple[str, ...]] = {
   the first is not stated there, here it is Alien.
 - ``atari100k``: the 26 of the benchmark of 100,000 agent steps (Kaiser et al. 2020).
 """
+
+GAME_SEQUENCES: dict[str, tuple[str, ...]] = {
+    "abbas2023_five": ("alien", "atlantis", "boxing", "breakout", "centipede"),
+}
+"""Sequences by name, in the order of play.
+
+- ``abbas2023_five``: the five-game sequence of Abbas et al. 2023 (Loss of Plasticity in Continual
+  Deep Reinforcement Learning), by a secondary description. Lyle et al. 2024 play the ten-game one
+  of the same work; its names and their order are in neither, so it is not here.
+"""

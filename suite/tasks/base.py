@@ -53,6 +53,11 @@ class TaskConfig(Component):
         return self.headline
 
     @property
+    def score_unit(self) -> str:
+        """Unit of the score."""
+        return self.headline_unit
+
+    @property
     def seed_key(self) -> str:
         """What random draws of this task are keyed by; arms that share it are paired."""
         return self.kind

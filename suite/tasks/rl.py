@@ -10,6 +10,7 @@ over::
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from math import prod
@@ -24,6 +25,7 @@ from suite.errors import ConfigError, nearest
 from suite.metrics.base import METRICS
 from suite.replay.sum_tree import tree_bytes
 from suite.tasks.base import TaskConfig
+from suite.tasks.switch import SwitchConfig
 
 if TYPE_CHECKING:
     from suite.run_config import RunConfig
@@ -122,13 +124,21 @@ class RLTaskConfig(TaskConfig):
 
     def updates(self, agent_steps: int) -> int:
         """Return the number of updates that are due after `agent_steps` agent steps."""
-        ratio = self.exact_utd
-        return max(0, agent_steps - self.learning_starts) * ratio.numerator // ratio.denominator
+        return self.updates_for(agent_steps - self.learning_starts)
 
     def due(self, update: int) -> int:
         """Return the agent steps after which the update is due, the first being number 1."""
+        return self.learning_starts + self.steps_for(update)
+
+    def updates_for(self, agent_steps: int) -> int:
+        """Return the number of updates for `agent_steps` agent steps without a warm-up."""
         ratio = self.exact_utd
-        return self.learning_starts - (-update * ratio.denominator // ratio.numerator)
+        return max(0, agent_steps) * ratio.numerator // ratio.denominator
+
+    def steps_for(self, updates: int) -> int:
+        """Return the fewest agent steps without a warm-up that `updates` updates are for."""
+        ratio = self.exact_utd
+        return -(-updates * ratio.denominator // ratio.numerator)
 
     def agent_steps(self, budget: Duration | None) -> int:
         """Return the length of a run in agent steps.
@@ -177,6 +187,14 @@ class RLTaskConfig(TaskConfig):
             return round(value * self.agent_steps(budget))
         return round(self.clock(budget).steps(duration, key) / self.exact_utd)
 
+    def epsilon_length(self, anneal: Duration, budget: Duration | None) -> int:
+        """Return the length of the line of epsilon in agent steps.
+
+        Raises:
+            ConfigError: if the task does not have that unit of time.
+        """
+        return self.in_agent_steps(anneal, budget, "agent.epsilon.anneal")
+
     def evaluations(self, budget: Duration | None) -> list[int]:
         """Return the agent steps after which the policy is evaluated, the end being the last.
 
@@ -207,7 +225,7 @@ class RLTaskConfig(TaskConfig):
             self._check_learners(run)
         if self.overlap and self.runners == 0:
             raise ConfigError("task.overlap", True, "false, or task.runners of at least 1")
-        self.in_agent_steps(run.agent.epsilon.anneal, run.budget, "agent.epsilon.anneal")
+        self.epsilon_length(run.agent.epsilon.anneal, run.budget)
         self.evaluations(run.budget)
         if (by_error := run.agent.prioritized) is not None:
             self.in_agent_steps(by_error.anneal, run.budget, "agent.prioritized.anneal")
@@ -272,3 +290,43 @@ class RLTaskConfig(TaskConfig):
     def life_loss_stops(self) -> bool:
         """Return whether a lost life ends the bootstrap."""
         return False
+
+    # What a sequence of environments overrides. A visit is the time spent in one of them.
+
+    @property
+    def at_switch(self) -> SwitchConfig | None:
+        """What happens between visits; None where there is only one."""
+        return None
+
+    def played(self, visit: int) -> RLTaskConfig:
+        """Return the task of the one environment that a visit is to."""
+        return self
+
+    def layer(self, visit: int) -> str:
+        """Return the layer of a visit's returns in the rows."""
+        return ""
+
+    def visit_end(self, visit: int) -> int:
+        """Return the agent steps of the run after which a visit is over, exactly."""
+        return sys.maxsize
+
+    def learns_from(self, visit: int) -> int:
+        """Return the agent steps of the run after which a visit's replay is learnt from."""
+        return self.learning_starts
+
+    def explores_from(self, visit: int) -> int:
+        """Return the agent steps of the run at which a visit's epsilon begins to count."""
+        return 0
+
+    def waited(self, agent_steps: int) -> int:
+        """Return how many of the first `agent_steps` agent steps call for no updates."""
+        return min(agent_steps, self.learning_starts)
+
+    def visit_values(self, visit: int, latest: Mapping[str, float]) -> list[tuple[str, str, float]]:
+        """Return what the rows say of a finished visit: metric, layer, value.
+
+        Args:
+            visit: the one that has just ended.
+            latest: mean return of the latest visit by layer; none where no game was finished.
+        """
+        return []

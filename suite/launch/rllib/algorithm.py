@@ -3,6 +3,7 @@
 ::
 
     until the budget of agent steps is spent:
+        where a visit has ended: another environment, and forget what `task.switch` says
         block <- runner steps the environments    # at most max(lanes, 1 / UTD) agent steps
         ring <- block
         while updates are due:                    # floor((agent steps - warm-up) * UTD) in all
@@ -27,9 +28,7 @@ import numpy as np
 import ray.cloudpickle as pickle
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core import COMPONENT_ENV_RUNNER, COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
-from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     EPISODE_RETURN_MEAN,
@@ -37,16 +36,13 @@ from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
 )
 from ray.tune.result import DONE
-from ray.util.debug import log_once
 
-from suite.errors import ConfigError
+from suite.launch.rllib.config import NapDQNConfig
 from suite.launch.rllib.evaluator import evaluate
 from suite.launch.rllib.learner import NapLearner
 from suite.launch.rllib.learning import Learning, LocalLearning, RemoteLearning
-from suite.launch.rllib.module import QModule
 from suite.launch.rllib.recorder import Recorder
 from suite.launch.rllib.replay import annealing, make_ring
-from suite.launch.rllib.runner import EnvPoolRunner
 from suite.launch.rllib.sampling import (
     Arrival,
     LocalSampler,
@@ -54,13 +50,14 @@ from suite.launch.rllib.sampling import (
     Sampler,
     lanes_of,
 )
+from suite.launch.rllib.visits import Visits
 from suite.replay.frame_ring import Ints
 from suite.replay.prioritized import PrioritizedRing
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.rl import RLTaskConfig
 from suite.training.checkpoint import load_state, save_state
-from suite.training.observer import measuring_steps
+from suite.training.observer import Value, measuring_steps
 
 SUITE = "suite"
 """Key of the suite's part of the algorithm's state."""
@@ -76,60 +73,6 @@ WARM_UP_BLOCK = 64
 
 PROBE = 64
 """Observations on which features are read."""
-
-
-class NapDQNConfig(AlgorithmConfig):
-    """Config of `NapDQN`: RLlib's own, and the run.
-
-    Attributes:
-        run: the `suite.run_config.RunConfig`, as plain data.
-        iteration_agent_steps: agent steps of one call of ``train``, about.
-    """
-
-    def __init__(self, algo_class: type | None = None) -> None:
-        super().__init__(algo_class=algo_class or NapDQN)
-        self.run: dict[str, Any] | None = None
-        self.iteration_agent_steps = 50
-        self.env_runner_cls = EnvPoolRunner
-        self.num_env_runners = 0
-        self.num_learners = 0
-        self.framework_str = "torch"
-        self.log_level = "ERROR"
-        self._dont_auto_sync_env_runner_states = True
-
-    def training(
-        self, *, run: Any = NotProvided, iteration_agent_steps: Any = NotProvided, **kwargs: Any
-    ) -> Self:
-        """Set the run, as plain data, and the length of an iteration."""
-        super().training(**kwargs)
-        if run is not NotProvided:
-            self.run = run
-        if iteration_agent_steps is not NotProvided:
-            self.iteration_agent_steps = iteration_agent_steps
-        return self
-
-    def validate(self) -> None:
-        """Check that there is a run and that its parts fit together.
-
-        Raises:
-            ConfigError: if they do not.
-        """
-        log_once(f"{self.algo_class.__name__}_on_new_api_stack")  # or RLlib warns of what is meant
-        super().validate()
-        if self.run is None:
-            raise ConfigError("run", None, "a RunConfig as plain data")
-        run = RunConfig.from_mapping(self.run)
-        if not isinstance(run.task, RLTaskConfig):
-            raise ConfigError("run.task.kind", run.task.kind, "a reinforcement-learning task")
-        run.check()
-
-    def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """Return the module of the run."""
-        return RLModuleSpec(module_class=QModule, model_config={"run": self.run})
-
-    def get_default_learner_class(self) -> type[NapLearner]:
-        """Return the learner."""
-        return NapLearner
 
 
 class NapDQN(Algorithm):
@@ -163,6 +106,7 @@ class NapDQN(Algorithm):
         )
         self.ring = make_ring(self.run, space, self.learning.device)
         self.recorder = Recorder(task.frame_skip)
+        self.visits = Visits(task)
         self.gradient_steps = self.agent_steps = 0
         adaptive = isinstance(self.run.build_schedule(), AdaptiveSchedule)
         self._eventful = adaptive or bool(self.run.interventions)
@@ -187,8 +131,11 @@ class NapDQN(Algorithm):
 
     def advance(self) -> None:
         """Act for one block and make the updates that are then due."""
-        for arrival in self.sampler.sample(self._block(), self.agent_steps):
-            self._remember(arrival)
+        if self.visits.over:
+            self._enter()
+        if self.agent_steps < self.visits.end:
+            for arrival in self.sampler.sample(self._block(), self._explored):
+                self._remember(arrival)
         due = min(self.task.updates(self.agent_steps), self.clock.total) - self.gradient_steps
         if due > 0 and self.gradient_steps == 0:
             self._start()
@@ -198,6 +145,33 @@ class NapDQN(Algorithm):
             self.sampler.sync(self.learning.weights())
         while self._evaluations and self.agent_steps >= self._evaluations[0]:
             self._evaluate()
+        if self.agent_steps >= self.visits.end:
+            self.recorder.record(self.gradient_steps, self.agent_steps, self.visits.close())
+
+    def _enter(self) -> None:
+        """Begin the next visit, with what the switch to it leaves."""
+        self.visits.begin()
+        switch, visit = self.task.at_switch, self.visits.index
+        if switch is None:
+            return
+        self.recorder.enter(self.visits.layer)
+        self.recorder.record(self.gradient_steps, self.agent_steps, [("phase", "", float(visit))])
+        if visit == 0:
+            return
+        self.sampler.enter(visit)
+        if switch.clear_replay:
+            self.ring.clear()
+        else:
+            self.ring.cut()
+        self.learning.switch(switch)
+        if switch.fresh_network:
+            self.recorder.record(self.gradient_steps, self.agent_steps, [("reset", "all", 1.0)])
+        self.sampler.sync(self.learning.weights())
+
+    @property
+    def _explored(self) -> int:
+        """Agent steps so far, as epsilon counts them."""
+        return self.agent_steps - self.task.explores_from(self.visits.index)
 
     def _remember(self, arrival: Arrival) -> None:
         """Take a runner's block into the replay, or note that it was lost."""
@@ -211,16 +185,19 @@ class NapDQN(Algorithm):
         if (clip := self.task.clip()) is not None:
             block = replace(block, rewards=block.rewards.clip(-clip, clip))
         self.ring.add(block, arrival.first_lane)
-        self.agent_steps += rollout.agent_steps
+        # Where the last step of all lanes takes more than is left of a visit, the rest is not
+        # counted.
+        self.agent_steps = min(self.agent_steps + rollout.agent_steps, self.visits.end)
         if rollout.games:
+            self.visits.finished(rollout.games)
             self.recorder.finished(self.gradient_steps, self.agent_steps, rollout.games)
 
     def _block(self) -> int:
         """Return for how many steps of all lanes to act before the next update can be due."""
-        starts, lanes = self.task.learning_starts, self.task.all_lanes
+        starts, lanes = self.task.learns_from(self.visits.index), self.task.all_lanes
         if self.agent_steps < starts:
             return min(WARM_UP_BLOCK, -(-(starts - self.agent_steps) // lanes))
-        due = min(self.task.due(self.gradient_steps + 1), self.budget)
+        due = min(self.task.due(self.gradient_steps + 1), self.budget, self.visits.end)
         return max(1, (due - self.agent_steps) // lanes)
 
     def _start(self) -> None:
@@ -254,9 +231,13 @@ class NapDQN(Algorithm):
 
     def _measure(self) -> None:
         values = self.learning.measure()
-        values.append(("epsilon", "", self.env_runner.exploration(self.agent_steps)))
-        starts = self.task.learning_starts
-        self.recorder.measured(self.gradient_steps, self.agent_steps, starts, values)
+        values.append(("epsilon", "", self.env_runner.exploration(self._explored)))
+        self._record(values)
+
+    def _record(self, values: list[Value]) -> None:
+        """Hand on a measurement."""
+        waited = self.task.waited(self.agent_steps)
+        self.recorder.measured(self.gradient_steps, self.agent_steps, waited, values)
         self._measured_at = self.agent_steps
 
     def _evaluate(self) -> None:
@@ -264,11 +245,14 @@ class NapDQN(Algorithm):
         self._evaluations.popleft()
         if self.task.runners > 0:
             LocalSampler(self.env_runner).sync(self.learning.weights())
-        games = evaluate(self.run, self.task.evaluation, self.env_runner.module, self._evaluated)
+        config, module, visit = self.task.evaluation, self.env_runner.module, self.visits.index
+        games = evaluate(self.run, config, module, self._evaluated, visit)
         self._evaluated += 1
-        returns = [game.score for game in games]
-        values = [("evaluation_episode_return", "", value) for value in returns]
-        values.append(("evaluation_return", "", sum(returns) / len(returns)))
+        returns, layer = [game.score for game in games], self.visits.layer
+        mean = sum(returns) / len(returns)
+        self.visits.evaluated(mean)
+        values = [("evaluation_episode_return", layer, value) for value in returns]
+        values.append(("evaluation_return", layer, mean))
         self.recorder.record(self.gradient_steps, self.agent_steps, values)
 
     def training_step(self) -> None:
@@ -278,13 +262,10 @@ class NapDQN(Algorithm):
         while self.agent_steps < until:
             self.advance()
         if self.finished and self.agent_steps > self._measured_at:
-            self.recorder.measured(
-                self.gradient_steps, self.agent_steps, self.task.learning_starts, []
-            )
-            self._measured_at = self.agent_steps
+            self._record([])
         latest = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
         self.metrics.log_value(latest, self.agent_steps, window=1)
-        if self.recorder.games > games:
+        if self.recorder.games > games and self.recorder.returns:
             mean = self.recorder.mean_return
             self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_RETURN_MEAN), mean, window=1)
         self.metrics.log_value(
@@ -307,6 +288,7 @@ class NapDQN(Algorithm):
                 "agent_steps": self.agent_steps,
                 "measured_at": self._measured_at,
                 "evaluated": self._evaluated,
+                "visits": self.visits.state_dict(),
                 "recorder": self.recorder.state_dict(),
                 "ring": self.ring.state_dict(),
                 "sampler": self.sampler.state(),
@@ -321,6 +303,7 @@ class NapDQN(Algorithm):
             self.gradient_steps, self.agent_steps = own["gradient_steps"], own["agent_steps"]
             self._measured_at, self._evaluated = own["measured_at"], own["evaluated"]
             self._evaluations = deque(self.task.evaluations(self.run.budget)[self._evaluated :])
+            self.visits.load_state_dict(own["visits"])
             self.recorder.load_state_dict(own["recorder"])
             self.ring.load_state_dict(own["ring"])
             self.sampler.restore(own["sampler"])

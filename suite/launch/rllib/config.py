@@ -1,9 +1,77 @@
-"""From a RunConfig to the config of the algorithm that RLlib runs."""
+"""The algorithm's config: RLlib's own, the run, and how one is made of the other."""
 
 from __future__ import annotations
 
-from suite.launch.rllib.algorithm import NapDQNConfig
+from typing import Any, Self
+
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.util.debug import log_once
+
+from suite.errors import ConfigError
+from suite.launch.rllib.learner import NapLearner
+from suite.launch.rllib.module import QModule
+from suite.launch.rllib.runner import EnvPoolRunner
 from suite.run_config import RunConfig
+from suite.tasks.rl import RLTaskConfig
+
+
+class NapDQNConfig(AlgorithmConfig):
+    """Config of `suite.launch.rllib.algorithm.NapDQN`: RLlib's own, and the run.
+
+    Attributes:
+        run: the `suite.run_config.RunConfig`, as plain data.
+        iteration_agent_steps: agent steps of one call of ``train``, about.
+    """
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        if algo_class is None:
+            from suite.launch.rllib.algorithm import NapDQN
+
+            algo_class = NapDQN
+        super().__init__(algo_class=algo_class)
+        self.run: dict[str, Any] | None = None
+        self.iteration_agent_steps = 50
+        self.env_runner_cls = EnvPoolRunner
+        self.num_env_runners = 0
+        self.num_learners = 0
+        self.framework_str = "torch"
+        self.log_level = "ERROR"
+        self._dont_auto_sync_env_runner_states = True
+
+    def training(
+        self, *, run: Any = NotProvided, iteration_agent_steps: Any = NotProvided, **kwargs: Any
+    ) -> Self:
+        """Set the run, as plain data, and the length of an iteration."""
+        super().training(**kwargs)
+        if run is not NotProvided:
+            self.run = run
+        if iteration_agent_steps is not NotProvided:
+            self.iteration_agent_steps = iteration_agent_steps
+        return self
+
+    def validate(self) -> None:
+        """Check that there is a run and that its parts fit together.
+
+        Raises:
+            ConfigError: if they do not.
+        """
+        log_once(f"{self.algo_class.__name__}_on_new_api_stack")  # or RLlib warns of what is meant
+        super().validate()
+        if self.run is None:
+            raise ConfigError("run", None, "a RunConfig as plain data")
+        run = RunConfig.from_mapping(self.run)
+        if not isinstance(run.task, RLTaskConfig):
+            raise ConfigError("run.task.kind", run.task.kind, "a reinforcement-learning task")
+        run.check()
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """Return the module of the run."""
+        return RLModuleSpec(module_class=QModule, model_config={"run": self.run})
+
+    def get_default_learner_class(self) -> type[NapLearner]:
+        """Return the learner."""
+        return NapLearner
 
 
 def algorithm_config(run: RunConfig) -> NapDQNConfig:

@@ -64,9 +64,10 @@ def _envpool(task: RLTaskConfig, lanes: int, seed: int, threads: int) -> Any:
     return pool
 
 
-def pool_seed(seeds: Seeds, worker: int | str, generation: int) -> int:
-    """Return the seed of a pool: another one for every runner and each time it is made anew."""
-    return seeds.seed(f"env/{worker}/{generation}")
+def pool_seed(seeds: Seeds, worker: int | str, generation: int, visit: int = 0) -> int:
+    """Return the seed of a pool: another one for every runner, visit and time it is made anew."""
+    stream = f"env/{worker}/{generation}"
+    return seeds.seed(f"{stream}/visit/{visit}" if visit else stream)
 
 
 def spaces_of(pool: Any) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Discrete]:

@@ -20,7 +20,9 @@ LANES = 10
 """Largest number of environments that are played side by side."""
 
 
-def evaluate(run: RunConfig, config: EvaluationConfig, module: QModule, index: int) -> list[Game]:
+def evaluate(
+    run: RunConfig, config: EvaluationConfig, module: QModule, index: int, visit: int = 0
+) -> list[Game]:
     """Play whole episodes and return them, lane after lane.
 
     Args:
@@ -28,12 +30,13 @@ def evaluate(run: RunConfig, config: EvaluationConfig, module: QModule, index: i
         config: how many episodes and with what exploration.
         module: acts; its noise is that of the evaluation afterwards.
         index: number of the evaluation within its run, which keys its draws.
+        visit: the visit whose environment is played.
     """
     task = run.task
     assert isinstance(task, RLTaskConfig)
     count = min(LANES, config.episodes)
     shares = [len(part) for part in np.array_split(np.arange(config.episodes), count)]
-    lanes = Lanes(task, count, pool_seed(run.seeds, f"evaluate/{index}", 0))
+    lanes = Lanes(task.played(visit), count, pool_seed(run.seeds, f"evaluate/{index}", 0))
     generator = run.seeds.numpy(f"evaluate/{index}")
     actions = int(lanes.spaces[1].n)
     games: list[list[Game]] = [[] for _ in range(count)]

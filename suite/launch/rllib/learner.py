@@ -30,13 +30,15 @@ from torch import Tensor, nn
 
 from suite.errors import DivergedError
 from suite.interventions.base import Bound, InterventionStack
+from suite.interventions.reset import chosen, reset_
 from suite.launch.rllib.module import SELECTOR, TM1, QModule, T
 from suite.models.base import build_model
-from suite.optimizers import rates, set_rate
+from suite.optimizers import clear_state, rates, set_rate
 from suite.replay.frame_ring import Sample
 from suite.rows import Event
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
+from suite.tasks.switch import SwitchConfig
 from suite.training.observer import Observer, Value
 from suite.training.q_learning import (
     categorical_loss,
@@ -104,8 +106,8 @@ class NapLearner(TorchLearner):
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Bind the interventions, then make the run's optimizer; RLlib is given no rate to set."""
         q = self.net.q
-        bound = Bound.of(q, self.clock, self._noise(), self._fresh)
-        self.stack = InterventionStack(self.run.interventions, bound)
+        self.bound = Bound.of(q, self.clock, self._noise(), self._fresh)
+        self.stack = InterventionStack(self.run.interventions, self.bound)
         self.optimizer = self.run.optimizer.build(q)
         self.stack.attach(self.optimizer)
         self._parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
@@ -136,6 +138,16 @@ class NapLearner(TorchLearner):
         self.observer.probe = probe.to(self._device)
         set_rate(self.optimizer, self.run.optimizer.lr * self.schedule(0))
         self.observer.after_update(0)
+
+    def switch(self, switch: SwitchConfig) -> None:
+        """Go on in another environment and forget what `switch` says."""
+        if switch.fresh_network:
+            drawn = self.bound.initial(self.step)
+            reset_(chosen(self.bound, "all"), drawn, self.optimizer)
+        elif switch.reset_optimizer:
+            clear_state(self.optimizer, self._parameters)
+        if switch.copy_target:
+            self.net.sync_target()
 
     def _update(self, batch: dict[str, Any], **kwargs: Any) -> tuple[Any, Any, Any]:
         """Make the one update of RLlib's ``update``; it is given nothing to log."""

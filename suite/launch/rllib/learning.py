@@ -21,6 +21,7 @@ from suite.errors import DivergedError
 from suite.launch.rllib.learner import NapLearner, to_tensors
 from suite.replay.frame_ring import Sample
 from suite.rows import Event
+from suite.tasks.switch import SwitchConfig
 from suite.training.observer import Value
 
 
@@ -38,6 +39,9 @@ class Learning(Protocol):
 
     def learn(self, sample: Sample) -> None:
         """Make one update."""
+
+    def switch(self, switch: SwitchConfig) -> None:
+        """Go on in another environment and forget what `switch` says."""
 
     def errors(self) -> NDArray[np.float32]:
         """Return the errors of the latest batch, (batch,), for the replay."""
@@ -69,6 +73,10 @@ class LocalLearning:
     def learn(self, sample: Sample) -> None:
         """Make one update."""
         self.learner.learn(to_tensors(sample, self.device))
+
+    def switch(self, switch: SwitchConfig) -> None:
+        """Go on in another environment."""
+        self.learner.switch(switch)
 
     def errors(self) -> NDArray[np.float32]:
         """Return the errors of the latest batch; this waits for the device."""
@@ -125,6 +133,10 @@ class RemoteLearning:
         answers = ray.get(calls)
         self._errors = np.concatenate([errors for errors, _ in answers])
         self._events += answers[0][1]
+
+    def switch(self, switch: SwitchConfig) -> None:
+        """Go on in another environment, all learners alike."""
+        self._all("switch", switch)
 
     def errors(self) -> NDArray[np.float32]:
         """Return the errors of the latest batch."""

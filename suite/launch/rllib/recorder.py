@@ -25,6 +25,7 @@ class Recorder:
 
     Attributes:
         sink: takes rows, in the order of their steps.
+        layer: of the returns, where a run has several environments.
         returns: of the latest games.
         games: number of finished games.
     """
@@ -32,6 +33,7 @@ class Recorder:
     def __init__(self, frame_skip: int) -> None:
         self.frame_skip = frame_skip
         self.sink: Sink | None = None
+        self.layer = ""
         self.returns: deque[float] = deque(maxlen=WINDOW)
         self.games = 0
         self._seconds = 0.0  # of training before this session
@@ -54,21 +56,31 @@ class Recorder:
         frames, now = agent_steps * self.frame_skip, self.now()
         self.sink([Row(step, frames, now, name, layer, value) for name, layer, value in values])
 
+    def enter(self, layer: str) -> None:
+        """Go on in another environment: the mean return begins anew."""
+        self.layer = layer
+        self.returns.clear()
+
     def finished(self, step: int, agent_steps: int, games: Sequence[Game]) -> None:
         """Count games that ended; each is a row."""
         self.returns.extend(game.score for game in games)
         self.games += len(games)
-        self.record(step, agent_steps, [("episode_return", "", game.score) for game in games])
+        self.record(step, agent_steps, [("episode_return", self.layer, g.score) for g in games])
 
-    def measured(
-        self, step: int, agent_steps: int, learning_starts: int, values: Sequence[Value]
-    ) -> None:
-        """Hand on the learner's values, and the returns and the pace beside them."""
+    def measured(self, step: int, agent_steps: int, waited: int, values: Sequence[Value]) -> None:
+        """Hand on the learner's values, and the returns and the pace beside them.
+
+        Args:
+            step: gradient steps made.
+            agent_steps: decisions taken.
+            waited: those of them that call for no updates.
+            values: the learner's.
+        """
         values = list(values)
         if self.returns:
-            values.append(("mean_return_20", "", self.mean_return))
+            values.append(("mean_return_20", self.layer, self.mean_return))
         if step > 0:
-            achieved = step / max(agent_steps - learning_starts, 1)
+            achieved = step / max(agent_steps - waited, 1)
             values.append(("updates_per_agent_step", "", achieved))
         now = self.now()
         steps, seconds = agent_steps - self._measured[0], now - self._measured[1]
@@ -80,6 +92,7 @@ class Recorder:
     def state_dict(self) -> dict[str, Any]:
         """Return all state, as plain data."""
         return {
+            "layer": self.layer,
             "returns": list(self.returns),
             "games": self.games,
             "seconds": self.now(),
@@ -88,6 +101,7 @@ class Recorder:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
+        self.layer = state["layer"]
         self.returns = deque(state["returns"], maxlen=WINDOW)
         self.games, self._seconds = state["games"], state["seconds"]
         self._measured = (state["measured"][0], state["measured"][1])

@@ -64,7 +64,7 @@ class Exploration:
         """Return the exploration that a run asks for."""
         assert isinstance(run.task, RLTaskConfig)
         epsilon = run.agent.epsilon
-        length = run.task.in_agent_steps(epsilon.anneal, run.budget, "agent.epsilon.anneal")
+        length = run.task.epsilon_length(epsilon.anneal, run.budget)
         return cls(epsilon.start, epsilon.end, run.task.learning_starts, length)
 
 
@@ -72,7 +72,8 @@ class EnvPoolRunner(EnvRunner):
     """Runs the lanes of one worker; `config.run` says which.
 
     Attributes:
-        generation: how often the lanes have begun anew.
+        generation: how often the lanes have begun anew after a loss.
+        visit: the visit that is on, which says what the lanes are of.
         continued: whether the lanes came back to the step that was saved, at the latest restore.
     """
 
@@ -83,7 +84,7 @@ class EnvPoolRunner(EnvRunner):
         self.task: RLTaskConfig = self.run.task
         self.exploration = Exploration.of(self.run)
         self.generator = self.run.seeds.numpy(f"explore/{self.worker_index}")
-        self.generation = 0
+        self.generation = self.visit = 0
         self._life = uuid4().hex
         self.module: Any = None
         self.continued = False
@@ -92,12 +93,14 @@ class EnvPoolRunner(EnvRunner):
 
     def make_env(self) -> None:
         """Make the lanes, or make them anew, at the start of an episode each."""
-        self.lanes = Lanes(self.task, self.task.lanes, self._pool_seed(), self.task.kept_steps())
+        played, keep = self.task.played(self.visit), self.task.kept_steps()
+        self.lanes = Lanes(played, self.task.lanes, self._pool_seed(), keep)
         self.env = self.lanes.pool
         self.spaces = self.lanes.spaces
 
     def _pool_seed(self) -> int:
-        return pool_seed(self.run.seeds, self.worker_index or 0, self.generation)
+        worker = self.worker_index or 0
+        return pool_seed(self.run.seeds, worker, self.generation, self.visit)
 
     def make_module(self) -> None:
         """Build the network that acts."""
@@ -128,7 +131,7 @@ class EnvPoolRunner(EnvRunner):
 
         Args:
             steps: of the lanes.
-            agent_steps: taken in the whole run before this call; epsilon follows from it.
+            agent_steps: taken by all before this call, as epsilon counts them.
             stride: number of runners that act at the same time, so that epsilon keeps their pace.
             weights: of the network, to act with from now on.
             **kwargs: for RLlib.
@@ -172,14 +175,20 @@ class EnvPoolRunner(EnvRunner):
         given = [torch.from_numpy(w) for w in weights]  # read only; they are only read
         torch._foreach_copy_(list(self.module.q.parameters()), given)
 
+    def enter(self, visit: int) -> None:
+        """Leave the lanes as they are and begin episodes in another visit's environment."""
+        self.lanes.close()
+        self.visit = visit
+        self.make_env()
+
     def life(self) -> str:
         """Return a name that another process with the same settings would not have."""
         return self._life
 
-    def begin(self, generation: int) -> str:
+    def begin(self, generation: int, visit: int = 0) -> str:
         """Begin new episodes with draws of their own, after a restart; return `life`."""
         self.lanes.close()
-        self.generation = generation
+        self.generation, self.visit = generation, visit
         stream = f"explore/{self.worker_index}/{generation}"
         self.generator = self.run.seeds.numpy(stream)
         self.module.noise = self.run.seeds.torch(f"noise/act/{self.worker_index}/{generation}")
@@ -198,6 +207,7 @@ class EnvPoolRunner(EnvRunner):
             "generator": self.generator.bit_generator.state,
             "noise": self.module.noise.get_state(),
             "generation": self.generation,
+            "visit": self.visit,
             "agent_steps": self.num_env_steps_sampled_lifetime,
         }
 
@@ -211,6 +221,7 @@ class EnvPoolRunner(EnvRunner):
             self.generator.bit_generator.state = state["generator"]
             self.module.noise.set_state(state["noise"].cpu())
             self.num_env_steps_sampled_lifetime = state["agent_steps"]
+            self.visit = state["visit"]
             self._return_to(state["generation"], state["actions"])
 
     def _return_to(self, generation: int, actions: torch.Tensor | None) -> None:

@@ -47,7 +47,10 @@ class Sampler(Protocol):
     continued: bool
 
     def sample(self, steps: int, agent_steps: int) -> list[Arrival]:
-        """Step all lanes `steps` times; `agent_steps` were taken in the whole run before."""
+        """Step all lanes `steps` times; `agent_steps` were taken before, as epsilon counts them."""
+
+    def enter(self, visit: int) -> None:
+        """Go on in another visit's environments; what was asked for in the old ones is dropped."""
 
     def sync(self, weights: list[Tensor]) -> None:
         """Act with these weights from the next block on."""
@@ -74,6 +77,10 @@ class LocalSampler:
     def sample(self, steps: int, agent_steps: int) -> list[Arrival]:
         """Step all lanes here and now."""
         return [Arrival(0, self.runner.sample(steps=steps, agent_steps=agent_steps))]
+
+    def enter(self, visit: int) -> None:
+        """Go on in another visit's environments."""
+        self.runner.enter(visit)
 
     @torch.no_grad()
     def sync(self, weights: list[Tensor]) -> None:
@@ -103,6 +110,7 @@ class RemoteSampler:
         self.manager = group._worker_manager
         self.runners = list(self.manager.actor_ids())
         self.continued = False
+        self._visit = 0
         self._weights: ray.ObjectRef | None = None
         self._generations = dict.fromkeys(self.runners, 0)
         # A runner that died between two blocks is restarted by Ray without a word.
@@ -154,8 +162,8 @@ class RemoteSampler:
     def _begin(self, runner: int) -> None:
         """Let a runner that was restarted begin new episodes."""
         self._generations[runner] += 1
-        call = self.manager.actors()[runner].begin.remote(self._generations[runner])
-        self._lives[runner] = ray.get(call)
+        begin = self.manager.actors()[runner].begin
+        self._lives[runner] = ray.get(begin.remote(self._generations[runner], self._visit))
 
     def _revive(self, everyone: bool = False) -> None:
         """Let runners that were restarted begin new episodes and join again.
@@ -179,6 +187,18 @@ class RemoteSampler:
                 return
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{wanted - healthy} runners not back within {PATIENCE_S:g} s")
+
+    def enter(self, visit: int) -> None:
+        """Go on in another visit's environments; a runner that dies meanwhile joins later."""
+        self.drain()
+        self._visit = visit
+        actors = self.manager.actors()
+        healthy = self.manager.healthy_actor_ids()
+        for runner, answer in [(i, actors[i].enter.remote(visit)) for i in healthy]:
+            try:
+                ray.get(answer)
+            except RayActorError:
+                self.manager.set_actor_state(runner, healthy=False)
 
     def sync(self, weights: list[Tensor]) -> None:
         """Put the weights where the next requests find them."""
@@ -204,6 +224,7 @@ class RemoteSampler:
         actors = self.manager.actors()
         calls = [actors[r].set_state.remote(s) for r, s in zip(self.runners, states, strict=True)]
         ray.get(calls)
+        self._visit = states[0]["visit"]
         self.continued = all(s["actions"] is not None for s in states)
         self._generations = {
             r: s["generation"] + (not self.continued)

@@ -1,0 +1,40 @@
+"""What happens where one environment of a sequence gives way to the next."""
+
+from __future__ import annotations
+
+from pydantic import model_validator
+
+from suite.config import Config
+from suite.errors import ConfigError
+
+
+class SwitchConfig(Config):
+    """What is forgotten at a switch; by default all but the weights.
+
+    Lyle et al. 2024 (section 5, sequential ALE) reset the state of the optimizer and the schedule,
+    and do not say what becomes of replay, target network and exploration: there, a visit is as
+    close to a run of its own as the weights allow. A schedule restarts if it is `task_aligned`.
+
+    Attributes:
+        reset_optimizer: whether moments and step counts go back to zero; they do in the paper.
+        clear_replay: whether the replay is emptied, and `learning_starts` then waited for again;
+            not stated. Without it the old game's transitions go on being learnt from.
+        copy_target: whether the target network is copied at once; not stated. Without it the first
+            targets are those of an older network, until the next copy.
+        restart_epsilon: whether exploration begins anew; not stated, and of no effect in Rainbow.
+        fresh_network: whether the weights are drawn anew, too: the reference in the paper's Fig. 6,
+            a randomly initialised network on each game.
+    """
+
+    reset_optimizer: bool = True
+    clear_replay: bool = True
+    copy_target: bool = True
+    restart_epsilon: bool = True
+    fresh_network: bool = False
+
+    @model_validator(mode="after")
+    def _fresh_is_fresh(self) -> SwitchConfig:
+        for key in ("reset_optimizer", "copy_target"):
+            if self.fresh_network and not getattr(self, key):
+                raise ConfigError(key, False, "true with fresh_network")
+        return self
