@@ -55,6 +55,7 @@ def test_the_smoke_run_fits_together(kind: str, smoke: Smoke) -> None:
     assert run.task.label
     assert run.task.seed_key
     assert run.task.headline_unit
+    assert run.task.score_unit
     assert set(run.task.default_metrics) <= set(METRICS.entries())
 
 

@@ -206,3 +206,20 @@ def test_an_empty_ring_says_so():
 def test_a_slot_of_atari_takes_little_more_than_a_frame():
     ring = FrameRing(1, 1, (84, 84), np.uint8, 4, 1, 0.99, np.random.default_rng(0))
     assert 84 * 84 <= ring.bytes_per_slot <= 7_100
+
+
+def test_a_cleared_ring_is_as_new():
+    rng = np.random.default_rng(3)
+    old, new = (trace(rng, 40, base) for base in (0, 5000))
+    rings = [FrameRing(20, 1, (2, 2), np.float32, 4, 3, 0.9, np.random.default_rng(0))]
+    rings.append(FrameRing(20, 1, (2, 2), np.float32, 4, 3, 0.9, np.random.default_rng(0)))
+    rings[0].add(to_block([old], 0, 37, (2, 2)))
+    rings[0].clear()
+    assert len(rings[0]) == 0
+    with pytest.raises(RuntimeError):
+        rings[0].sample(1)
+    for ring in rings:
+        ring.add(to_block([new], 0, 15, (2, 2)))
+    cleared, fresh = (ring.sample(200) for ring in rings)
+    for one, other in zip(vars(cleared).values(), vars(fresh).values(), strict=True):
+        assert one is other is None or (one == other).all()
