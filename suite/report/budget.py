@@ -61,7 +61,7 @@ def arm_budget(arm: ArmResult, configs: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _asked(config: Mapping[str, Any]) -> str:
-    """Return the budget that a config spells, or the phases of its task."""
+    """Return the budget that a config spells, or the visits or phases of its task."""
     budget = config.get("budget")
     if isinstance(budget, int | float):
         return _count(budget, "steps")
@@ -69,7 +69,13 @@ def _asked(config: Mapping[str, Any]) -> str:
         unit, value = next(iter(budget.items()))
         return _count(value, unit)
     task = config.get("task")
-    phases = task.get("phases") if isinstance(task, Mapping) else None
+    if not isinstance(task, Mapping):
+        return ""
+    if isinstance(length := task.get("visit_length"), Mapping) and len(length) == 1:
+        unit, value = next(iter(length.items()))
+        games = len(task.get("games", ()))
+        return f"{task.get('visits')} visits to each of {games} games for {_count(value, unit)}"
+    phases = task.get("phases")
     if isinstance(phases, list | tuple):
         return ", then ".join(_phase(phase) for phase in phases if isinstance(phase, Mapping))
     return ""

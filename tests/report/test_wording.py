@@ -138,6 +138,17 @@ def test_budget_of_phases_names_the_odd_arm(writer: Any) -> None:
     )
 
 
+def test_budget_of_visits(writer: Any) -> None:
+    writer.task("t", ["a"])
+    task = {"games": ["pong", "alien"], "visits": 3, "visit_length": {"frames": 4000}}
+    writer.run("t", "a", 0, [(100, 0.5)], config={"budget": None, "task": task})
+    tasks, configs = read(writer.finish())
+    assert budget_line(tasks[0], configs) == (
+        "Budget: the same for every arm, 3 visits to each of 2 games for 4,000 environment frames "
+        "= 100 gradient steps."
+    )
+
+
 def test_plain_text_is_ascii_and_says_everything(results: Any) -> None:
     text = plain_text(*read(results))
     assert text.isascii()
