@@ -142,6 +142,18 @@ def test_the_score_is_the_mean_over_games_of_their_latest_visits():
     ]
 
 
+@pytest.mark.parametrize("clear_replay", [True, False])
+def test_times_in_agent_steps_and_frames_count_every_warm_up(clear_replay):
+    clock = sequence(utd=1.0, switch={"clear_replay": clear_replay}).clock(None)
+    task = sequence(utd=1.0, switch={"clear_replay": clear_replay})
+    for taken in (*range(1, 606, 25), 101, 202, 606):
+        expected = task.updates(taken)
+        assert clock.moment(Duration(agent_steps=taken)) == expected
+        assert clock.moment(Duration(frames=4 * taken)) == expected
+    assert clock.moment(Duration(steps=70)) == 70
+    assert clock.steps(Duration(agent_steps=70)) == 70  # a length, not a time
+
+
 @pytest.mark.parametrize(
     ("overrides", "key", "expected"),
     [

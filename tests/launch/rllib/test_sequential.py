@@ -290,3 +290,19 @@ def test_remote_runners_switch_at_the_same_boundaries(build, overlap):
     assert (algorithm.agent_steps, algorithm.gradient_steps) == (2 * LENGTH, 50)
     states = algorithm.sampler.state() if not overlap else []
     assert all(s["visit"] == 1 for s in states)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray Train
+def test_learners_that_share_a_batch_switch_alike(build):
+    task = {"task.switch.fresh_network": True, "task.visits": 1}
+    algorithm, rows = build(sequence(resources={"learners": 2}, **task))
+    advance_to(algorithm, LENGTH)
+    algorithm._enter()
+    parameters = algorithm.learning._all("parameters")
+    assert same(*parameters)
+    assert same(parameters[0], weights(algorithm.env_runner.module.q))
+    advance_to(algorithm, 2 * LENGTH)
+    assert algorithm.gradient_steps == 50
+    assert same(*algorithm.learning._all("parameters"))
+    assert [(r.step, r.layer) for r in rows if r.metric == "reset"] == [(25, "all")]
