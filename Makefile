@@ -26,6 +26,7 @@ check: $(STAMP)
 
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/core.py --json results/benchmarks/core.json
+	$(BIN)/python benchmarks/rl.py --json results/benchmarks/rl.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,10 +8,26 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from suite.records.provenance import provenance
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A call to time.
+
+    Attributes:
+        call: does the work once.
+        work: units of work in it, such as agent steps.
+        close: frees what it holds.
+    """
+
+    call: Callable[[], object]
+    work: int = 1
+    close: Callable[[], object] = lambda: None
 
 
 def interleaved(
@@ -21,22 +37,20 @@ def interleaved(
 
     Args:
         contenders: calls to time, by name.
-        seconds: about how long each segment lasts.
+        seconds: how long each segment lasts, to the end of its last call.
         rounds: how often every contender has its turn.
     """
-    calls = {}
-    for name, call in contenders.items():
+    for call in contenders.values():
         call()
-        start = time.perf_counter()
         call()
-        calls[name] = max(1, round(seconds / max(time.perf_counter() - start, 1e-7)))
     found: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, call in contenders.items():
-            start = time.perf_counter()
-            for _ in range(calls[name]):
+            calls, start = 0, time.perf_counter()
+            while (elapsed := time.perf_counter() - start) < seconds:
                 call()
-            found[name].append((time.perf_counter() - start) / calls[name])
+                calls += 1
+            found[name].append(elapsed / calls)
     return found
 
 
@@ -47,11 +61,18 @@ def ratio(a: list[float], b: list[float]) -> float:
 
 def arguments(description: str) -> argparse.Namespace:
     """Parse the options that every benchmark has."""
-    parser = argparse.ArgumentParser(description=description)
+    return parser(description).parse_args()
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser of the options that every benchmark has."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--threads", type=int, default=0, help="torch threads; 0: all cores")
     parser.add_argument("--rounds", type=int, default=7, help="segments per contender")
-    return parser.parse_args()
+    return parser
 
 
 def publish(figures: Mapping[str, float], settings: Mapping[str, Any], path: Path | None) -> None:

@@ -1,0 +1,90 @@
+"""The benchmarks at their smallest: that they measure something, not how much."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+FOLDER = str(Path(__file__).parent.parent / "benchmarks")
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Return a function that imports a module of the benchmarks, as their scripts do."""
+    monkeypatch.syspath_prepend(FOLDER)
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(FOLDER):
+            del sys.modules[name]
+
+
+def test_every_figure_is_made_of_contenders(load):
+    rl = load("rl")
+    assert len(rl.GROUPS) == len(rl.FIGURES)
+    for builders, figures in zip(rl.GROUPS, rl.FIGURES, strict=True):
+        for figure, pair in figures.items():
+            assert figure in rl.__doc__
+            assert set(pair) <= set(builders)
+
+
+def test_segments_take_turns(load):
+    common = load("common")
+    turns = []
+    found = common.interleaved({"a": lambda: turns.append("a"), "b": lambda: None}, 1e-4, 3)
+    assert turns
+    assert {name: len(times) for name, times in found.items()} == {"a": 3, "b": 3}
+    assert common.ratio([2.0, 6.0, 9.0], [1.0, 2.0, 1.0]) == 3.0
+
+
+def test_ring_against_bare_loop(load):
+    rl, engine, handwritten = load("rl"), load("rl_engine"), load("rl_handwritten")
+    builders = {"bare": handwritten.bare, "per": lambda: engine.sampling(2000, True, (84,))}
+    figures, seconds = rl.compare(builders, {"per_share": ("per", "bare")}, 1, 0.01)
+    assert figures["per_share"] > 0
+    assert set(seconds) == {"bare", "per"}
+
+
+@pytest.mark.parametrize("kind", ["Dqn", "Rainbow"])
+def test_handwritten_loop_learns(load, kind):
+    handwritten = load("rl_handwritten")
+    agent = getattr(handwritten, kind)()
+    loop = handwritten.Loop(agent, 0.0, prioritized=kind == "Rainbow")
+    before = [p.clone() for p in agent.q.parameters()]
+    loop.go(2)
+    loop.pool.close()
+    assert agent.updates == 2
+    assert not any(map(torch.equal, before, agent.q.parameters()))
+
+
+def test_handwritten_network_is_the_engine_s(load):
+    engine, handwritten = load("rl_engine"), load("rl_handwritten")
+    agent, learner = handwritten.Dqn(), engine.make_learner(engine.atari_run())
+    with torch.no_grad():
+        for mine, its in zip(learner.net.parameters(), [*agent.q.parameters()] * 2, strict=True):
+            mine.copy_(its)
+    batch = engine.ready_batches(1)[0]
+    for _ in range(3):
+        agent.update(batch)
+        learner.learn(batch)
+    for mine, its in zip(learner.net.q.parameters(), agent.q.parameters(), strict=True):
+        torch.testing.assert_close(mine, its, rtol=1e-4, atol=1e-6)
+
+
+def test_frames_of_the_peer(load):
+    frames = load("rl_peers").Frames()
+    first, _ = frames.reset()
+    assert first.dtype == np.float32
+    assert first in frames.observation_space
+    assert frames.step(0)[0] in frames.observation_space
+    frames.pool.close()
+
+
+def test_stable_baselines_takes_a_step(load):
+    pytest.importorskip("stable_baselines3")
+    contender = load("rl_peers").sb3(tiny=True, steps=2)
+    contender.call()
+    contender.close()
