@@ -20,7 +20,7 @@ Pace, higher is better:
   bare envpool loop with the same network and share of random actions.
 - ``rainbow_vs_handwritten``: agent steps per second of Rainbow over a single-file Rainbow loop.
 - ``two_trials_vs_one``: agent steps per second of two processes with half the threads each, added
-  up, over one process with all of them.
+  up, over one process with all of them; left out with one thread, which has no half.
 
 Cost, lower is better:
 
@@ -37,6 +37,7 @@ Cost, lower is better:
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from fnmatch import fnmatch
@@ -166,12 +167,15 @@ def main() -> None:
         if chosen:
             found, timed = compare(builders, chosen, options.rounds)
             figures |= found
+            print(f"{time.time() - begun:.0f} s: {', '.join(found)}", file=sys.stderr, flush=True)
             seconds |= {name: times for name, times in timed.items() if name not in seconds}
     special: dict[str, Callable[[], float]] = {
         "projection_k1_share": lambda: engine.projection_share(options.rounds),
         "bytes_per_transition": engine.bytes_per_transition,
         "two_trials_vs_one": lambda: two_trials_vs_one(threads, options.rounds),
     }
+    if threads < 2:
+        left_out.append(special.popitem()[0])
     figures |= {name: measure() for name, measure in special.items() if wanted(name)}
 
     settings: dict[str, Any] = {

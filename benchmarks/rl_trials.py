@@ -37,7 +37,7 @@ def two_trials_vs_one(threads: int, rounds: int, seconds: float = 5.0) -> float:
     """Return the median ratio of agent steps per second in all."""
     start_ray()
     remote: Any = ray.remote(num_cpus=0)(Trial)
-    half = max(1, threads // 2)
+    half = threads // 2
     one, two = [remote.remote(threads)], [remote.remote(half) for _ in range(2)]
 
     def throughput(trials: list[Any]) -> float:
