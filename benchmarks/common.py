@@ -77,7 +77,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 def publish(figures: Mapping[str, float], settings: Mapping[str, Any], path: Path | None) -> None:
     """Print the figures as a table and write them as JSON."""
-    width = max(len(name) for name in figures)
+    width = max(map(len, figures), default=0)
     for name, value in figures.items():
         print(f"{name:<{width}}  {value:.4g}")
     if path is not None:
