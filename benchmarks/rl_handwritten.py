@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from suite.launch.rllib.envs import make_pool
 from suite.models.base import ModelSpec, build_model
 from suite.models.noisy import draw_noise, noisy_layers
-from suite.models.q_network import interleave
+from suite.models.pixels import interleave
 from suite.replay.frame_ring import Block, FrameRing
 from suite.replay.prioritized import PrioritizedRing
 

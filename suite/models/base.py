@@ -17,6 +17,7 @@ from pydantic import SerializeAsAny
 from torch import Tensor, nn
 
 from suite.config import Component, one_of
+from suite.errors import ConfigError
 from suite.models.head_spec import PLAIN, HeadSpec
 from suite.registry import Registry
 
@@ -117,3 +118,13 @@ def channels_last(model: nn.Module) -> nn.Module:
         if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
     return model
+
+
+def check_frames(spec: ModelSpec, kind: str) -> None:
+    """Check that inputs are stacked frames that are large enough for the convolutions.
+
+    Raises:
+        ConfigError: if they are not, naming the model `kind`.
+    """
+    if len(spec.inputs) != 3 or min(spec.inputs[1:]) < 36:
+        raise ConfigError("model.kind", kind, f"a model for inputs of shape {spec.inputs}")

@@ -31,7 +31,9 @@ class CnnConfig(ModelConfig):
         if len(spec.inputs) != 3:
             raise ConfigError("model.kind", "cnn", f"a model for inputs of shape {spec.inputs}")
         if spec.bytes:
-            raise ConfigError("model.kind", "cnn", "a model for frames of bytes: 'nature_cnn'")
+            raise ConfigError(
+                "model.kind", "cnn", "a model for frames of bytes: 'nature_cnn' or 'impala_cnn'"
+            )
         bias = self.norm == "none"
         layers: list[nn.Module] = []
         channels = spec.inputs[0]

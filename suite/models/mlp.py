@@ -32,7 +32,9 @@ class MlpConfig(ModelConfig):
         if spec.modulus:
             raise ConfigError("model.kind", "mlp", "a model for pairs of integers: 'transformer'")
         if spec.bytes:
-            raise ConfigError("model.kind", "mlp", "a model for frames of bytes: 'nature_cnn'")
+            raise ConfigError(
+                "model.kind", "mlp", "a model for frames of bytes: 'nature_cnn' or 'impala_cnn'"
+            )
         bias = self.norm == "none"
         layers: list[nn.Module] = [nn.Flatten()]
         width = prod(spec.inputs)

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from suite.models.base import ModelSpec
-from suite.models.head_spec import HeadSpec
+from suite.models.head_spec import PLAIN, HeadSpec
 from suite.models.noisy import NoisyLinear
 from suite.models.normalize import NormKind, norm
 
@@ -95,3 +95,29 @@ def with_head(
     """Return the network of a torso with `units` features and the head that `spec` asks for."""
     head = QHead(units, hidden, spec.outputs, spec.head, kind)
     return QNetwork(torso, head)
+
+
+def value_network(
+    torso: OrderedDict[str, nn.Module], units: int, hidden: int, spec: ModelSpec, kind: NormKind
+) -> nn.Module:
+    """Return the network of the modules of a torso and what follows them.
+
+    That is a hidden layer and an output, in line with the torso, where `spec` asks for no more;
+    else a head of its own.
+
+    Args:
+        torso: modules by name; gives (batch, units).
+        units: its features.
+        hidden: units of the hidden layer, of each stream if there are two.
+        spec: what is asked for.
+        kind: normalisation before the nonlinearities.
+    """
+    if spec.head != PLAIN:
+        return with_head(nn.Sequential(torso), units, hidden, spec, kind)
+    bias = kind == "none"
+    torso["hidden"] = nn.Linear(units, hidden, bias=bias)
+    for layer in norm(kind, hidden):
+        torso["norm_hidden"] = layer
+    torso["relu_hidden"] = nn.ReLU(inplace=True)
+    torso["output"] = nn.Linear(hidden, spec.outputs, bias=bias)
+    return nn.Sequential(torso)

@@ -189,14 +189,20 @@ HEAD = {"hidden": 8}
 NETWORKS = [
     *({"kind": "mlp", "width": 8, "norm": norm} for norm in ("none", "layer", "rms")),
     *({"kind": "cnn", "hidden": 8, "norm": norm} for norm in ("none", "layer")),
-    *({"kind": "nature_cnn", "norm": norm, **HEAD} for norm in ("none", "layer")),
+    *(
+        {"kind": kind, "norm": norm, **HEAD}
+        for kind in ("nature_cnn", "data_efficient_cnn")
+        for norm in ("none", "layer")
+    ),
     *({"kind": "transformer", "width": 8, "hidden": 16, "norm": n} for n in ("none", "rms")),
 ]
 HEADS = [{}, {"dueling": True}, {"noisy": 0.5}, {"dueling": True, "atoms": 5, "noisy": 0.5}]
 CASES = [
     pytest.param(model, head, id="-".join(map(str, [*model.values(), *head])))
     for model in NETWORKS
-    for head in (HEADS if model["kind"] in ("mlp", "nature_cnn") else HEADS[:1])
+    for head in (
+        HEADS if model["kind"] in ("mlp", "nature_cnn", "data_efficient_cnn") else HEADS[:1]
+    )
 ]
 
 
@@ -205,6 +211,7 @@ def _build(model: dict[str, Any], head: dict[str, Any]) -> tuple[nn.Module, Tens
         "mlp": ModelSpec((4,), 3, head=HeadSpec(**head)),
         "cnn": ModelSpec((3, 8, 8), 3),
         "nature_cnn": ModelSpec(FRAMES, 3, bytes=True, head=HeadSpec(**head)),
+        "data_efficient_cnn": ModelSpec(FRAMES, 3, bytes=True, head=HeadSpec(**head)),
         "transformer": ModelSpec((2,), 7, modulus=7),
     }[model["kind"]]
     config = MODELS[model["kind"]].from_mapping(model)
@@ -233,7 +240,8 @@ def test_every_network_of_the_suite_is_recycled_as_a_whole(
     drawn = dict(fresh().named_parameters())
     stack.after_step(4, 0.1)
     streams = 2 if head.get("dueling") else 1
-    expected = {"mlp": 1 + streams, "cnn": 4, "nature_cnn": 3 + streams, "transformer": 1}
+    convolutions = {"mlp": 1, "nature_cnn": 3, "data_efficient_cnn": 2}
+    expected = {"cnn": 4, "transformer": 1, **{k: n + streams for k, n in convolutions.items()}}
     assert len(layers) == len(stack.take_events()) == expected[model["kind"]]
     silent = {f"{name}.weight" for layer in layers for name in layer.outgoing}
     renewed = {

@@ -13,13 +13,16 @@ SPECS = {
     "cnn": ModelSpec((3, 32, 32), 10),
     "transformer": ModelSpec((2,), 11, 11),
     "nature_cnn": ModelSpec((4, 84, 84), 6),
+    "data_efficient_cnn": ModelSpec((4, 84, 84), 6),
+    "impala_cnn": ModelSpec((4, 84, 84), 6),
 }
+FRAMES = ("nature_cnn", "data_efficient_cnn", "impala_cnn")
 
 
 def _inputs(spec: ModelSpec, kind: str) -> torch.Tensor:
     if spec.modulus:
         return torch.randint(0, spec.modulus, (3, 2))
-    if kind == "nature_cnn":
+    if kind in FRAMES:
         return torch.randint(0, 256, (3, *spec.inputs), dtype=torch.uint8)
     return torch.randn(3, *spec.inputs)
 
@@ -52,7 +55,7 @@ def test_shape_seed_and_roles(kind: str, norm: str) -> None:
         assert ParamRole.GAIN in roles.values()
 
 
-@pytest.mark.parametrize("kind", ["mlp", "cnn", "nature_cnn"])
+@pytest.mark.parametrize("kind", ["mlp", "cnn", *FRAMES])
 def test_normalised_hidden_weights_are_scale_invariant(kind: str) -> None:
     config = MODELS[kind].from_mapping({"kind": kind, "norm": "layer"})
     model = build_model(config, SPECS[kind], seed=0)

@@ -6,7 +6,8 @@ import torch
 from suite.errors import ConfigError
 from suite.interventions.normalize_project import check_invariant
 from suite.models.base import ModelSpec, build_model
-from suite.models.q_network import NatureCnnConfig, interleave
+from suite.models.pixels import interleave
+from suite.models.q_network import NatureCnnConfig
 from suite.params import scale_invariant
 
 SPEC = ModelSpec(inputs=(4, 84, 84), outputs=6)
