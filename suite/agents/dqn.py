@@ -104,7 +104,9 @@ class QLearningConfig(AgentConfig):
             device, which must then have room for them.
         precision: of the forward and backward passes; ``bf16`` is autocast, the parameters stay
             in fp32.
-        compile: whether ``torch.compile`` compiles the networks that learn.
+        compile: whether ``torch.compile`` compiles the networks' passes in updates. The first
+            update of every process then takes a minute or so longer, and values differ from the
+            uncompiled ones by rounding.
     """
 
     discount: Annotated[float, Field(ge=0, le=1)] = 0.99

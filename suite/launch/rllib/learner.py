@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from suite.errors import DivergedError
 from suite.interventions.base import Bound, InterventionStack
 from suite.interventions.reset import chosen, reset_
-from suite.launch.rllib.module import SELECTOR, TM1, QModule, T
+from suite.launch.rllib.module import SELECTOR, TM1, QModule, T, check_compiler
 from suite.models.base import build_model
 from suite.optimizers import clear_state, rates, set_rate
 from suite.replay.frame_ring import Sample
@@ -93,6 +93,8 @@ class NapLearner(TorchLearner):
         self.errors = torch.empty(0)
         self._losses: list[Tensor] = []  # since the last measurement
         super().build()
+        if self.run.agent.compile:
+            check_compiler(torch.device(self._device))
         self._trained = self.module[DEFAULT_MODULE_ID]
         self.observer = Observer(
             self.net.q, self.run.metric_names, self.run.metrics, self.clock, None

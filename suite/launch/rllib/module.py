@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, TargetNetworkAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
+from suite.errors import ConfigError
 from suite.models.base import ModelSpec, build_model
 from suite.models.noisy import draw_noise, noisy_layers
 from suite.run_config import RunConfig
@@ -21,6 +23,30 @@ TM1, T, SELECTOR = "tm1", "t", "selector"
 that choose the action there."""
 
 
+Network = Callable[[Tensor], Tensor]
+"""From observations (batch, ...) to outputs."""
+
+
+def compiled(network: nn.Module) -> Network:
+    """Return the forward pass of `network`, compiled at its first call."""
+    forward: Network = torch.compile(network.forward, dynamic=False)
+    return forward
+
+
+def check_compiler(device: torch.device) -> None:
+    """Check that ``torch.compile`` works on `device`, with one small function.
+
+    Raises:
+        ConfigError: if it does not, with the reason.
+    """
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.ones(2, device=device))
+    except Exception as error:  # of many kinds: no compiler, no Triton, an old Python
+        reason = str(error).strip().splitlines()[0]
+        expected = f"false: torch.compile does not work here on {device} ({reason})"
+        raise ConfigError("agent.compile", True, expected) from error
+
+
 class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
     """Action values of the online network `q` and of its copy `target`.
 
@@ -29,10 +55,15 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
 
     Attributes:
         noise: generator of the noise of noisy layers.
+        learn_q: the online network as the updates call it, compiled if the agent says so. Acting,
+            probes and hooks use `q` itself, whose parameters it shares.
+        learn_target: the same of the target network.
     """
 
     q: nn.Module
     target: nn.Module
+    learn_q: Network
+    learn_target: Network
 
     def setup(self) -> None:
         """Build the networks."""
@@ -56,10 +87,13 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
             self.z = self.atoms
         if not self.inference_only:
             self.make_target_networks()
+            if agent.compile:
+                self.learn_q, self.learn_target = compiled(self.q), compiled(self.target)
 
     def make_target_networks(self) -> None:
         """Copy the online network."""
         self.target = copy.deepcopy(self.q).requires_grad_(False)
+        self.learn_q, self.learn_target = self.q.forward, self.target.forward
         self.noisy_target = list(noisy_layers(self.target))
 
     def get_target_network_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
@@ -96,7 +130,7 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         if self.noisy_target:
             draw_noise(self.noisy_target, self.noise)
         with torch.no_grad():
-            return {T: self.target(batch["s_t"])}
+            return {T: self.learn_target(batch["s_t"])}
 
     def forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Return the outputs a loss needs; the networks have no mode that training would set."""
@@ -109,9 +143,9 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
             if self.double:
                 self.draw_noise()
                 with torch.no_grad():
-                    out[SELECTOR] = self.q(batch["s_t"])
+                    out[SELECTOR] = self.learn_q(batch["s_t"])
             self.draw_noise()
-            out[TM1] = self.q(batch["s_tm1"])
+            out[TM1] = self.learn_q(batch["s_tm1"])
         out = {name: value.float() for name, value in out.items()} if self.autocast else out
         out[SELECTOR] = self.values(out.get(SELECTOR, out[T])).detach()
         return out
