@@ -333,6 +333,11 @@ class FrameRing:
         self._heads[:] = state["heads"]
         self.generator.bit_generator.state = state["generator"]
 
+    @property
+    def saved_bytes(self) -> int:
+        """What `save` writes now."""
+        return self._filled() * self.lanes * self.bytes_per_slot
+
     def save(self, folder: Path) -> None:
         """Write the filled part of the arrays into `folder`, one ``.npy`` file each."""
         for name, array in self._arrays().items():

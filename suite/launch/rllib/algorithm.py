@@ -43,6 +43,7 @@ from suite.launch.rllib.learner import NapLearner
 from suite.launch.rllib.learning import Learning, LocalLearning, RemoteLearning
 from suite.launch.rllib.recorder import Recorder
 from suite.launch.rllib.replay import annealing, make_ring
+from suite.launch.rllib.runner import Rollout
 from suite.launch.rllib.sampling import (
     Arrival,
     LocalSampler,
@@ -52,6 +53,7 @@ from suite.launch.rllib.sampling import (
 )
 from suite.launch.rllib.visits import Visits
 from suite.replay.frame_ring import Ints
+from suite.replay.planning import GIB
 from suite.replay.prioritized import PrioritizedRing
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
@@ -115,6 +117,7 @@ class NapDQN(Algorithm):
         self._measured_at = 0  # agent steps at the latest measurement
         self._evaluations = deque(task.evaluations(self.run.budget))
         self._evaluated = 0
+        self._missing = 0  # steps to fill the replay with before learning goes on
         self.sampler: Sampler = LocalSampler(self.env_runner)
         if task.runners > 0:
             self.sampler = RemoteSampler(self.env_runner_group, task.lanes, task.overlap)
@@ -131,6 +134,8 @@ class NapDQN(Algorithm):
 
     def advance(self) -> None:
         """Act for one block and make the updates that are then due."""
+        if self._missing:
+            self._refill()
         if self.visits.over:
             self._enter()
         if self.agent_steps < self.visits.end:
@@ -173,18 +178,36 @@ class NapDQN(Algorithm):
         """Agent steps so far, as epsilon counts them."""
         return self.agent_steps - self.task.explores_from(self.visits.index)
 
-    def _remember(self, arrival: Arrival) -> None:
-        """Take a runner's block into the replay, or note that it was lost."""
+    def _refill(self) -> None:
+        """Act until the replay holds as much as after a warm-up; nothing of it is counted."""
+        taken = 0
+        while taken < self._missing:
+            steps = -(-(self._missing - taken) // self.task.all_lanes)
+            for arrival in self.sampler.sample(min(WARM_UP_BLOCK, steps), self._explored):
+                rollout = self._store(arrival)
+                taken += 0 if rollout is None else rollout.agent_steps
+        self._missing = 0
+        values = [("replay_refill", "", float(taken))]
+        self.recorder.record(self.gradient_steps, self.agent_steps, values)
+
+    def _store(self, arrival: Arrival) -> Rollout | None:
+        """Take a runner's block into the replay and return it, or note that it was lost."""
         rollout = arrival.rollout
         if rollout is None:
             self.ring.cut(lanes_of(arrival, self.task.lanes))
             values = [("lost_block", f"runner {arrival.first_lane // self.task.lanes + 1}", 1.0)]
             self.recorder.record(self.gradient_steps, self.agent_steps, values)
-            return
+            return None
         block = rollout.block
         if (clip := self.task.clip()) is not None:
             block = replace(block, rewards=block.rewards.clip(-clip, clip))
         self.ring.add(block, arrival.first_lane)
+        return rollout
+
+    def _remember(self, arrival: Arrival) -> None:
+        """Take a runner's block into the replay and count its steps."""
+        if (rollout := self._store(arrival)) is None:
+            return
         # Where the last step of all lanes takes more than is left of a visit, the rest is not
         # counted.
         self.agent_steps = min(self.agent_steps + rollout.agent_steps, self.visits.end)
@@ -291,6 +314,7 @@ class NapDQN(Algorithm):
                 "visits": self.visits.state_dict(),
                 "recorder": self.recorder.state_dict(),
                 "ring": self.ring.state_dict(),
+                "missing": self._missing,
                 "sampler": self.sampler.state(),
             }
         return state
@@ -303,6 +327,7 @@ class NapDQN(Algorithm):
             self.gradient_steps, self.agent_steps = own["gradient_steps"], own["agent_steps"]
             self._measured_at, self._evaluated = own["measured_at"], own["evaluated"]
             self._evaluations = deque(self.task.evaluations(self.run.budget)[self._evaluated :])
+            self._missing = own["missing"]
             self.visits.load_state_dict(own["visits"])
             self.recorder.load_state_dict(own["recorder"])
             self.ring.load_state_dict(own["ring"])
@@ -312,6 +337,8 @@ class NapDQN(Algorithm):
     def save_to_path(self, path: Any = None, **kwargs: Any) -> str:
         """Write a checkpoint: the state as plain data, the replay as arrays, how to build it all.
 
+        A replay larger than ``agent.snapshot_gib`` is left out.
+
         Blocks that remote runners are just making are waited for and remembered first.
         Files are whole or absent; a checkpoint is complete when ``state.pt`` is there.
         """
@@ -319,8 +346,10 @@ class NapDQN(Algorithm):
             for arrival in self.sampler.drain():
                 self._remember(arrival)
         folder = Path(tempfile.mkdtemp() if path is None else path)
-        (folder / RING).mkdir(parents=True, exist_ok=True)
-        self.ring.save(folder / RING)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not self._missing and self.ring.saved_bytes <= self.run.agent.snapshot_gib * GIB:
+            (folder / RING).mkdir(exist_ok=True)
+            self.ring.save(folder / RING)
         recipe = {"class": type(self), "ctor_args_and_kwargs": self.get_ctor_args_and_kwargs()}
         (folder / self.CLASS_AND_CTOR_ARGS_FILE_NAME).write_bytes(pickle.dumps(recipe))
         (folder / self.METADATA_FILE_NAME).write_text(json.dumps(self.get_metadata()))
@@ -332,13 +361,17 @@ class NapDQN(Algorithm):
 
         The lanes come back to where they stood by taking their actions again. Where these were
         too many to keep, every lane begins a new episode, and the one that was open counts as
-        truncated where it stood.
+        truncated where it stood. Without a replay in the checkpoint, the next `advance` fills one.
         """
         folder = Path(path)
         self.set_state(load_state(folder, self.learning.device))
-        self.ring.load(folder / RING)
-        if not self.sampler.continued:
-            self.ring.cut()
+        if (folder / RING).exists():
+            self.ring.load(folder / RING)
+            if not self.sampler.continued:
+                self.ring.cut()
+        else:
+            self._missing = self._missing or min(len(self.ring), self.task.learning_starts)
+            self.ring.clear()
 
     @classmethod
     def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> Self:

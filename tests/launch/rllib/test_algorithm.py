@@ -148,6 +148,38 @@ def test_two_n_equals_n_saved_loaded_and_n_more(build, tmp_path, changes, agent_
         assert (array == second.ring._arrays()[name]).all(), name
 
 
+@pytest.mark.parametrize("changes", [{}, BREAKOUT], ids=["CartPole", "Breakout"])
+def test_a_replay_too_large_to_keep_is_filled_again_before_learning_goes_on(
+    build, tmp_path, changes
+):
+    agent = {**RAINBOW, "snapshot_gib": 0}
+    run = cartpole(agent_steps=200, **{**changes, "agent": agent})
+    first, second, third = build(run), build(run), build(run)
+    advance_to(first, 120)
+    first.save_to_path(tmp_path / "first")
+    assert not (tmp_path / "first" / "ring").exists()
+    second.restore_from_path(tmp_path / "first")
+    second.save_to_path(tmp_path / "second")  # what is to be filled is remembered
+    third.restore_from_path(tmp_path / "second")
+    counted = (first.agent_steps, first.gradient_steps)
+    for restored in (second, third):
+        rows = []
+        restored.recorder.sink = rows.extend
+        assert (restored.agent_steps, restored.gradient_steps) == counted
+        assert len(restored.ring) == 0
+        learnt = restored._learn
+        sizes = []
+        restored._learn = lambda learnt=learnt, sizes=sizes, r=restored: (
+            sizes.append(len(r.ring)),
+            learnt(),
+        )
+        advance_to(restored, 200)
+        assert sizes[0] >= 40, "as much as after the warm-up"
+        refills = [row.value for row in rows if row.metric == "replay_refill"]
+        assert refills == [40.0]
+        assert restored.gradient_steps == restored.clock.total, "updates are counted as ever"
+
+
 @pytest.mark.parametrize(
     ("changes", "projected"),
     [
