@@ -10,8 +10,10 @@ Pace, higher is better:
   channels last), both given batches that are ready.
 - ``utd1_vs_handwritten``: agent steps per second of the whole algorithm over those of a
   single-file loop with the same replay and envpool.
-- ``utd1_vs_sb3``, ``utd1_vs_rllib``: the same over stable-baselines3's DQN and RLlib's stock DQN
-  with the same network; ``utd1_bf16_vs_sb3`` with the engine in bf16.
+- ``utd1_vs_sb3``: the same over stable-baselines3's DQN with the same network;
+  ``utd1_bf16_vs_sb3`` with the engine in bf16.
+- ``utd1_vs_rllib``: the same over RLlib's stock DQN with the same network, both with its defaults;
+  ``utd1_vs_rllib_uniform`` with both plain: uniform replay, neither double nor dueling.
 - ``bf16_vs_bare``: agent steps per second of the algorithm in bf16 over the bare loop's updates
   per second in fp32.
 - ``overhead_vs_sb3``, ``overhead_vs_rllib``: agent steps per second on CartPole with two hidden
@@ -69,10 +71,14 @@ GROUPS: tuple[dict[str, Callable[[], Contender]], ...] = (
         "engine": lambda: engine.engine(engine.atari_run()),
         "engine_bf16": lambda: engine.engine(engine.with_agent(precision="bf16")),
         "sb3": lambda: peers.sb3(tiny=False, steps=50),
-        "rllib": lambda: peers.rllib(tiny=False, steps=25),
+        "rllib_uniform": lambda: peers.rllib(tiny=False, steps=25),
     },
     {
-        "tiny_engine": lambda: engine.engine(engine.tiny_run()),
+        "stock_engine": lambda: engine.engine(engine.stock_run()),
+        "rllib": lambda: peers.rllib(tiny=False, steps=25, stock=True),
+    },
+    {
+        "tiny_engine": lambda: engine.engine(engine.tiny_run(), steps=250),
         "tiny_sb3": lambda: peers.sb3(tiny=True, steps=250),
         "tiny_rllib": lambda: peers.rllib(tiny=True, steps=100),
     },
@@ -101,9 +107,10 @@ FIGURES = (
         "utd1_vs_handwritten": ("handwritten", "engine"),
         "utd1_vs_sb3": ("sb3", "engine"),
         "utd1_bf16_vs_sb3": ("sb3", "engine_bf16"),
-        "utd1_vs_rllib": ("rllib", "engine"),
+        "utd1_vs_rllib_uniform": ("rllib_uniform", "engine"),
         "bf16_vs_bare": ("bare", "engine_bf16"),
     },
+    {"utd1_vs_rllib": ("rllib", "stock_engine")},
     {
         "overhead_vs_sb3": ("tiny_sb3", "tiny_engine"),
         "overhead_vs_rllib": ("tiny_rllib", "tiny_engine"),

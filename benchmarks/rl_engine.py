@@ -70,6 +70,12 @@ def rainbow_run() -> RunConfig:
     return atari_run(agent={"kind": "rainbow", "replay_capacity": CAPACITY})
 
 
+def stock_run() -> RunConfig:
+    """Return `atari_run` with what RLlib's DQN does unless it is told otherwise."""
+    by_error = {"exponent": 0.6, "beta_start": 0.4, "beta_end": 0.4, "uniform_share": 0}
+    return with_agent(double=True, dueling=True, prioritized=by_error, grad_clip=40.0)
+
+
 def with_agent(**values: Any) -> RunConfig:
     """Return `atari_run` with other values of the agent."""
     return atari_run(agent={**AGENT, **values})
@@ -125,14 +131,15 @@ def learner() -> Contender:
     return Contender(lambda: of_run.learn(batches[next(turn) % len(batches)]))
 
 
-def engine(run: RunConfig) -> Contender:
-    """A call of the algorithm's ``train``, after the warm-up; rows are made and dropped."""
+def engine(run: RunConfig, steps: int = 50) -> Contender:
+    """`steps` agent steps in a call of ``train``, after the warm-up; rows are made and dropped."""
     start_ray()
-    algorithm = algorithm_config(run).build_algo()
+    config = algorithm_config(run).training(iteration_agent_steps=steps, iteration_s=60.0)
+    algorithm = config.build_algo()
     algorithm.recorder.sink = len
     while algorithm.gradient_steps == 0:
         algorithm.train()
-    return Contender(algorithm.train, algorithm.config.iteration_agent_steps, algorithm.stop)
+    return Contender(algorithm.train, steps, algorithm.stop)
 
 
 def runner(lanes: int, steps: int) -> Contender:

@@ -29,8 +29,9 @@ DIFFERENCES = {
     "sb3": "Adam as it comes (not fused), gradient clipped at 10 (its default), both observations "
     "of a transition stored whole, CartPole from gymnasium",
     "rllib": "Adam as it comes (not fused, epsilon 1e-8: its setting is ignored), frames scaled to "
-    "float32 by the environment (it cannot read bytes), uniform episode replay of n = 1, double "
-    "and dueling off, CartPole from gymnasium",
+    "float32 by the environment (it cannot read bytes), CartPole from gymnasium; in the _stock "
+    "figure both sides have its defaults (double, dueling, replay by errors with exponent 0.6 and "
+    "beta 0.4, gradient clipped at 40), else both have double, dueling and replay by errors off",
 }
 
 
@@ -118,8 +119,14 @@ def sb3(tiny: bool, steps: int) -> Contender:
     return Contender(go, steps, model.get_env().close)
 
 
-def rllib(tiny: bool, steps: int) -> Contender:
-    """`steps` agent steps of RLlib's DQN on the new stack, with as many updates."""
+def rllib(tiny: bool, steps: int, stock: bool = False) -> Contender:
+    """`steps` agent steps of RLlib's DQN on the new stack, with as many updates.
+
+    Args:
+        tiny: on CartPole rather than Breakout.
+        steps: of a segment.
+        stock: with its defaults, which are double, dueling and a prioritised replay.
+    """
     start_ray()
     from ray.rllib.algorithms.dqn import DQNConfig
     from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
@@ -133,6 +140,11 @@ def rllib(tiny: bool, steps: int) -> Contender:
         network = DefaultModelConfig(
             conv_filters=filters, conv_activation="relu", head_fcnet_hiddens=[512]
         )
+    replay: dict[str, Any] = {"type": "EpisodeReplayBuffer", "capacity": CAPACITY}
+    if stock:
+        defaults = DQNConfig().replay_buffer_config
+        assert defaults["type"] == "PrioritizedEpisodeReplayBuffer"
+        replay = {**defaults, "capacity": CAPACITY}
     config = (
         DQNConfig()
         .environment("CartPole-v1" if tiny else Frames)
@@ -144,12 +156,12 @@ def rllib(tiny: bool, steps: int) -> Contender:
             lr=6.25e-5,
             train_batch_size=BATCH,
             n_step=1,
-            double_q=False,
-            dueling=False,
+            double_q=stock,
+            dueling=stock,
             epsilon=EPSILON,
             target_network_update_freq=TARGET_EVERY,
             num_steps_sampled_before_learning_starts=WARM_UP,
-            replay_buffer_config={"type": "EpisodeReplayBuffer", "capacity": CAPACITY},
+            replay_buffer_config=replay,
         )
         .debugging(log_level="ERROR")
     )

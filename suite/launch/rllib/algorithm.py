@@ -11,7 +11,7 @@
         runner <- the learner's weights
 
 An algorithm works under ``ray.tune.Tuner`` and by ``config.build_algo()``; one call of ``train``
-goes on for about `iteration_agent_steps` agent steps.
+goes on for about `iteration_agent_steps` agent steps or `iteration_s` seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
@@ -279,11 +280,14 @@ class NapDQN(Algorithm):
         self.recorder.record(self.gradient_steps, self.agent_steps, values)
 
     def training_step(self) -> None:
-        """Go on for `iteration_agent_steps` agent steps or to the end of the budget."""
+        """Go on for `iteration_agent_steps`, `iteration_s` or to the end of the budget."""
         until = min(self.agent_steps + self.config.iteration_agent_steps, self.budget)
+        deadline = time.monotonic() + self.config.iteration_s
         games = self.recorder.games
         while self.agent_steps < until:
             self.advance()
+            if time.monotonic() > deadline:
+                break
         if self.finished and self.agent_steps > self._measured_at:
             self._record([])
         latest = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)

@@ -15,6 +15,9 @@ from suite.launch.rllib.runner import EnvPoolRunner
 from suite.run_config import RunConfig
 from suite.tasks.rl import RLTaskConfig
 
+ITERATION = 1_000
+"""Agent steps of one call of ``train``, unless it is told otherwise."""
+
 
 class NapDQNConfig(AlgorithmConfig):
     """Config of `suite.launch.rllib.algorithm.NapDQN`: RLlib's own, and the run.
@@ -22,6 +25,8 @@ class NapDQNConfig(AlgorithmConfig):
     Attributes:
         run: the `suite.run_config.RunConfig`, as plain data.
         iteration_agent_steps: agent steps of one call of ``train``, about.
+        iteration_s: seconds after which a call of ``train`` ends sooner. RLlib's own work between
+            two calls takes milliseconds, so neither should be small.
     """
 
     def __init__(self, algo_class: type | None = None) -> None:
@@ -31,7 +36,8 @@ class NapDQNConfig(AlgorithmConfig):
             algo_class = NapDQN
         super().__init__(algo_class=algo_class)
         self.run: dict[str, Any] | None = None
-        self.iteration_agent_steps = 50
+        self.iteration_agent_steps = ITERATION
+        self.iteration_s = 1.0
         self.env_runner_cls = EnvPoolRunner
         self.num_env_runners = 0
         self.num_learners = 0
@@ -40,7 +46,12 @@ class NapDQNConfig(AlgorithmConfig):
         self._dont_auto_sync_env_runner_states = True
 
     def training(
-        self, *, run: Any = NotProvided, iteration_agent_steps: Any = NotProvided, **kwargs: Any
+        self,
+        *,
+        run: Any = NotProvided,
+        iteration_agent_steps: Any = NotProvided,
+        iteration_s: Any = NotProvided,
+        **kwargs: Any,
     ) -> Self:
         """Set the run, as plain data, and the length of an iteration."""
         super().training(**kwargs)
@@ -48,6 +59,8 @@ class NapDQNConfig(AlgorithmConfig):
             self.run = run
         if iteration_agent_steps is not NotProvided:
             self.iteration_agent_steps = iteration_agent_steps
+        if iteration_s is not NotProvided:
+            self.iteration_s = iteration_s
         return self
 
     def validate(self) -> None:

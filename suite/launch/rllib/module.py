@@ -137,17 +137,23 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         return self._forward_train(batch, **kwargs)
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        device = batch["s_t"].device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.autocast):
-            out = self.forward_target(batch)
-            if self.double:
-                self.draw_noise()
-                with torch.no_grad():
-                    out[SELECTOR] = self.learn_q(batch["s_t"])
-            self.draw_noise()
-            out[TM1] = self.learn_q(batch["s_tm1"])
-        out = {name: value.float() for name, value in out.items()} if self.autocast else out
+        if self.autocast:
+            with torch.autocast(batch["s_t"].device.type, torch.bfloat16):
+                out = {name: value.float() for name, value in self._outputs(batch).items()}
+        else:
+            out = self._outputs(batch)
         out[SELECTOR] = self.values(out.get(SELECTOR, out[T])).detach()
+        return out
+
+    def _outputs(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return the networks' outputs, with new noise for each pass."""
+        out = self.forward_target(batch)
+        if self.double:
+            self.draw_noise()
+            with torch.no_grad():
+                out[SELECTOR] = self.learn_q(batch["s_t"])
+        self.draw_noise()
+        out[TM1] = self.learn_q(batch["s_tm1"])
         return out
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def build():
 
     built = []
 
-    def make(run):
-        built.append(algorithm_config(run).build_algo())
+    def make(run, **settings):
+        built.append(algorithm_config(run).training(**settings).build_algo())
         return built[-1]
 
     yield make
@@ -220,7 +220,7 @@ def test_a_checkpoint_holds_no_code(build, tmp_path):
 def test_rllib_s_ways_of_saving_and_restoring_lead_to_the_same_place(build, tmp_path):
     from suite.launch.rllib.algorithm import NapDQN
 
-    algorithm = build(cartpole(agent_steps=100))
+    algorithm = build(cartpole(agent_steps=100), iteration_agent_steps=50)
     assert not algorithm.train()["done"]
     result = algorithm.train()
     assert result["done"]
@@ -237,6 +237,14 @@ def test_rllib_s_ways_of_saving_and_restoring_lead_to_the_same_place(build, tmp_
             assert torch.equal(mine, theirs)
     finally:
         restored.stop()
+
+
+def test_an_iteration_ends_after_its_seconds(build):
+    algorithm = build(cartpole(agent_steps=400), iteration_s=0.0)
+    assert not algorithm.train()["done"]
+    assert 0 < algorithm.agent_steps < 400
+    algorithm.config = algorithm.config.copy(copy_frozen=False).training(iteration_s=60.0)
+    assert algorithm.train()["done"]
 
 
 @pytest.mark.slow

@@ -88,9 +88,10 @@ def test_a_run_is_repeatable(started_ray, folder_session, tmp_path, mapping):
 def test_a_killed_run_goes_on_from_its_checkpoint(
     started_ray, folder_session, tmp_path, monkeypatch
 ):
-    from suite.launch.rllib import trial
+    from suite.launch.rllib import config, trial
     from suite.launch.rllib.trial import train_rl
 
+    monkeypatch.setattr(config, "ITERATION", 50)
     monkeypatch.setattr(trial, "SAVING", 1e9)  # checkpoints whenever they are due
     run = RunConfig.from_mapping(CARTPOLE)
     first = folder_session(tmp_path, every=50, stop=100)
