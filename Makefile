@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: run test test-slow check bench clean
+.PHONY: run test test-slow check bench soak clean
 
 run: $(STAMP)
 	$(BIN)/python run_suite.py $(ARGS)
@@ -27,6 +27,9 @@ check: $(STAMP)
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/core.py --json results/benchmarks/core.json
 	$(BIN)/python benchmarks/rl.py --json results/benchmarks/rl.json
+
+soak: $(STAMP)
+	$(BIN)/python benchmarks/soak.py --json results/benchmarks/soak.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

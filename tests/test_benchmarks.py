@@ -88,3 +88,18 @@ def test_stable_baselines_takes_a_step(load):
     contender = load("rl_peers").sb3(tiny=True, steps=2)
     contender.call()
     contender.close()
+
+
+def test_the_soak_looks_at_both_processes(load):
+    soak = load("soak")
+    steady = [
+        {"agent_steps": 10 * k, "cpu_s": k, "wall_s": k, "learner_bytes": 5.0, "runner_bytes": 7.0}
+        | {"stored_bytes": 9.0}
+        for k in range(40)
+    ]
+    flat = {"memory_growth_share": 0, "runner_growth_share": 0}
+    assert soak.figures(steady, 100) == {**flat, "objects_end": 1, "pace_end_vs_start": 1}
+    worse = [{**look, "learner_bytes": 5 + look["cpu_s"]} for look in steady]
+    slower = [{**look, "cpu_s": look["cpu_s"] ** 2} for look in steady]
+    assert soak.figures(worse, 100)["memory_growth_share"] > 1
+    assert soak.figures(slower, 100)["pace_end_vs_start"] < 0.5
