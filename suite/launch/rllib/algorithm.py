@@ -42,6 +42,7 @@ from suite.launch.rllib.config import NapDQNConfig
 from suite.launch.rllib.evaluator import evaluate
 from suite.launch.rllib.learner import NapLearner
 from suite.launch.rllib.learning import Learning, LocalLearning, RemoteLearning
+from suite.launch.rllib.module import check_weights
 from suite.launch.rllib.recorder import Recorder
 from suite.launch.rllib.replay import annealing, make_ring
 from suite.launch.rllib.runner import Rollout
@@ -366,9 +367,15 @@ class NapDQN(Algorithm):
         The lanes come back to where they stood by taking their actions again. Where these were
         too many to keep, every lane begins a new episode, and the one that was open counts as
         truncated where it stood. Without a replay in the checkpoint, the next `advance` fills one.
+
+        Raises:
+            ConfigError: if the checkpoint is of another network; nothing has changed then.
         """
         folder = Path(path)
-        self.set_state(load_state(folder, self.learning.device))
+        state = load_state(folder, self.learning.device)
+        weights = state["learner_group"]["learner"]["rl_module"][DEFAULT_MODULE_ID]
+        check_weights(weights, self.env_runner.module, str(folder))
+        self.set_state(state)
         if (folder / RING).exists():
             self.ring.load(folder / RING)
             if not self.sampler.continued:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -163,3 +163,23 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
     def greedy(self, observations: Tensor) -> Tensor:
         """Return the action of the largest value, (batch,)."""
         return self.values(self.q(observations)).argmax(1)
+
+
+def check_weights(saved: Mapping[str, Tensor], module: QModule, checkpoint: str) -> None:
+    """Check that saved weights are of the network of `module`.
+
+    Args:
+        saved: state of a `QModule`, by name.
+        module: of the run, also a runner's.
+        checkpoint: where they come from, for the error.
+
+    Raises:
+        ConfigError: if they are not, with the first difference.
+    """
+    here = {f"q.{k}": tuple(v.shape) for k, v in module.q.state_dict().items()}
+    there = {k: tuple(v.shape) for k, v in saved.items() if k.startswith("q.")}
+    for name in sorted(here.keys() | there.keys()):
+        found, wanted = (shapes.get(name, "missing") for shapes in (there, here))
+        if found != wanted:
+            expected = f"one of this run's network: {name} is {found} there and {wanted} here"
+            raise ConfigError("checkpoint", checkpoint, expected)

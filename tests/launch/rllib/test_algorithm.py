@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from suite.errors import ConfigError
 from suite.run_config import RunConfig
+
+MODEL = {"kind": "mlp", "width": 8, "depth": 2, "norm": "layer"}
 
 pytestmark = pytest.mark.ray
 
@@ -19,7 +22,7 @@ def _ray(started_ray):
 def cartpole(utd=1.0, lanes=1, agent_steps=160, **overrides):
     mapping = {
         "task": {"kind": "classic_control", "learning_starts": 40, "utd": utd, "lanes": lanes},
-        "model": {"kind": "mlp", "width": 8, "depth": 2, "norm": "layer"},
+        "model": MODEL,
         "agent": {"kind": "dqn", "batch_size": 4, "replay_capacity": 300, "target_every": 7},
         "optimizer": {"kind": "adam", "lr": 0.01},
         "interventions": ["nap"],
@@ -146,6 +149,23 @@ def test_two_n_equals_n_saved_loaded_and_n_more(build, tmp_path, changes, agent_
     assert second.recorder.games == whole.recorder.games
     for name, array in whole.ring._arrays().items():
         assert (array == second.ring._arrays()[name]).all(), name
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ({"width": 24}, r"q\.1\.weight is \(8, 4\) there and \(24, 4\) here"),
+        ({"depth": 3}, r"q\.[0-9]+\.\w+ is "),
+    ],
+)
+def test_a_checkpoint_of_another_network_is_refused(build, tmp_path, model, told):
+    first = build(cartpole(agent_steps=60, model=MODEL))
+    second = build(cartpole(agent_steps=60, model={**MODEL, **model}))
+    advance_to(first, 50)
+    first.save_to_path(tmp_path)
+    with pytest.raises(ConfigError, match=r"checkpoint: got .*" + told):
+        second.restore_from_path(tmp_path)
+    assert second.agent_steps == second.gradient_steps == 0
 
 
 @pytest.mark.parametrize("changes", [{}, BREAKOUT], ids=["CartPole", "Breakout"])
