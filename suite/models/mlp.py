@@ -19,7 +19,9 @@ from suite.models.q_head import with_head
 class MlpConfig(ModelConfig):
     """`depth` hidden layers of `width` ReLU units; inputs are flattened.
 
-    The last hidden layer belongs to the head of a value network, which may have two of them.
+    The last hidden layer belongs to the head of a value network, which may have two of them. With a
+    norm layer there are no biases, so an input and a positive multiple of it give the same outputs:
+    the size of an input, which matters in the states of CartPole, is lost.
     """
 
     kind: Literal["mlp"] = "mlp"

@@ -1,8 +1,9 @@
 """Learning curves: one run's rows as a curve, and many runs' curves on one axis.
 
-Runs of an arm are usually measured at the same steps. Where they are not (episodes end when they
-end), each run's value at a point is its latest one by then, and the points are those where every
-run has a value, so that the mean is of the same runs from end to end.
+Runs of an arm are usually measured at the same steps, or a few steps apart where several lanes act
+together. Where they are not (episodes end when they end), each run's value at a point is its latest
+one by then, and the points are those where every run has a value, so that the mean is of the same
+runs from end to end.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from suite.report.statistics import FEWEST, Array, mean_interval
 
 POINTS = 400
 """Most points of a drawn curve."""
+
+APART = 0.1
+"""Share of the shortest way between two points that runs measured together may be apart."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +77,28 @@ def align(runs: Sequence[Curve], points: int = POINTS) -> tuple[Array, Array]:
     Returns:
         x, shape (points,), and values, shape (runs, points); no points if the runs share no range.
     """
-    first = runs[0].x
-    if all(np.array_equal(run.x, first) for run in runs):
-        keep = _thin(len(first), points)
-        return first[keep], np.stack([run.y[keep] for run in runs])
+    together = _together(runs)
+    if together is not None:
+        keep = _thin(len(together), points)
+        return together[keep], np.stack([run.y[keep] for run in runs])
     start, end = max(run.x[0] for run in runs), min(run.x[-1] for run in runs)
     grid = np.unique(np.concatenate([run.x for run in runs]))
     grid = grid[(grid >= start) & (grid <= end)]
     grid = grid[_thin(len(grid), points)]
     latest = [run.y[np.searchsorted(run.x, grid, side="right") - 1] for run in runs]
     return grid, np.stack(latest)
+
+
+def _together(runs: Sequence[Curve]) -> Array | None:
+    """Return the points of runs measured together, each where the last run had it; else None."""
+    if len({len(run.x) for run in runs}) > 1:
+        return None
+    x = np.stack([run.x for run in runs])
+    if x.shape[1] == 0:
+        return runs[0].x
+    shortest = np.diff(x, axis=1).min() if x.shape[1] > 1 else x.min()
+    apart = np.ptp(x, axis=0).max()
+    return x.max(axis=0) if apart <= APART * max(shortest, 0) else None
 
 
 def thinned(curve: Curve, points: int = POINTS) -> Curve:

@@ -70,6 +70,15 @@ def test_normalised_hidden_weights_are_scale_invariant(kind: str) -> None:
     torch.testing.assert_close(model(inputs), before, rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_a_normalised_mlp_cannot_tell_an_input_from_its_multiple(norm: str) -> None:
+    config = MODELS["mlp"].from_mapping({"kind": "mlp", "norm": norm})
+    model = build_model(config, SPECS["mlp"], seed=0)
+    inputs = _inputs(SPECS["mlp"], "mlp")
+    blind = torch.allclose(model(3 * inputs), model(inputs), rtol=1e-3, atol=1e-4)
+    assert blind == (norm == "layer")
+
+
 def test_features_are_recorded_by_activation() -> None:
     model = build_model(MODELS["mlp"].from_mapping({"kind": "mlp", "depth": 3}), SPECS["mlp"], 0)
     with recording(model, (nn.ReLU,)) as seen:

@@ -41,6 +41,15 @@ def test_runs_measured_apart_carry_their_latest_value_over_the_range_of_all() ->
     assert values.tolist() == [[1, 2, 2], [10, 20, 30]]
 
 
+def test_runs_measured_almost_together_keep_all_their_values() -> None:
+    x, values = align([curve([1002, 2000, 3001], [1, 2, 3]), curve([1000, 2001, 3000], [4, 5, 6])])
+    assert x.tolist() == [1002, 2001, 3001]
+    assert values.tolist() == [[1, 2, 3], [4, 5, 6]]
+    x, values = align([curve([3001], [3]), curve([3000], [6])])
+    assert (x.tolist(), values.tolist()) == ([3001], [[3], [6]])
+    assert len(align([curve([1], [3]), curve([2], [6])])[0]) == 0
+
+
 def test_runs_without_a_common_range_have_no_mean() -> None:
     apart = [curve([0, 1], [1, 1]), curve([5, 6], [1, 1]), curve([0, 6], [1, 1])]
     assert len(align(apart)[0]) == 0
