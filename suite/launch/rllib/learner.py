@@ -17,7 +17,6 @@ RLlib's own schedules and target updates count environment steps and are not use
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -28,7 +27,6 @@ from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from torch import Tensor, nn
 
-from suite.errors import DivergedError
 from suite.interventions.base import Bound, InterventionStack
 from suite.interventions.reset import chosen, reset_
 from suite.launch.rllib.module import SELECTOR, TM1, QModule, T, check_compiler
@@ -39,6 +37,7 @@ from suite.rows import Event
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.switch import SwitchConfig
+from suite.training.loss_log import LossLog
 from suite.training.observer import Observer, Value
 from suite.training.q_learning import (
     categorical_loss,
@@ -81,6 +80,7 @@ class NapLearner(TorchLearner):
         step: gradient steps made.
         errors: of the latest batch, (batch,): TD errors, or losses of distributions.
         events: what happened at updates, since somebody took the list.
+        losses: of the updates since the last measurement.
     """
 
     def build(self) -> None:
@@ -91,7 +91,7 @@ class NapLearner(TorchLearner):
         self.step = 0
         self.events: list[Event] = []
         self.errors = torch.empty(0)
-        self._losses: list[Tensor] = []  # since the last measurement
+        self.losses = LossLog("TD loss")
         super().build()
         if self.run.agent.compile:
             check_compiler(torch.device(self._device))
@@ -186,7 +186,7 @@ class NapLearner(TorchLearner):
         self.net.silence()
         self.observer.after_update(self.step)
         loss = loss.detach()
-        self._losses.append(loss)
+        self.losses.add(loss)
         self.events += self.stack.take_events()
         if isinstance(self.schedule, AdaptiveSchedule):
             self.events += self.schedule.observe(step, [self._shared(loss).item()])
@@ -234,9 +234,8 @@ class NapLearner(TorchLearner):
         """Return the rate in force, the mean loss since the last call and the run's metrics."""
         group = next(g for g in self.optimizer.param_groups if g["scale"] > 0)
         values: list[Value] = [("learning_rate", "", group["lr"] / group["scale"])]
-        if self._losses:
-            values.append(("batch_loss", "", torch.stack(self._losses).mean().item()))
-            self._losses.clear()
+        if self.losses:
+            values.append(("batch_loss", "", self.losses.mean()))
         return values + self.observer.measure(self.step, rates(self.optimizer))
 
     def check(self) -> None:
@@ -246,11 +245,7 @@ class NapLearner(TorchLearner):
             DivergedError: if it is not, naming the first gradient step since the last measurement
                 from which on no loss was.
         """
-        if not self._losses or math.isfinite(value := self._losses[-1].item()):
-            return
-        last = torch.stack(self._losses).isfinite().nonzero()
-        first = self.step - len(self._losses) + (int(last[-1]) + 1 if len(last) else 0)
-        raise DivergedError(f"the TD loss is {value} at gradient step {first}")
+        self.losses.check(self.step)
 
     def take_events(self) -> list[Event]:
         """Return what happened since the last call, in the order of the steps."""
@@ -286,7 +281,7 @@ class NapLearner(TorchLearner):
                 "events": [list(event) for event in self.events],
                 "observer": self.observer.state_dict(),
                 "probe": self.observer.probe,
-                "losses": torch.stack(self._losses) if self._losses else torch.empty(0),
+                "losses": self.losses.values(),
                 "noise": self.net.noise.get_state(),
             }
         return state
@@ -305,5 +300,5 @@ class NapLearner(TorchLearner):
         self.events = [Event(*event) for event in training["events"]]
         self.observer.load_state_dict(training["observer"])
         self.observer.probe = training["probe"]
-        self._losses = list(training["losses"].unbind())
+        self.losses.load(training["losses"])
         self.net.noise.set_state(training["noise"].cpu())

@@ -176,7 +176,9 @@ def follow(make_learner, case, run, dtype, number=50):
         for step, batch in enumerate(stream):
             expected = reference.update(batch, draw())
             learner.learn(batch)
-            assert learner._losses[-1].item() == pytest.approx(expected, rel=tolerance), step
+            assert learner.losses.values()[-1].item() == pytest.approx(expected, rel=tolerance), (
+                step
+            )
             assert near(learner.errors, reference.errors, tolerance), step
             for (name, theirs), mine, mine_old in zip(
                 reference.parameters.items(), q.parameters(), target.parameters(), strict=True
@@ -276,7 +278,7 @@ def test_losses_in_bf16_are_near_those_of_single_precision(make_learner, case, m
         for batch in stream:
             learner.learn(batch)
             slopes.setdefault(precision, [p.grad.clone() for p in learner.net.q.parameters()])
-        losses[precision] = torch.stack(learner._losses)
+        losses[precision] = learner.losses.values()
         kept = [*learner.net.parameters(), learner.errors, losses[precision], *slopes[precision]]
         assert {tensor.dtype for tensor in kept} == {torch.float32}
     torch.testing.assert_close(losses["bf16"], losses["fp32"], rtol=0.02, atol=0.0)

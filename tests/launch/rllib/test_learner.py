@@ -96,7 +96,7 @@ def test_fifty_updates_equal_bare_pytorch(make_learner, case, nap):
     for batch in batches((4,), 32, 50, torch.float64):
         expected = reference.update(**batch)
         learner.learn(batch)
-        assert learner._losses[-1].item() == pytest.approx(expected, rel=1e-9)
+        assert learner.losses.values()[-1].item() == pytest.approx(expected, rel=1e-9)
         for name, p in net.named_parameters():
             assert torch.allclose(p, reference.parameters[name], rtol=1e-9, atol=1e-11), name
         for mine, theirs in zip(

@@ -1,0 +1,56 @@
+"""Training losses since the last measurement: their mean, and where they stopped being finite."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from suite.errors import DivergedError
+
+
+class LossLog:
+    """Collects losses on the device; only `mean` and `check` wait for it.
+
+    Args:
+        what: the loss, in words, for the error.
+    """
+
+    def __init__(self, what: str = "training loss") -> None:
+        self.what = what
+        self._parts: list[Tensor] = []  # (k,) each, in the order of the steps
+
+    def add(self, losses: Tensor) -> None:
+        """Append one loss, a scalar, or those of several steps in a row, (k,)."""
+        self._parts.append(losses.reshape(-1))
+
+    def __bool__(self) -> bool:
+        """Return whether there is any."""
+        return bool(self._parts)
+
+    def values(self) -> Tensor:
+        """Return all losses, (k,)."""
+        return torch.cat(self._parts) if self._parts else torch.empty(0)
+
+    def mean(self) -> float:
+        """Return their mean, and begin anew."""
+        values, self._parts = self.values(), []
+        return values.mean().item()
+
+    def check(self, step: int) -> None:
+        """Check that the latest loss, that of the update before `step`, is finite.
+
+        Raises:
+            DivergedError: if it is not, naming the first gradient step from which on none was.
+        """
+        if not self._parts or math.isfinite(value := self._parts[-1][-1].item()):
+            return
+        values = self.values()
+        last = values.isfinite().nonzero()
+        first = step - len(values) + (int(last[-1]) + 1 if len(last) else 0)
+        raise DivergedError(f"the {self.what} is {value} at gradient step {first}")
+
+    def load(self, values: Tensor) -> None:
+        """Continue from `values`."""
+        self._parts = [values] if len(values) else []
