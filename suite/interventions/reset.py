@@ -21,6 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention
 from suite.interventions.timing import Timed, TimedConfig
 from suite.optimizers import clear_state
@@ -63,6 +64,10 @@ class Reset(Timed):
         super().__init__(config, bound)
         self.layers = config.layers
         self.parameters = chosen(bound, config.layers)
+        if not self.parameters:
+            raise ConfigError(
+                "interventions.reset.layers", self.layers, "all: there is no output layer"
+            )
 
     def act(self, done: int) -> bool:
         """Reset the parameters."""

@@ -10,7 +10,7 @@ from suite.launch.live import Live
 from suite.launch.mlflow_sink import MlflowSink
 from suite.launch.progress import Progress
 from suite.records import layout
-from suite.records.run_folder import mark_failed, read_status
+from suite.records.run_folder import FINAL, mark_failed, read_status
 from suite.records.storage import Storage
 
 
@@ -27,17 +27,18 @@ class SweepCallback(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial starts, or starts again."""
-        run_id = _run_id(trial)
-        self.live.runs[run_id].state = "running"
-        self.sink.start(run_id)
+        for run_id in _run_ids(trial):
+            if self.live.runs[run_id].state not in FINAL:
+                self.live.runs[run_id].state = "running"
+                self.sink.start(run_id)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """A trial reports progress, rows, or its end."""
-        run_id = _run_id(trial)
         if "rows" not in result:  # Tune's own last word on a function that returned
             return
+        run_id = str(result["run_id"])
         run = self.live.runs[run_id]
         run.state, run.reason = result["state"], result["reason"]
         if result["total"]:
@@ -52,7 +53,12 @@ class SweepCallback(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial crashed and will not be tried again."""
-        run_id = _run_id(trial)
+        for run_id in _run_ids(trial):
+            if self.live.runs[run_id].state not in FINAL:
+                self._failed(run_id, trial)
+
+    def _failed(self, run_id: str, trial: Any) -> None:
+        """A run went down with its trial."""
         run = self.live.runs[run_id]
         run.state, run.done = "failed", 1.0
         status = f"{layout.RUNS}/{run_id}/{layout.STATUS}"
@@ -71,8 +77,8 @@ class SweepCallback(Callback):
         self.progress.update()
 
 
-def _run_id(trial: Any) -> str:
-    return str(trial.config["request"]["run_id"])
+def _run_ids(trial: Any) -> list[str]:
+    return [str(run_id) for run_id in trial.config["request"]["run_ids"]]
 
 
 def _last_line(trial: Any) -> str:

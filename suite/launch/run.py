@@ -29,6 +29,9 @@ from suite.sweep import Sweep
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
+SIDE_BY_SIDE = 16
+"""Largest number of runs that are trained side by side in one trial."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -235,28 +238,33 @@ def _tune(
 
     from suite.launch.callback import SweepCallback
     from suite.launch.trainable import run_trial
+    from suite.training.batched import chunks
 
     configs = live.sweep.runs
     # The longest first: the last to finish then wait for little.
     waiting = sorted(waiting, key=lambda run_id: -live.runs[run_id].cost)
+    slots = options.num_cpus or os.cpu_count() or 1
+    groups = chunks(
+        [configs[run_id] for run_id in waiting], min(SIDE_BY_SIDE, -(-len(waiting) // slots))
+    )
     requests = [
         {
-            "run_id": run_id,
-            "run": configs[run_id].model_dump(mode="json"),
+            "run_ids": [run.run_id for run in group],
+            "runs": [run.model_dump(mode="json") for run in group],
             "storage": storage.address,
             "checkpoint_every_s": options.checkpoint_every_s,
             "plugins": [list(plugin) for plugin in options.plugins],
             "command": options.command,
             "data_dir": os.environ.get("SUITE_DATA", ""),
         }
-        for run_id in waiting
+        for group in groups
     ]
 
     # Plain data: a worker reads this before it has loaded any plugin.
     asked = {run_id: bundles(configs[run_id]) for run_id in waiting}
 
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        return tune.PlacementGroupFactory(asked[config["request"]["run_id"]])
+        return tune.PlacementGroupFactory(asked[config["request"]["run_ids"][0]])
 
     def trial(config: dict[str, Any]) -> None:
         run_trial(config["request"])
@@ -283,8 +291,8 @@ def _tune(
             param_space={"request": tune.grid_search(requests)},
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
-                trial_name_creator=lambda t: t.config["request"]["run_id"],
-                trial_dirname_creator=lambda t: t.config["request"]["run_id"],
+                trial_name_creator=lambda t: t.config["request"]["run_ids"][0],
+                trial_dirname_creator=lambda t: t.config["request"]["run_ids"][0],
             ),
             run_config=tune.RunConfig(
                 name=now().replace(":", ""),

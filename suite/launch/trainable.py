@@ -1,8 +1,8 @@
-"""One trial of a sweep, as a Tune function trainable: RunConfig in, a run folder out.
+"""One trial of a sweep, as a Tune function trainable: RunConfigs in, a folder for each run out.
 
-The same function serves both engines, so that resume, rows and failures work alike. What happens
-lies in the run's folder; Tune hears of progress and of the few rows that live displays and MLflow
-want, every other second.
+The same function serves all engines, so that resume, rows and failures work alike. A trial is one
+run, or several that are trained side by side. What happens lies in the runs' folders; Tune hears of
+progress and of the few rows that live displays and MLflow want, every other second.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from suite.errors import ConfigError, DivergedError
 from suite.launch.keys import metric_key
 from suite.records import layout
 from suite.records.provenance import provenance
-from suite.records.run_folder import RunFolder
+from suite.records.run_folder import RunFolder, State
 from suite.records.storage import Storage
 from suite.rows import Row
 
@@ -26,6 +26,9 @@ REPORT_EVERY_S = 2.0
 
 LIVE_LAYERS = ("", "all", "mean", "train", "test")
 """Layers whose rows are sent along; the others stay in the run's folder."""
+
+Outcome = tuple[State, str]
+"""How a run ended, and why."""
 
 
 class Reporter:
@@ -70,8 +73,9 @@ def run_trial(config: dict[str, Any]) -> None:
     """Run one trial to its end.
 
     Args:
-        config: ``run`` (a RunConfig as plain data), ``storage`` (the results folder),
-            ``checkpoint_every_s``, ``plugins``, ``command`` and ``data_dir``.
+        config: ``runs`` (RunConfigs as plain data, alike enough to be trained side by side if there
+            are several), ``storage`` (the results folder), ``checkpoint_every_s``, ``plugins``,
+            ``command`` and ``data_dir``.
     """
     import torch
 
@@ -81,31 +85,45 @@ def run_trial(config: dict[str, Any]) -> None:
     if config["data_dir"]:
         os.environ["SUITE_DATA"] = config["data_dir"]
     load_plugins(config["plugins"])
-    run = RunConfig.from_mapping(config["run"])
-    torch.set_num_threads(run.resources.threads)
-    reporter = Reporter(run.run_id)
-    folder = RunFolder(
-        Storage(config["storage"]), run.run_id, config["checkpoint_every_s"], reporter
-    )
+    runs = [RunConfig.from_mapping(run) for run in config["runs"]]
+    torch.set_num_threads(runs[0].resources.threads)
     origin = {**provenance(config["command"]), "plugins": digests(config["plugins"])}
-    folder.open(run.model_dump(mode="json"), origin)
-    state, reason = "complete", ""
+    folders: list[RunFolder] = []
+    reporters: list[Reporter] = []
+    storage = Storage(config["storage"])
+    for run in runs:
+        reporters.append(Reporter(run.run_id))
+        folders.append(RunFolder(storage, run.run_id, config["checkpoint_every_s"], reporters[-1]))
+        folders[-1].open(run.model_dump(mode="json"), origin)
+    outcomes: list[Outcome]
     try:
-        train(run, folder)
+        outcomes = train(runs, folders)
     except DivergedError as error:
-        state, reason = "diverged", str(error)
+        outcomes = [("diverged", str(error))]
     except ConfigError as error:
-        state, reason = "failed", str(error)
+        outcomes = [("failed", str(error))] * len(runs)
     except Exception as error:
-        (folder.path / layout.ERROR).write_text(traceback.format_exc(), encoding="utf-8")
-        folder.finish("failed", f"{type(error).__name__}: {error}")
+        for folder in folders:
+            (folder.path / layout.ERROR).write_text(traceback.format_exc(), encoding="utf-8")
+            folder.finish("failed", f"{type(error).__name__}: {error}")
         raise
-    folder.finish(state, reason)
-    reporter.send(state, reason)
+    for folder, reporter, (state, reason) in zip(folders, reporters, outcomes, strict=True):
+        folder.finish(state, reason)
+        reporter.send(state, reason)
 
 
-def train(run: Any, session: Any) -> None:
-    """Train `run` with the engine of its task."""
+def train(runs: Sequence[Any], sessions: Sequence[Any]) -> list[Outcome]:
+    """Train the runs with the engine of their task; return how each of them ended."""
+    if len(runs) > 1:
+        from suite.training.batched import BatchedRun
+
+        batched = BatchedRun(runs)
+        for supervised, session in zip(batched.runs, sessions, strict=True):
+            session.note("data", supervised.task.source)
+            session.note("side_by_side", len(runs))
+        ended = batched.train(sessions)
+        return [("complete", "") if error is None else ("diverged", str(error)) for error in ended]
+    (run,), (session,) = runs, sessions
     if run.task.engine == "rl":
         from suite.launch.rllib.trial import train_rl
 
@@ -116,3 +134,4 @@ def train(run: Any, session: Any) -> None:
         supervised = SupervisedRun(run)
         session.note("data", supervised.task.source)
         supervised.train(session)
+    return [("complete", "")]

@@ -1,10 +1,10 @@
-"""Classification accuracy and cross-entropy of each split."""
+"""Accuracy and loss of each split, by the criterion of the task."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from suite.criteria import CROSS_ENTROPY
 from suite.metrics.base import Observation, metric
 
 
@@ -15,19 +15,16 @@ def top1(logits: Tensor, targets: Tensor) -> Tensor:
         logits: (n, classes).
         targets: (n,) integers.
     """
-    return (logits.argmax(-1) == targets).float().mean()
+    return CROSS_ENTROPY.correct(logits, targets)
 
 
 @metric("accuracy", "share", "predictions")
 def accuracy(seen: Observation) -> dict[str, Tensor]:
-    """Top-1 accuracy, by split."""
-    return {split: top1(*pair) for split, pair in seen.predictions.items()}
+    """Share of examples that are right, by split."""
+    return {split: seen.criterion.correct(*pair) for split, pair in seen.predictions.items()}
 
 
 @metric("loss", "nat", "predictions")
 def loss(seen: Observation) -> dict[str, Tensor]:
-    """Mean cross-entropy, by split."""
-    return {
-        split: torch.nn.functional.cross_entropy(logits, targets)
-        for split, (logits, targets) in seen.predictions.items()
-    }
+    """Mean loss, by split; in nats where it is a cross-entropy."""
+    return {split: seen.criterion.loss(*pair) for split, pair in seen.predictions.items()}

@@ -12,6 +12,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from suite.criteria import CROSS_ENTROPY, Criterion
 from suite.params import ParamRole
 from suite.registry import Registry
 
@@ -37,6 +38,7 @@ class Observation:
         interval: gradient steps between `features_then` and `features`.
         taps: values at the network's marked points on the probe, such as attention outputs.
         predictions: outputs and targets by split, such as ``test``.
+        criterion: what is minimised, and what counts as right.
     """
 
     step: int
@@ -50,6 +52,7 @@ class Observation:
     interval: int = 0
     taps: Mapping[str, Tensor] = field(default_factory=dict)
     predictions: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    criterion: Criterion = CROSS_ENTROPY
 
     def matrices(self) -> dict[str, Tensor]:
         """Return linear maps, kernels and embeddings, which are what learns features."""

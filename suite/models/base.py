@@ -7,10 +7,10 @@ subclass `Tap` marks other points that metrics read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import SerializeAsAny
@@ -18,10 +18,16 @@ from torch import Tensor, nn
 
 from suite.config import Component, one_of
 from suite.errors import ConfigError
+from suite.models.batched import BatchedModel
 from suite.models.head_spec import PLAIN, HeadSpec
 from suite.registry import Registry
 
-ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Tanh)
+
+class Activation(nn.Module):
+    """Base of the suite's own nonlinearities."""
+
+
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Tanh, Activation)
 """Modules whose outputs count as features."""
 
 
@@ -33,6 +39,7 @@ class ModelSpec:
         inputs: shape of one input, without the batch axis.
         outputs: number of output units.
         modulus: number of distinct operands, for tasks on pairs of integers; 0 elsewhere.
+        entries: rows of a square matrix, for tasks on its entries; 0 elsewhere.
         bytes: whether inputs are frames of bytes rather than floats.
         head: what the last layers of a value network look like.
     """
@@ -40,12 +47,21 @@ class ModelSpec:
     inputs: tuple[int, ...]
     outputs: int
     modulus: int = 0
+    entries: int = 0
     bytes: bool = False
     head: HeadSpec = PLAIN
 
 
 class ModelConfig(Component):
-    """Base of every model's config."""
+    """Base of every model's config.
+
+    Attributes:
+        random_start: whether initial weights are drawn rather than given.
+        values: keys that leave the shapes of all tensors as they are.
+    """
+
+    random_start: ClassVar[bool] = True
+    values: ClassVar[frozenset[str]] = frozenset()
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return a new model, drawing initial weights from torch's global generator.
@@ -54,6 +70,16 @@ class ModelConfig(Component):
             ConfigError: if the model cannot serve the spec.
         """
         raise NotImplementedError
+
+    @classmethod
+    def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel | None:
+        """Return many such models of one shape at once, or None if there is no closed form.
+
+        Args:
+            configs: of this class, one per run.
+            like: a tensor of the device and type of the runs' parameters.
+        """
+        return None
 
 
 MODELS: Registry[type[ModelConfig]] = Registry("model", "suite.models")

@@ -33,6 +33,8 @@ class MlpConfig(ModelConfig):
         """Return the network: inputs (batch, *spec.inputs), outputs (batch, spec.outputs)."""
         if spec.modulus:
             raise ConfigError("model.kind", "mlp", "a model for pairs of integers: 'transformer'")
+        if spec.entries:
+            raise ConfigError("model.kind", "mlp", "a model for entries: 'matrix_factors'")
         if spec.bytes:
             raise ConfigError(
                 "model.kind", "mlp", "a model for frames of bytes: 'nature_cnn' or 'impala_cnn'"

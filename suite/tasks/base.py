@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from suite.clock import Clock, Duration
 from suite.config import Component, one_of
+from suite.criteria import CROSS_ENTROPY, Criterion
 from suite.errors import ConfigError
 from suite.models.base import ModelSpec
 from suite.registry import Registry
@@ -103,7 +104,19 @@ class TaskConfig(Component):
 
 
 class SupervisedTaskConfig(TaskConfig):
-    """Base of the tasks that the supervised engine runs."""
+    """Base of the tasks that the supervised engine runs.
+
+    Attributes:
+        own_data_at_once: whether runs with data of their own gain from being trained side by side;
+            not where reading the data takes all the time.
+    """
+
+    own_data_at_once: ClassVar[bool] = True
+
+    @property
+    def whole_batch(self) -> bool:
+        """Whether every update sees the same batch, all of the training set."""
+        return False
 
     def examples(self, clock: Clock) -> list[int]:
         """Return the number of examples in an update of each phase."""
@@ -120,9 +133,11 @@ class SupervisedTask(ABC):
     Attributes:
         probe: inputs, fixed for the whole run, on which features are measured.
         source: where the data come from, where that matters to what results mean.
+        criterion: what is minimised, and what counts as right.
     """
 
     probe: Tensor
+    criterion: Criterion = CROSS_ENTROPY
     source: str = "generated"
 
     @abstractmethod
@@ -134,9 +149,9 @@ class SupervisedTask(ABC):
         """Return the data to evaluate on after `step` updates, by split; "test" is one of them."""
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the scalar training loss of a batch: mean cross-entropy unless overridden."""
+        """Return the scalar training loss of a batch: the criterion's unless overridden."""
         inputs, targets = batch
-        return torch.nn.functional.cross_entropy(model(inputs), targets)
+        return self.criterion.loss(model(inputs), targets)
 
 
 TASKS: Registry[type[TaskConfig]] = Registry("task", "suite.tasks")

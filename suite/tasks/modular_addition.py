@@ -52,6 +52,11 @@ class ModularAdditionConfig(SupervisedTaskConfig):
         """Number of training pairs: the fraction of p^2, rounded down."""
         return int(self.fraction * self.modulus**2)
 
+    @property
+    def whole_batch(self) -> bool:
+        """Whether there is no batch size."""
+        return self.batch_size is None
+
     def spec(self) -> ModelSpec:
         """Pairs of integers or 2p inputs; p classes."""
         if self.inputs == "one_hot":

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from suite.clock import Clock
+from suite.criteria import CROSS_ENTROPY, Criterion
 from suite.metrics.base import METRICS, Observation
 from suite.models.base import ACTIVATIONS, Tap, recording
 from suite.params import classify
@@ -59,6 +60,7 @@ class Observer:
         config: when to measure.
         clock: lengths of the run.
         probe: inputs on which features are read; may be set later, before the first measurement.
+        criterion: of the task.
     """
 
     def __init__(
@@ -68,11 +70,12 @@ class Observer:
         config: MetricsConfig,
         clock: Clock,
         probe: Tensor | None,
+        criterion: Criterion = CROSS_ENTROPY,
     ) -> None:
-        self.model, self.probe = model, probe
+        self.model, self.probe, self.criterion = model, probe, criterion
         self.roles = classify(model)
         named = dict(model.named_parameters())
-        self._parameters: dict[str, Tensor] = {n: named[n].detach() for n in self.roles}
+        self._trained = {n: named[n] for n in self.roles}
         self._metrics = [METRICS[name] for name in names]
         self._needs = frozenset().union(*(m.needs for m in self._metrics))
         self.steps = measuring_steps(config, clock)
@@ -90,18 +93,31 @@ class Observer:
         if "initial" in self._needs:
             self._initial = {n: p.clone() for n, p in self._parameters.items()}
 
+    @property
+    def _parameters(self) -> dict[str, Tensor]:
+        """The trainable tensors, wherever they lie now."""
+        return {n: p.detach() for n, p in self._trained.items()}
+
     def due(self, step: int) -> bool:
         """Return whether to measure after `step` updates."""
         return step in self._due
 
+    def keeps_before(self, step: int) -> bool:
+        """Return whether `before_update` has anything to do."""
+        return "update" in self._needs and step + 1 in self._due
+
+    def keeps_after(self, step: int) -> bool:
+        """Return whether `after_update` has anything to do."""
+        return "features_then" in self._needs and step + self.interval in self._due
+
     def before_update(self, step: int) -> None:
         """Keep the parameters if the update that follows will be measured."""
-        if "update" in self._needs and step + 1 in self._due:
+        if self.keeps_before(step):
             self._before = {n: p.clone() for n, p in self._parameters.items()}
 
     def after_update(self, step: int) -> None:
         """Keep the features if a measurement `interval` updates later will look back at them."""
-        if "features_then" in self._needs and step + self.interval in self._due:
+        if self.keeps_after(step):
             self._features[step] = self._look(step)[0]
 
     def measure(
@@ -122,11 +138,12 @@ class Observer:
         predictions = {}
         if "predictions" in needs and splits is not None:
             predictions = {k: (predict(self.model, x), y) for k, (x, y) in splits.items()}
-        update = {n: self._parameters[n] - old for n, old in self._before.items()}
+        parameters = self._parameters
+        update = {n: parameters[n] - old for n, old in self._before.items()}
         self._before = {}
         seen = Observation(
             step=step,
-            parameters=self._parameters,
+            parameters=parameters,
             roles=self.roles,
             rates=rates,
             update=update,
@@ -136,6 +153,7 @@ class Observer:
             interval=self.interval,
             taps=taps,
             predictions=predictions,
+            criterion=self.criterion,
         )
         with torch.no_grad():
             found = [(m.name, k, v) for m in self._metrics for k, v in m.function(seen).items()]

@@ -18,7 +18,6 @@ Nothing in an update waits for the device, unless a schedule must see every loss
 from __future__ import annotations
 
 import ctypes
-import math
 import sys
 import time
 from pathlib import Path
@@ -27,7 +26,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from suite.errors import DivergedError
 from suite.interventions.base import Bound, InterventionStack
 from suite.models.base import build_model
 from suite.optimizers import rates, set_rate
@@ -36,6 +34,7 @@ from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.base import SupervisedTaskConfig
 from suite.training.checkpoint import load_state, save_state
+from suite.training.loss_log import LossLog
 from suite.training.observer import Observer
 from suite.training.session import Session
 
@@ -73,6 +72,10 @@ class SupervisedRun:
         config: the request.
         device: where data and model live.
 
+    Attributes:
+        step: gradient steps made.
+        losses: of the updates since the last measurement.
+
     Raises:
         ConfigError: if the parts do not fit together.
     """
@@ -92,10 +95,15 @@ class SupervisedRun:
         self.optimizer = config.optimizer.build(self.model)
         self.stack.attach(self.optimizer)
         self.observer = Observer(
-            self.model, config.metric_names, config.metrics, self.clock, self.task.probe
+            self.model,
+            config.metric_names,
+            config.metrics,
+            self.clock,
+            self.task.probe,
+            self.task.criterion,
         )
         self.step = 0
-        self._losses: list[Tensor] = []  # since the last measurement
+        self.losses = LossLog()
         self._seconds = 0.0  # of training before this session
         self._since = time.perf_counter()
 
@@ -111,6 +119,19 @@ class SupervisedRun:
             DivergedError: if the training loss stops being finite.
         """
         keep_freed_memory()
+        self.begin(session)
+        while self.step < self.clock.total:
+            self.enter_phase(session)
+            loss = self._update()
+            if events := self._events(loss):
+                now = self._now()
+                session.emit([Row(event.step, 0, now, *event[1:]) for event in events])
+            if self.observer.due(self.step) or self.step % CHECK_EVERY == 0:
+                self.look(session)
+        session.progress(self.step, self.clock.total)
+
+    def begin(self, session: Session) -> None:
+        """Go to the session's newest checkpoint, or measure step 0."""
         if (folder := session.latest()) is not None:
             self.load(folder)
         self._since = time.perf_counter()
@@ -118,23 +139,26 @@ class SupervisedRun:
             set_rate(self.optimizer, self.config.optimizer.lr * self.schedule(0))
             self.observer.after_update(0)
             self._measure(session)
-        while self.step < self.clock.total:
-            if self.step in self.clock.starts:
-                phase = self.clock.starts.index(self.step)
-                session.emit([Row(self.step, 0, self._now(), "phase", "", float(phase))])
-            loss = self._update()
-            if events := self._events(loss):
-                now = self._now()
-                session.emit([Row(event.step, 0, now, *event[1:]) for event in events])
-            if self.observer.due(self.step):
-                self._check(loss)
-                self._measure(session)
-            if self.step % CHECK_EVERY == 0:
-                self._check(loss)
-                session.progress(self.step, self.clock.total)
-                if session.checkpoint_due():
-                    session.save(self.step, self.save)
-        session.progress(self.step, self.clock.total)
+
+    def enter_phase(self, session: Session) -> None:
+        """Say so if a phase of the task begins with the next update."""
+        if self.step in self.clock.starts:
+            phase = self.clock.starts.index(self.step)
+            session.emit([Row(self.step, 0, self._now(), "phase", "", float(phase))])
+
+    def look(self, session: Session) -> None:
+        """Check the loss; measure, report and save what is due after the update just made.
+
+        Raises:
+            DivergedError: if the training loss is not finite.
+        """
+        self.losses.check(self.step)
+        if self.observer.due(self.step):
+            self._measure(session)
+        if self.step % CHECK_EVERY == 0:
+            session.progress(self.step, self.clock.total)
+            if session.checkpoint_due():
+                session.save(self.step, self.save)
 
     def _update(self) -> Tensor:
         """Make one update; return its task loss, on the device."""
@@ -152,7 +176,7 @@ class SupervisedRun:
         self.step = step + 1
         self.observer.after_update(self.step)
         loss = loss.detach()
-        self._losses.append(loss)
+        self.losses.add(loss)
         return loss
 
     def _events(self, loss: Tensor) -> list[Event]:
@@ -162,21 +186,13 @@ class SupervisedRun:
             events += self.schedule.observe(self.step - 1, [loss.item()])
         return sorted(events)
 
-    def _check(self, loss: Tensor) -> None:
-        value = loss.item()
-        if not math.isfinite(value):
-            last = torch.stack(self._losses).isfinite().nonzero()
-            first = self.step - len(self._losses) + (int(last[-1]) + 1 if len(last) else 0)
-            raise DivergedError(f"the training loss is {value} at gradient step {first}")
-
     def _measure(self, session: Session) -> None:
         """Emit the rows of this step."""
         in_force = rates(self.optimizer)
         group = next(g for g in self.optimizer.param_groups if g["scale"] > 0)
         values = [("learning_rate", "", group["lr"] / group["scale"])]
-        if self._losses:
-            values.append(("batch_loss", "", torch.stack(self._losses).mean().item()))
-            self._losses.clear()
+        if self.losses:
+            values.append(("batch_loss", "", self.losses.mean()))
         values += self.observer.measure(self.step, in_force, self.task.splits(self.step))
         now = self._now()
         session.emit([Row(self.step, 0, now, name, layer, v) for name, layer, v in values])
@@ -203,7 +219,7 @@ class SupervisedRun:
             "stack": self.stack.state_dict(),
             "schedule": schedule.state_dict() if isinstance(schedule, AdaptiveSchedule) else {},
             "observer": self.observer.state_dict(),
-            "losses": torch.stack(self._losses) if self._losses else torch.empty(0),
+            "losses": self.losses.values(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -216,4 +232,4 @@ class SupervisedRun:
         if isinstance(self.schedule, AdaptiveSchedule):
             self.schedule.load_state_dict(state["schedule"])
         self.observer.load_state_dict(state["observer"])
-        self._losses = list(state["losses"].unbind())
+        self.losses.load(state["losses"])

@@ -17,6 +17,7 @@ from torch import Tensor
 from suite.agents.base import AGENTS
 from suite.clock import Clock
 from suite.config import UNITS
+from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS
 from suite.models.base import MODELS
 from suite.optimizers import OPTIMIZERS
@@ -113,6 +114,18 @@ def norms(kind: str) -> list[dict[str, Any]]:
     return [{"kind": kind, **settings, "norm": name} for name in names] or [
         {"kind": kind, **settings}
     ]
+
+
+def check_or_skip(run: RunConfig) -> None:
+    """Check a run; skip the test if its network has not what an intervention acts on."""
+    try:
+        run.check()
+    except ConfigError as error:
+        if not error.key.startswith("interventions."):
+            raise
+        pytest.skip(str(error))
+    if reason := run.skip_reason():
+        pytest.skip(reason)
 
 
 def inputs_of(run: RunConfig, size: int = 8) -> Tensor:

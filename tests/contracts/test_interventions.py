@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from examples import equal, every, inputs_of
+from examples import check_or_skip, equal, every, inputs_of
 from torch import Tensor, nn
 
 from suite.config import merge
@@ -31,9 +31,7 @@ class Loop:
         self.run = RunConfig.from_mapping(
             merge(dict(TASKS[task].smoke), {"interventions": list(interventions)})
         )
-        self.run.check()
-        if reason := self.run.skip_reason():
-            pytest.skip(reason)
+        check_or_skip(self.run)
         self.model = self.network("init")
         self.named = dict(self.model.named_parameters())
         self.probe, self.step = inputs_of(self.run, 16), 0

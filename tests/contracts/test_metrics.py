@@ -69,7 +69,7 @@ def test_values_are_finite_scalars_by_layer_of_what_is_needed_alone(
             assert isinstance(layer, str)
             assert value.ndim == 0
             assert torch.isfinite(value), layer
-        always = ("step", "parameters", "roles", "rates", "interval")
+        always = ("step", "parameters", "roles", "rates", "interval", "criterion")
         bare = Observation(**{key: getattr(seen, key) for key in {*always, *metric.needs}})
         assert equal(metric.function(bare), values)
         measured += len(values)

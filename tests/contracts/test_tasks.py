@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from examples import Continued, Interrupted, equal, every, facts, tasks, units
+from examples import Continued, Interrupted, check_or_skip, equal, every, facts, tasks, units
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -163,7 +163,10 @@ def test_data_have_the_shapes_that_are_promised(kind: str, smoke: Smoke) -> None
         for inputs, targets in batches.values():
             assert inputs.shape == (len(targets), *spec.inputs)
             assert targets.shape == (len(inputs),)
-            assert set(targets.tolist()) <= set(range(spec.modulus or spec.outputs))
+            if targets.is_floating_point():
+                assert spec.outputs == 1
+            else:
+                assert set(targets.tolist()) <= set(range(spec.modulus or spec.outputs))
             assert inputs.device == targets.device == CPU
     assert task.probe.shape[1:] == spec.inputs
     assert task.source
@@ -184,7 +187,9 @@ def _state(run: SupervisedRun) -> dict[str, Any]:
 @pytest.mark.parametrize("intervention", every("intervention"))
 def test_arms_are_paired(kind: str, intervention: dict[str, Any], smoke: Smoke) -> None:
     plain, seeded = SupervisedRun(smoke(kind), CPU), SupervisedRun(smoke(kind, seed=1), CPU)
-    arm = SupervisedRun(smoke(kind, interventions=[intervention], schedule="single_cycle"), CPU)
+    config = smoke(kind, interventions=[intervention], schedule="single_cycle")
+    check_or_skip(config)
+    arm = SupervisedRun(config, CPU)
     assert arm.config.run_id != plain.config.run_id
 
     def drawn(run: SupervisedRun) -> list[Any]:
@@ -192,7 +197,9 @@ def test_arms_are_paired(kind: str, intervention: dict[str, Any], smoke: Smoke) 
         return [run.model.state_dict(), run.task.splits(1), batches, run.task.probe]
 
     assert equal(drawn(arm), drawn(plain))
-    assert not any(equal(a, b) for a, b in zip(drawn(seeded)[::2], drawn(plain)[::2], strict=True))
+    of_seed = slice(None if plain.config.model.random_start else 2, None, 2)
+    pairs = zip(drawn(seeded)[of_seed], drawn(plain)[of_seed], strict=True)
+    assert not any(equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.parametrize("kind", SUPERVISED)
@@ -221,9 +228,7 @@ def test_training_resumes_to_the_last_bit(
     monkeypatch.setattr(supervised, "CHECK_EVERY", 1)
     metrics = {"names": sorted(METRICS.entries()), "every": 4, "interval": 3}
     run = smoke(kind, schedule=schedule, metrics=metrics, **arm)
-    run.check()
-    if reason := run.skip_reason():
-        pytest.skip(reason)
+    check_or_skip(run)
     whole, rows = _train(run)
     clock = run.clock()
     for stop in {*clock.starts[1:], clock.total // 2}:
@@ -233,5 +238,6 @@ def test_training_resumes_to_the_last_bit(
         resumed, _ = _train(run, rest)
         assert facts(first.rows + rest.rows) == facts(rows)
         assert equal(_state(resumed), _state(whole))
-    if schedule["kind"] == "triggered":
+    steady = equal(whole.task.batch(0), whole.task.batch(1))  # a loss that falls may never alarm
+    if schedule["kind"] == "triggered" and not steady:
         assert any(row.metric == "alarm" for row in rows), "no alarm: give an example that does"

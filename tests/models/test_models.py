@@ -16,6 +16,12 @@ SPECS = {
     "data_efficient_cnn": ModelSpec((4, 84, 84), 6),
     "impala_cnn": ModelSpec((4, 84, 84), 6),
 }
+THEORY = {
+    "committee": ModelSpec((5,), 1),
+    "diagonal": ModelSpec((5,), 1),
+    "matrix_factors": ModelSpec((2,), 1, entries=5),
+}
+"""Without norm layers, one output per example."""
 FRAMES = ("nature_cnn", "data_efficient_cnn", "impala_cnn")
 
 
@@ -28,7 +34,21 @@ def _inputs(spec: ModelSpec, kind: str) -> torch.Tensor:
 
 
 def test_every_model_is_covered_here() -> None:
-    assert set(SPECS) == set(MODELS.entries())
+    assert {*SPECS, *THEORY} == set(MODELS.entries())
+
+
+@pytest.mark.parametrize("kind", THEORY)
+def test_models_of_one_output(kind: str) -> None:
+    config, spec = MODELS[kind].from_mapping({"kind": kind}), THEORY[kind]
+    models = [build_model(config, spec, seed) for seed in (3, 3, 4)]
+    inputs = torch.randint(0, 5, (4, 2)) if spec.entries else torch.randn(4, 5)
+    first, again, other = (model(inputs) for model in models)
+    assert first.shape == (4, 1)
+    assert torch.equal(first, again)
+    assert torch.equal(first, other) == (not config.random_start)
+    assert set(classify(models[0]).values()) == {ParamRole.WEIGHT}
+    with pytest.raises(ConfigError, match=rf"model\.kind: got '{kind}'"):
+        config.build(SPECS["transformer"])
 
 
 @pytest.mark.parametrize("kind", SPECS)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from suite.errors import DivergedError
+from suite.errors import ConfigError, DivergedError
 from suite.interventions.base import INTERVENTIONS
 from suite.optimizers import rates
 from suite.rows import Row
@@ -109,6 +109,12 @@ def test_training_resumes_to_the_last_bit(
         interventions=[{"kind": intervention, **INTERVENTION_SETTINGS.get(intervention, {})}],
         metrics={"names": METRICS, "every": 2, "interval": 3},
     )
+    try:
+        config.check()
+    except ConfigError as error:
+        pytest.skip(str(error))
+    if reason := config.skip_reason():
+        pytest.skip(reason)
     whole, rows = _train(config)
     resumed, pieces = _resumed(config, stop, tmp_path)
     _assert_same_state(whole, resumed)

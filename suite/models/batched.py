@@ -1,0 +1,35 @@
+"""Many networks of one shape at once: closed-form outputs and gradients with an axis of runs.
+
+Full-batch gradient descent on small models spends its time on launching operations, not on
+arithmetic; sixteen runs then cost little more than one. What a network computes stays where it is,
+in its module: a batched form is another way to the same numbers, and tests hold the two together.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+Parameters = Mapping[str, Tensor]
+"""Tensors by the names they have in the module, each with a leading axis of runs."""
+
+
+class BatchedModel(ABC):
+    """Outputs and gradients of all runs.
+
+    Inputs are (runs, n, ...), or (1, n, ...) where all runs see the same; outputs and slopes are
+    (runs, n).
+    """
+
+    @abstractmethod
+    def forward(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Any]:
+        """Return the outputs, and what `backward` needs of the way there."""
+
+    @abstractmethod
+    def backward(
+        self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
+    ) -> dict[str, Tensor]:
+        """Return the gradient of ``sum_k slopes_k outputs_k`` of each run, by name."""

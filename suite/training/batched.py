@@ -1,0 +1,232 @@
+"""Many supervised runs at once: full-batch gradient descent with an axis of runs.
+
+Runs whose model has a closed form (`suite.models.batched`) and whose training is plain gradient
+descent on the whole training set are trained side by side::
+
+    outputs, slopes            of all runs, in closed form
+    w <- (1 - rate decay) w - rate gradient        rate and decay of each run
+
+Each of them stays a `SupervisedRun` of its own in everything else: its parameters are a slice of
+the stacked tensors, so that metrics, rows, checkpoints and failures are those of a run alone. The
+numbers agree with a run alone up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import torch
+from torch import Tensor
+
+from suite.errors import DivergedError
+from suite.interventions.weight_decay import WeightDecayConfig
+from suite.optimizers import SgdConfig, set_rate
+from suite.run_config import RunConfig
+from suite.schedules.base import AdaptiveSchedule
+from suite.tasks.base import SupervisedTaskConfig
+from suite.training.session import Session
+from suite.training.supervised import CHECK_EVERY, SupervisedRun, keep_freed_memory
+
+CHUNK = 1_000
+"""Gradient steps whose rates are worked out at once."""
+
+
+def batch_key(config: RunConfig) -> Hashable | None:
+    """Return what runs must share to be trained at once; None if this one is trained alone."""
+    task, optimizer = config.task, config.optimizer
+    decays = [i for i in config.interventions if isinstance(i, WeightDecayConfig)]
+    if (
+        not isinstance(task, SupervisedTaskConfig)
+        or not task.whole_batch
+        or not isinstance(optimizer, SgdConfig)
+        or optimizer.momentum
+        or optimizer.rate_by_role
+        or len(decays) < len(config.interventions)
+        or len(decays) > 1
+        or isinstance(config.build_schedule(), AdaptiveSchedule)
+        or type(config.model).batched([config.model], torch.empty(0)) is None
+    ):
+        return None
+    model = config.model.model_dump(mode="json", exclude=set(config.model.values))
+    return (
+        task.kind,
+        task.spec(),
+        None if task.own_data_at_once else (config.seed, task.canonical()),
+        tuple(task.examples(config.clock())),
+        tuple(sorted(model.items())),
+        config.clock().total,
+        config.metrics.canonical(),
+        config.resources.canonical(),
+    )
+
+
+class BatchedRun:
+    """Runs of equal `batch_key`.
+
+    Args:
+        configs: the requests.
+        device: where data and models live.
+    """
+
+    def __init__(self, configs: Sequence[RunConfig], device: torch.device | None = None) -> None:
+        self.runs = [SupervisedRun(config, device) for config in configs]
+
+    def train(self, sessions: Sequence[Session]) -> list[DivergedError | None]:
+        """Train all runs to the end of their budgets, each from its newest checkpoint.
+
+        Runs that continue from different steps are joined as the later ones are reached.
+
+        Args:
+            sessions: one per run.
+
+        Returns:
+            For each run what ended it early, if anything did.
+        """
+        keep_freed_memory()
+        ended: list[DivergedError | None] = [None] * len(self.runs)
+        for run, session in zip(self.runs, sessions, strict=True):
+            run.begin(session)
+        while True:
+            going = [i for i, error in enumerate(ended) if error is None]
+            steps = sorted({self.runs[i].step for i in going})
+            if not going or steps == [self.runs[0].clock.total]:
+                break
+            members = [i for i in going if self.runs[i].step == steps[0]]
+            until = steps[1] if len(steps) > 1 else self.runs[0].clock.total
+            for index, error in self._advance(members, until, sessions).items():
+                ended[index] = error
+        for index, reason in enumerate(ended):
+            if reason is None:
+                sessions[index].progress(self.runs[index].step, self.runs[index].clock.total)
+        return ended
+
+    def _advance(
+        self, members: Sequence[int], until: int, sessions: Sequence[Session]
+    ) -> dict[int, DivergedError]:
+        """Train some runs, all at one step, to `until` or to the first that diverges."""
+        runs = [self.runs[i] for i in members]
+        descent = Descent(runs)
+        for run, index in zip(runs, members, strict=True):
+            run.enter_phase(sessions[index])
+        observer = runs[0].observer  # they all measure at the same steps
+        while runs[0].step < until:
+            stop = min(until, runs[0].step + CHUNK)
+            descent.plan(runs[0].step, stop)
+            while runs[0].step < stop:
+                step = runs[0].step
+                if observer.keeps_before(step):
+                    for run in runs:
+                        run.observer.before_update(step)
+                descent.update()
+                for run in runs:
+                    run.step = step + 1
+                if observer.keeps_after(step + 1):
+                    for run in runs:
+                        run.observer.after_update(step + 1)
+                if observer.due(step + 1) or (step + 1) % CHECK_EVERY == 0:
+                    descent.hand_over()
+                    if failed := self._look(members, sessions):
+                        return failed
+        descent.hand_over()
+        return {}
+
+    def _look(
+        self, members: Sequence[int], sessions: Sequence[Session]
+    ) -> dict[int, DivergedError]:
+        """Let each run measure and save; return those that diverged."""
+        failed: dict[int, DivergedError] = {}
+        for index in members:
+            try:
+                self.runs[index].look(sessions[index])
+            except DivergedError as error:
+                failed[index] = error
+        return failed
+
+
+class Descent:
+    """The parameters of several runs as one tensor each, and the update of all of them.
+
+    Args:
+        runs: at the same step.
+    """
+
+    def __init__(self, runs: Sequence[SupervisedRun]) -> None:
+        self.runs = runs
+        named = [dict(run.model.named_parameters()) for run in runs]
+        self.parameters = {
+            name: torch.stack([of_run[name].detach() for of_run in named]) for name in named[0]
+        }
+        for index, of_run in enumerate(named):
+            for name, parameter in of_run.items():
+                parameter.data = self.parameters[name][index]
+        batches = [run.task.batch(run.step) for run in runs]
+        self.inputs, self.targets = (stacked(tensors) for tensors in zip(*batches, strict=True))
+        configs = [run.config.model for run in runs]
+        like = next(iter(self.parameters.values()))
+        closed = type(configs[0]).batched(configs, like)
+        assert closed is not None, "batch_key lets no others through"
+        self.closed = closed
+        self.criterion = runs[0].task.criterion
+        self._rates = self._keep = like.new_empty(0, len(runs))
+        self._losses = like.new_empty(0, len(runs))
+        self._at = self._handed = 0
+
+    def plan(self, start: int, stop: int) -> None:
+        """Work out the rates of the steps from `start` to before `stop`."""
+        self.hand_over()
+        rates = [
+            [run.config.optimizer.lr * run.schedule(step) for run in self.runs]
+            for step in range(start, stop)
+        ]
+        like = self._rates
+        self._rates = torch.tensor(rates, dtype=like.dtype).to(like.device)
+        decays = [
+            sum(getattr(i, "coefficient", 0.0) for i in run.config.interventions)
+            for run in self.runs
+        ]
+        self._keep = 1 - self._rates * torch.tensor(decays, dtype=like.dtype).to(like.device)
+        self._losses = torch.empty_like(self._rates)
+        self._at = self._handed = 0
+
+    def update(self) -> None:
+        """Make one update of all runs."""
+        outputs, context = self.closed.forward(self.parameters, self.inputs)
+        losses, slopes = self.criterion.slopes(outputs, self.targets)
+        gradients = self.closed.backward(self.parameters, self.inputs, slopes, context)
+        self._losses[self._at] = losses
+        rate, keep = self._rates[self._at], self._keep[self._at]
+        for name, parameter in self.parameters.items():
+            shape = (-1, *[1] * (parameter.ndim - 1))
+            parameter.mul_(keep.view(shape)).addcmul_(gradients[name], rate.view(shape), value=-1.0)
+        self._at += 1
+
+    def hand_over(self) -> None:
+        """Give each run its losses since the last call, and its optimizer the rate in force."""
+        if self._at == self._handed:
+            return
+        fresh = self._losses[self._handed : self._at]
+        for index, run in enumerate(self.runs):
+            run.losses.add(fresh[:, index].clone())
+            set_rate(run.optimizer, run.config.optimizer.lr * run.schedule(run.step - 1))
+        self._handed = self._at
+
+
+def chunks(configs: Sequence[RunConfig], largest: int) -> list[list[RunConfig]]:
+    """Return the runs in groups that are trained at once, of at most `largest`, order kept."""
+    by_key: dict[Hashable, list[RunConfig]] = {}
+    groups: list[list[RunConfig]] = []
+    for config in configs:
+        key = batch_key(config)
+        if key is None:
+            groups.append([config])
+        else:
+            by_key.setdefault(key, []).append(config)
+    for alike in by_key.values():
+        groups += [alike[i : i + largest] for i in range(0, len(alike), largest)]
+    return groups
+
+
+def stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """Return tensors of runs as one, (runs, ...), or (1, ...) if they are all equal."""
+    alike = all(torch.equal(tensors[0], other) for other in tensors[1:])
+    return tensors[0].unsqueeze(0) if alike else torch.stack(list(tensors))

@@ -1,0 +1,56 @@
+"""Closed forms with an axis of runs against the modules and autograd."""
+
+import pytest
+import torch
+
+from suite.models.base import MODELS, ModelSpec, build_model
+
+RUNS, N = 3, 7
+VECTORS = ModelSpec((5,), 1)
+CASES = {
+    "committee": (VECTORS, [{"width": 4, "epsilon": e} for e in (0.02, 0.5, 1.0)]),
+    "diagonal": (VECTORS, [{"initial_norm": a} for a in (1.0, 2.0, 8.0)]),
+    "matrix_factors": (ModelSpec((2,), 1, entries=5), [{"scale": a} for a in (1.0, 2.0, 3.0)]),
+}
+
+
+def make(kind):
+    spec, keys = CASES[kind]
+    configs = [MODELS[kind].from_mapping({"kind": kind, **k}) for k in keys]
+    models = [build_model(c, spec, seed).double() for seed, c in enumerate(configs)]
+    generator = torch.Generator().manual_seed(0)
+    for model in models:  # away from symmetric starts
+        for p in model.parameters():
+            p.data += 0.3 * torch.randn(p.shape, generator=generator, dtype=torch.float64)
+    if spec.entries:
+        inputs = torch.randint(0, spec.entries, (RUNS, N, 2), generator=generator)
+    else:
+        inputs = torch.randn(RUNS, N, *spec.inputs, generator=generator, dtype=torch.float64)
+    slopes = torch.randn(RUNS, N, generator=generator, dtype=torch.float64)
+    return configs, models, inputs, slopes
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("kind", CASES)
+def test_outputs_and_gradients_are_those_of_autograd(kind, shared):
+    configs, models, inputs, slopes = make(kind)
+    inputs = inputs[:1] if shared else inputs
+    parameters = {
+        name: torch.stack([dict(m.named_parameters())[name].detach() for m in models])
+        for name, _ in models[0].named_parameters()
+    }
+    batched = MODELS[kind].batched(configs, slopes)
+    outputs, context = batched.forward(parameters, inputs)
+    gradients = batched.backward(parameters, inputs, slopes, context)
+    assert outputs.shape == (RUNS, N)
+    for run, model in enumerate(models):
+        own = model(inputs[0 if shared else run]).squeeze(1)
+        torch.testing.assert_close(outputs[run], own.detach(), rtol=1e-11, atol=1e-12)
+        (own * slopes[run]).sum().backward()
+        for name, p in model.named_parameters():
+            torch.testing.assert_close(gradients[name][run], p.grad, rtol=1e-11, atol=1e-12)
+
+
+def test_trained_readouts_have_no_closed_form():
+    config = MODELS["committee"].from_mapping({"kind": "committee", "trained_readout": True})
+    assert MODELS["committee"].batched([config], torch.zeros(1)) is None

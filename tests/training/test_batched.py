@@ -1,0 +1,159 @@
+"""Runs trained side by side against the same runs trained alone."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+
+from suite.run_config import RunConfig
+from suite.training.batched import BatchedRun, batch_key, chunks
+from suite.training.session import MemorySession
+from suite.training.supervised import SupervisedRun
+
+DECAY = [{"kind": "weight_decay", "coefficient": 0.01, "roles": ["weight"]}]
+CASES = {
+    "quadratic_regression": (
+        {"dimension": 5, "points": 12, "test_points": 8},
+        [{"kind": "committee", "width": 6, "epsilon": e} for e in (0.1, 0.5)],
+        2.0,
+    ),
+    "sparse_sign": (
+        {"dimension": 30, "points": 12, "test_points": 8},
+        [{"kind": "diagonal", "initial_norm": a} for a in (2.0, 5.0)],
+        0.1,
+    ),
+    "matrix_completion": (
+        {"size": 6, "fraction": 0.3},
+        [{"kind": "matrix_factors", "scale": a} for a in (1.0, 1.5)],
+        0.05,
+    ),
+}
+
+
+def requests(kind, **changes):
+    task, models, rate = CASES[kind]
+    found = []
+    for seed, (model, decay, schedule) in enumerate(
+        product(models, [[], DECAY], ["constant", {"kind": "cyclic", "period": 7, "floor": 0.1}])
+    ):
+        mapping = {
+            "task": {"kind": kind, **task},
+            "model": model,
+            "optimizer": {"kind": "sgd", "lr": rate * (1 + 0.1 * seed)},
+            "schedule": schedule,
+            "interventions": decay,
+            "seed": seed % 3,
+            "budget": 230,
+            "metrics": {"names": ["loss", "relative_update", "parameter_norm"], "every": 23},
+            **changes,
+        }
+        found.append(RunConfig.from_mapping(mapping))
+    return found
+
+
+def alone(config):
+    session = MemorySession()
+    run = SupervisedRun(config)
+    run.train(session)
+    return run, session.rows
+
+
+@pytest.fixture
+def double():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_side_by_side_is_as_alone(kind, double):
+    configs = requests(kind)
+    keys = {batch_key(config) for config in configs}
+    assert len(keys) == (3 if kind == "sparse_sign" else 1), "one per data set, or one for all"
+    batched, sessions = BatchedRun(configs), [MemorySession() for _ in configs]
+    assert batched.train(sessions) == [None] * len(configs)
+    for config, run, session in zip(configs, batched.runs, sessions, strict=True):
+        single, rows = alone(config)
+        for mine, theirs in zip(run.model.parameters(), single.model.parameters(), strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
+        assert [r[:2] + r[3:5] for r in session.rows] == [r[:2] + r[3:5] for r in rows]
+        for mine, theirs in zip(session.rows, rows, strict=True):
+            assert mine.value == pytest.approx(theirs.value, rel=1e-5, abs=1e-9), mine
+
+
+class Saving(MemorySession):
+    """A session in a folder that saves at `stop` and ends there."""
+
+    def __init__(self, folder: Path, stop: int | None = None):
+        super().__init__()
+        self.folder, self.stop = folder, stop
+        self.step = 0
+
+    def progress(self, step, total):
+        self.step = step
+
+    def checkpoint_due(self):
+        return self.step == self.stop
+
+    def save(self, step, write):
+        self.folder.mkdir(exist_ok=True)
+        write(self.folder)
+
+    def latest(self):
+        return self.folder if self.folder.exists() else None
+
+
+def test_runs_that_were_cut_at_different_steps_are_joined(tmp_path, double):
+    configs = requests("quadratic_regression")[:3]
+    whole = BatchedRun(configs)
+    whole.train([MemorySession() for _ in configs])
+    for stop, config, name in zip((100, 200), configs, "ab", strict=False):
+        SupervisedRun(config).train(Saving(tmp_path / name, stop))
+    rest = BatchedRun(configs)
+    sessions = [Saving(tmp_path / name) for name in "abc"]
+    assert rest.train(sessions) == [None] * 3
+    for mine, theirs in zip(rest.runs, whole.runs, strict=True):
+        assert mine.step == 230
+        for p, q in zip(mine.model.parameters(), theirs.model.parameters(), strict=True):
+            torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-12)
+    first = [session.rows[0].step for session in sessions]
+    assert first == [115, 207, 0]
+
+
+def test_a_run_that_diverges_leaves_the_others_alone(double):
+    configs = requests("quadratic_regression")[:3]
+    wild = configs[1].model_copy(
+        update={"optimizer": configs[1].optimizer.model_copy(update={"lr": 1e6})}
+    )
+    batched = BatchedRun([configs[0], wild, configs[2]])
+    ended = batched.train([MemorySession() for _ in range(3)])
+    assert [error is None for error in ended] == [True, False, True]
+    assert "at gradient step" in str(ended[1])
+    single, _ = alone(configs[2])
+    for p, q in zip(batched.runs[2].model.parameters(), single.model.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-12)
+
+
+def test_what_cannot_be_trained_at_once_is_trained_alone():
+    (config, *_) = requests("quadratic_regression")
+    assert batch_key(config) is not None
+
+    def key(**changes):
+        return batch_key(requests("quadratic_regression", **changes)[0])
+
+    assert key(optimizer={"kind": "adam", "lr": 0.1}) is None
+    assert key(optimizer={"kind": "sgd", "lr": 0.1, "momentum": 0.9}) is None
+    assert key(interventions=[{"kind": "nap", "which": "matrices"}]) is None
+    assert key(model={"kind": "mlp"}) is None
+    assert key(model={"kind": "committee", "trained_readout": True}) is None
+    assert key(budget=240) != batch_key(config)
+    assert key(model={"kind": "committee", "width": 7}) != batch_key(config)
+
+
+def test_groups_keep_the_order_and_the_bound():
+    configs = requests("quadratic_regression")
+    other = requests("quadratic_regression", model={"kind": "mlp"})[0]
+    groups = chunks([*configs, other], 3)
+    assert groups[0] == [other]
+    assert groups[1:] == [configs[:3], configs[3:6], configs[6:]]
