@@ -102,7 +102,7 @@ class QLearningConfig(AgentConfig):
         prioritized: draw transitions by their errors.
         replay_device: where frames are kept: in the ``host``'s memory, or on the ``learner``'s
             device, which must then have room for them.
-        snapshot_gib: largest replay, in GiB, that a checkpoint keeps; .inf keeps any. Without its
+        snapshot_gib: largest replay, in GiB, that a checkpoint keeps; null keeps any. Without its
             replay a restored run first acts, uncounted, until it has as much to learn from as the
             warm-up gave it, and does not continue to the last bit.
         precision: of the forward and backward passes; ``bf16`` is autocast, the parameters stay
@@ -126,7 +126,7 @@ class QLearningConfig(AgentConfig):
     noisy: Annotated[float, Field(gt=0)] | None = None
     prioritized: PrioritizedConfig | None = None
     replay_device: Literal["host", "learner"] = "host"
-    snapshot_gib: Annotated[float, Field(ge=0)] = 2.0
+    snapshot_gib: Annotated[float, Field(ge=0)] | None = 2.0
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
 

@@ -136,10 +136,10 @@ class NapDQN(Algorithm):
 
     def advance(self) -> None:
         """Act for one block and make the updates that are then due."""
-        if self._missing:
-            self._refill()
         if self.visits.over:
             self._enter()
+        if self._missing:
+            self._refill()
         if self.agent_steps < self.visits.end:
             for arrival in self.sampler.sample(self._block(), self._explored):
                 self._remember(arrival)
@@ -168,6 +168,7 @@ class NapDQN(Algorithm):
         self.sampler.enter(visit)
         if switch.clear_replay:
             self.ring.clear()
+            self._missing = 0  # the visit has a warm-up of its own
         else:
             self.ring.cut()
         self.learning.switch(switch)
@@ -189,6 +190,10 @@ class NapDQN(Algorithm):
                 rollout = self._store(arrival)
                 taken += 0 if rollout is None else rollout.agent_steps
         self._missing = 0
+        if isinstance(self.sampler, RemoteSampler):  # what overlap has asked for already
+            for arrival in self.sampler.drain():
+                rollout = self._store(arrival)
+                taken += 0 if rollout is None else rollout.agent_steps
         values = [("replay_refill", "", float(taken))]
         self.recorder.record(self.gradient_steps, self.agent_steps, values)
 
@@ -352,8 +357,10 @@ class NapDQN(Algorithm):
                 self._remember(arrival)
         folder = Path(tempfile.mkdtemp() if path is None else path)
         folder.mkdir(parents=True, exist_ok=True)
-        if not self._missing and self.ring.saved_bytes <= self.run.agent.snapshot_gib * GIB:
-            (folder / RING).mkdir(exist_ok=True)
+        shutil.rmtree(folder / RING, ignore_errors=True)  # of an earlier checkpoint there
+        limit = self.run.agent.snapshot_gib
+        if not self._missing and (limit is None or self.ring.saved_bytes <= limit * GIB):
+            (folder / RING).mkdir()
             self.ring.save(folder / RING)
         recipe = {"class": type(self), "ctor_args_and_kwargs": self.get_ctor_args_and_kwargs()}
         (folder / self.CLASS_AND_CTOR_ARGS_FILE_NAME).write_bytes(pickle.dumps(recipe))
@@ -372,7 +379,7 @@ class NapDQN(Algorithm):
             ConfigError: if the checkpoint is of another network; nothing has changed then.
         """
         folder = Path(path)
-        state = load_state(folder, self.learning.device)
+        state = load_state(folder, torch.device("cpu"))
         weights = state["learner_group"]["learner"]["rl_module"][DEFAULT_MODULE_ID]
         check_weights(weights, self.env_runner.module, str(folder))
         self.set_state(state)

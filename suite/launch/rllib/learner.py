@@ -73,6 +73,17 @@ def to_batch(tensors: dict[str, Tensor]) -> MultiAgentBatch:
     return MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(tensors)}, env_steps=size)
 
 
+def on_device(state: Any, device: torch.device | str) -> Any:
+    """Return nested plain data with all tensors on `device`."""
+    if isinstance(state, Tensor):
+        return state.to(device)
+    if isinstance(state, Mapping):
+        return {key: on_device(value, device) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(on_device(value, device) for value in state)
+    return state
+
+
 class NapLearner(TorchLearner):
     """Learns the run of `config.run`.
 
@@ -294,11 +305,11 @@ class NapLearner(TorchLearner):
             return
         training = state[TRAINING]
         self.step = training["step"]
-        self.stack.load_state_dict(training["stack"])
+        self.stack.load_state_dict(on_device(training["stack"], self._device))
         if isinstance(self.schedule, AdaptiveSchedule):
             self.schedule.load_state_dict(training["schedule"])
         self.events = [Event(*event) for event in training["events"]]
-        self.observer.load_state_dict(training["observer"])
-        self.observer.probe = training["probe"]
-        self.losses.load(training["losses"])
+        self.observer.load_state_dict(on_device(training["observer"], self._device))
+        self.observer.probe = on_device(training["probe"], self._device)
+        self.losses.load(training["losses"].to(self._device))
         self.net.noise.set_state(training["noise"].cpu())

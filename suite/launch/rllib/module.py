@@ -42,7 +42,7 @@ def check_compiler(device: torch.device) -> None:
     try:
         torch.compile(lambda x: x.sin() + 1)(torch.ones(2, device=device))
     except Exception as error:  # of many kinds: no compiler, no Triton, an old Python
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         expected = f"false: torch.compile does not work here on {device} ({reason})"
         raise ConfigError("agent.compile", True, expected) from error
 

@@ -221,6 +221,7 @@ class RemoteSampler:
 
     def restore(self, states: list[dict[str, Any]]) -> None:
         """Continue from `state`."""
+        self._asked = []
         actors = self.manager.actors()
         calls = [actors[r].set_state.remote(s) for r, s in zip(self.runners, states, strict=True)]
         ray.get(calls)
