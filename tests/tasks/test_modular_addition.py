@@ -25,7 +25,7 @@ def test_split_covers_all_pairs_once_and_targets_are_sums(
     splits = task.splits(0)
     pairs = [tuple(row) for part in splits.values() for row in part[0].tolist()]
     assert sorted(pairs) == [(x, y) for x in range(p) for y in range(p)]
-    assert len(splits["train"][0]) == int(fraction * p * p)
+    assert len(splits["train"][0]) == int(fraction * p**2)
     for inputs, targets in splits.values():
         assert torch.equal(targets, inputs.sum(1) % p)
 
