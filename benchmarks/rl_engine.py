@@ -10,6 +10,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import psutil
 import ray
 import torch
 from common import Contender
@@ -200,18 +201,12 @@ def bytes_per_transition(capacity: int = 50_000) -> float:
     @ray.remote(num_cpus=0)
     def grown() -> int:
         filled_ring(1000, True)
-        before = resident()
+        before = psutil.Process().memory_info().rss
         ring = filled_ring(capacity, True)
         assert len(ring) >= capacity
-        return resident() - before
+        return psutil.Process().memory_info().rss - before
 
     return float(ray.get(grown.remote())) / capacity
-
-
-def resident() -> int:
-    """Return the memory of this process, on Linux."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def projection_share(rounds: int, updates: int = 50) -> float:

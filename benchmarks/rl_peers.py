@@ -29,9 +29,10 @@ DIFFERENCES = {
     "sb3": "Adam as it comes (not fused), gradient clipped at 10 (its default), both observations "
     "of a transition stored whole, CartPole from gymnasium",
     "rllib": "Adam as it comes (not fused, epsilon 1e-8: its setting is ignored), frames scaled to "
-    "float32 by the environment (it cannot read bytes), CartPole from gymnasium; in the _stock "
-    "figure both sides have its defaults (double, dueling, replay by errors with exponent 0.6 and "
-    "beta 0.4, gradient clipped at 40), else both have double, dueling and replay by errors off",
+    "float32 by the environment (it cannot read bytes), CartPole from gymnasium; in "
+    "utd1_vs_rllib both sides have its defaults (double, dueling, replay by errors with exponent "
+    "0.6 and beta 0.4, gradient clipped at 40), else both have double, dueling and replay by errors"
+    " off",
 }
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,13 +22,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Criterion(ABC):
-    """Base of the criteria.
-
-    Attributes:
-        unit: of the loss.
-    """
-
-    unit: ClassVar[str] = "1"
+    """Base of the criteria."""
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -55,8 +48,6 @@ class Criterion(ABC):
 @dataclass(frozen=True)
 class CrossEntropy(Criterion):
     """Mean cross-entropy of logits."""
-
-    unit: ClassVar[str] = "nat"
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over examples."""
@@ -92,8 +83,6 @@ class Squared(Criterion):
 @dataclass(frozen=True)
 class Logistic(Criterion):
     """Mean of ``log(1 + exp(-y f))`` for labels y of -1 and 1."""
-
-    unit: ClassVar[str] = "nat"
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over examples."""

@@ -154,3 +154,13 @@ def check_frames(spec: ModelSpec, kind: str) -> None:
     """
     if len(spec.inputs) != 3 or min(spec.inputs[1:]) < 36:
         raise ConfigError("model.kind", kind, f"a model for inputs of shape {spec.inputs}")
+
+
+def check_vector(spec: ModelSpec, kind: str) -> None:
+    """Check that inputs are vectors and that there is one output.
+
+    Raises:
+        ConfigError: if not, naming the model `kind`.
+    """
+    if len(spec.inputs) != 1 or spec.outputs != 1 or spec.entries:
+        raise ConfigError("model.kind", kind, "a model for the task's inputs and outputs")

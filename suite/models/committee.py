@@ -26,8 +26,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from suite.errors import ConfigError
-from suite.models.base import MODELS, Activation, ModelConfig, ModelSpec
+from suite.models.base import MODELS, Activation, ModelConfig, ModelSpec, check_vector
 from suite.models.batched import BatchedModel, Parameters
 from suite.params import ParamRole
 
@@ -119,10 +118,7 @@ class CommitteeConfig(ModelConfig):
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, D), outputs (batch, 1)."""
-        if len(spec.inputs) != 1 or spec.outputs != 1 or spec.entries:
-            raise ConfigError(
-                "model.kind", "committee", "a model for the task's inputs and outputs"
-            )
+        check_vector(spec, self.kind)
         return CommitteeMachine(spec.inputs[0], self.width, self.epsilon, self.trained_readout)
 
     @classmethod

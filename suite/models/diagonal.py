@@ -17,8 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from suite.errors import ConfigError
-from suite.models.base import MODELS, ModelConfig, ModelSpec
+from suite.models.base import MODELS, ModelConfig, ModelSpec, check_vector
 from suite.models.batched import BatchedModel, Parameters
 from suite.params import ParamRole
 
@@ -83,8 +82,7 @@ class DiagonalConfig(ModelConfig):
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, d), outputs (batch, 1)."""
-        if len(spec.inputs) != 1 or spec.outputs != 1 or spec.entries:
-            raise ConfigError("model.kind", "diagonal", "a model for the task's inputs and outputs")
+        check_vector(spec, self.kind)
         return DiagonalNetwork(spec.inputs[0], self.initial_norm)
 
     @classmethod

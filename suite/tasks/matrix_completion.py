@@ -18,11 +18,12 @@ from suite.criteria import SQUARED
 from suite.errors import ConfigError
 from suite.models.base import ModelSpec
 from suite.seeding import Seeds
-from suite.tasks.base import TASKS, Batch, SupervisedTask, SupervisedTaskConfig
+from suite.tasks.base import TASKS, Batch, SupervisedTask
+from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 
 @TASKS.register("matrix_completion")
-class MatrixCompletionConfig(SupervisedTaskConfig):
+class MatrixCompletionConfig(FixedSetConfig):
     """Size and share observed; each update sees all observed entries.
 
     Attributes:
@@ -44,37 +45,27 @@ class MatrixCompletionConfig(SupervisedTaskConfig):
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
     @property
-    def observed(self) -> int:
+    def train_size(self) -> int:
         """Number of observed entries: the share of d^2, rounded down."""
         return int(self.fraction * self.size**2)
-
-    @property
-    def whole_batch(self) -> bool:
-        """Yes."""
-        return True
 
     def spec(self) -> ModelSpec:
         """Pairs of indices, one output."""
         return ModelSpec(inputs=(2,), outputs=1, entries=self.size)
 
-    def examples(self, clock: Clock) -> list[int]:
-        """All observed entries."""
-        return [self.observed]
-
     def clock(self, budget: Duration | None) -> Clock:
         """Return a clock on which an epoch is one update."""
-        if budget is None:
-            raise ConfigError("budget", None, "a number of gradient steps, such as 10000")
-        if self.observed < 1:
+        clock = super().clock(budget)
+        if self.train_size < 1:
             raise ConfigError("task.fraction", self.fraction, "a share that leaves an entry")
-        return Clock(Clock(1, steps_per_epoch=(1,)).steps(budget, "budget"), steps_per_epoch=(1,))
+        return clock
 
     def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
         """Return a `MatrixCompletion`."""
         return MatrixCompletion(self, seeds, device)
 
 
-class MatrixCompletion(SupervisedTask):
+class MatrixCompletion(FixedSet):
     """Observed entries and the others."""
 
     criterion = SQUARED
@@ -88,13 +79,5 @@ class MatrixCompletion(SupervisedTask):
         def part(index: Tensor) -> Batch:
             return pairs[index].to(device), values[index].to(device)
 
-        self._train, self._test = part(order[: config.observed]), part(order[config.observed :])
-        self.probe = self._test[0]
-
-    def batch(self, step: int) -> Batch:
-        """Return the observed entries."""
-        return self._train
-
-    def splits(self, step: int) -> Mapping[str, Batch]:
-        """Return observed entries and the others."""
-        return {"train": self._train, "test": self._test}
+        train, test = part(order[: config.train_size]), part(order[config.train_size :])
+        super().__init__(train, test, test[0])

@@ -17,16 +17,16 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from suite.clock import Clock, Duration
+from suite.clock import Clock
 from suite.criteria import SQUARED
-from suite.errors import ConfigError
 from suite.models.base import ModelSpec
 from suite.seeding import Seeds
-from suite.tasks.base import TASKS, Batch, SupervisedTask, SupervisedTaskConfig
+from suite.tasks.base import TASKS, Batch, SupervisedTask
+from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 
 @TASKS.register("quadratic_regression")
-class QuadraticRegressionConfig(SupervisedTaskConfig):
+class QuadraticRegressionConfig(FixedSetConfig):
     """Sizes; each update sees the whole training set.
 
     Attributes:
@@ -50,30 +50,20 @@ class QuadraticRegressionConfig(SupervisedTaskConfig):
     test_points: Annotated[int, Field(ge=1)] = 1000
 
     @property
-    def whole_batch(self) -> bool:
-        """Yes."""
-        return True
+    def train_size(self) -> int:
+        """The training points, P."""
+        return self.points
 
     def spec(self) -> ModelSpec:
         """D inputs, one output."""
         return ModelSpec(inputs=(self.dimension,), outputs=1)
-
-    def examples(self, clock: Clock) -> list[int]:
-        """The whole training set."""
-        return [self.points]
-
-    def clock(self, budget: Duration | None) -> Clock:
-        """Return a clock on which an epoch is one update."""
-        if budget is None:
-            raise ConfigError("budget", None, "a number of gradient steps, such as 10000")
-        return Clock(Clock(1, steps_per_epoch=(1,)).steps(budget, "budget"), steps_per_epoch=(1,))
 
     def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
         """Return a `QuadraticRegression`."""
         return QuadraticRegression(self, seeds, device)
 
 
-class QuadraticRegression(SupervisedTask):
+class QuadraticRegression(FixedSet):
     """Both point sets.
 
     Attributes:
@@ -96,14 +86,5 @@ class QuadraticRegression(SupervisedTask):
             x = normal(stream, points, size) / math.sqrt(size)
             return x, 0.5 * (x @ self.beta).square()
 
-        self._train = part("train", config.points)
-        self._test = part("test", config.test_points)
-        self.probe = self._test[0]
-
-    def batch(self, step: int) -> Batch:
-        """Return the training set."""
-        return self._train
-
-    def splits(self, step: int) -> Mapping[str, Batch]:
-        """Return both sets."""
-        return {"train": self._train, "test": self._test}
+        test = part("test", config.test_points)
+        super().__init__(part("train", config.points), test, test[0])

@@ -22,11 +22,12 @@ from suite.criteria import LOGISTIC
 from suite.errors import ConfigError
 from suite.models.base import ModelSpec
 from suite.seeding import Seeds
-from suite.tasks.base import TASKS, Batch, SupervisedTask, SupervisedTaskConfig
+from suite.tasks.base import TASKS, Batch, SupervisedTask
+from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 
 @TASKS.register("sparse_sign")
-class SparseSignConfig(SupervisedTaskConfig):
+class SparseSignConfig(FixedSetConfig):
     """Which labels, and sizes; each update sees the whole training set.
 
     Attributes:
@@ -60,33 +61,28 @@ class SparseSignConfig(SupervisedTaskConfig):
     gap: Annotated[float, Field(ge=0)] = 25.0
 
     @property
-    def whole_batch(self) -> bool:
-        """Yes."""
-        return True
+    def train_size(self) -> int:
+        """The training points, n."""
+        return self.points
 
     def spec(self) -> ModelSpec:
         """D inputs, one output."""
         return ModelSpec(inputs=(self.dimension,), outputs=1)
 
-    def examples(self, clock: Clock) -> list[int]:
-        """The whole training set."""
-        return [self.points]
-
     def clock(self, budget: Duration | None) -> Clock:
         """Return a clock on which an epoch is one update."""
-        if budget is None:
-            raise ConfigError("budget", None, "a number of gradient steps, such as 10000")
+        clock = super().clock(budget)
         if self.active % 2 == 0 or self.active > self.dimension:
             wanted = f"an odd number up to task.dimension = {self.dimension}, so that no sum is 0"
             raise ConfigError("task.active", self.active, wanted)
-        return Clock(Clock(1, steps_per_epoch=(1,)).steps(budget, "budget"), steps_per_epoch=(1,))
+        return clock
 
     def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
         """Return a `SparseSign`."""
         return SparseSign(self, seeds, device)
 
 
-class SparseSign(SupervisedTask):
+class SparseSign(FixedSet):
     """Both point sets.
 
     Attributes:
@@ -116,14 +112,5 @@ class SparseSign(SupervisedTask):
             dtype = torch.get_default_dtype()
             return x.to(device, dtype), y.to(device, dtype)
 
-        self._train = part("train", config.points)
-        self._test = part("test", config.test_points)
-        self.probe = self._test[0][:64]
-
-    def batch(self, step: int) -> Batch:
-        """Return the training set."""
-        return self._train
-
-    def splits(self, step: int) -> Mapping[str, Batch]:
-        """Return both sets."""
-        return {"train": self._train, "test": self._test}
+        test = part("test", config.test_points)
+        super().__init__(part("train", config.points), test, test[0][:64])

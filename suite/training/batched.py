@@ -60,6 +60,11 @@ def batch_key(config: RunConfig) -> Hashable | None:
     )
 
 
+def decay(config: RunConfig) -> float:
+    """Return the coefficient of a run's weight decay, 0 without."""
+    return sum(i.coefficient for i in config.interventions if isinstance(i, WeightDecayConfig))
+
+
 class BatchedRun:
     """Runs of equal `batch_key`.
 
@@ -167,6 +172,7 @@ class Descent:
         assert closed is not None, "batch_key lets no others through"
         self.closed = closed
         self.criterion = runs[0].task.criterion
+        self._decay = like.new_tensor([decay(run.config) for run in runs])
         self._rates = self._keep = like.new_empty(0, len(runs))
         self._losses = like.new_empty(0, len(runs))
         self._at = self._handed = 0
@@ -178,13 +184,8 @@ class Descent:
             [run.config.optimizer.lr * run.schedule(step) for run in self.runs]
             for step in range(start, stop)
         ]
-        like = self._rates
-        self._rates = torch.tensor(rates, dtype=like.dtype).to(like.device)
-        decays = [
-            sum(getattr(i, "coefficient", 0.0) for i in run.config.interventions)
-            for run in self.runs
-        ]
-        self._keep = 1 - self._rates * torch.tensor(decays, dtype=like.dtype).to(like.device)
+        self._rates = self._rates.new_tensor(rates)
+        self._keep = 1 - self._rates * self._decay
         self._losses = torch.empty_like(self._rates)
         self._at = self._handed = 0
 

@@ -303,13 +303,13 @@ class NapLearner(TorchLearner):
         super().set_state(state)
         if TRAINING not in state:
             return
-        training = state[TRAINING]
+        training = on_device(state[TRAINING], self._device)
         self.step = training["step"]
-        self.stack.load_state_dict(on_device(training["stack"], self._device))
+        self.stack.load_state_dict(training["stack"])
         if isinstance(self.schedule, AdaptiveSchedule):
             self.schedule.load_state_dict(training["schedule"])
         self.events = [Event(*event) for event in training["events"]]
-        self.observer.load_state_dict(on_device(training["observer"], self._device))
-        self.observer.probe = on_device(training["probe"], self._device)
-        self.losses.load(training["losses"].to(self._device))
+        self.observer.load_state_dict(training["observer"])
+        self.observer.probe = training["probe"]
+        self.losses.load(training["losses"])
         self.net.noise.set_state(training["noise"].cpu())
