@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Literal
@@ -34,7 +35,8 @@ class MetricsConfig(Config):
     Attributes:
         names: registered metrics; the task's own choice by default.
         every: gradient steps between measurements, by default a hundredth of the run.
-        spacing: ``linear``, or ``log`` for about 100 measurements spaced evenly on a log axis.
+        spacing: ``linear``, or ``log``: evenly on a log axis, 100 of them, or ten where `every` is
+            a tenth of the run; fewer where they would coincide.
         interval: gradient steps over which changes of features are taken; `every` by default.
     """
 
@@ -68,6 +70,41 @@ class ResourcesConfig(Config):
     learners: Annotated[int, Field(ge=0)] = 0
 
 
+class StopConfig(Config):
+    """The end of a supervised run before its budget is spent: when a measurement says enough.
+
+    Attributes:
+        metric: name of the rows that decide.
+        layer: of these rows.
+        above: end once they are at least this.
+        below: end once they are at most this.
+        hold: measurements in a row that must say so.
+    """
+
+    metric: str
+    layer: str = "test"
+    above: float | None = None
+    below: float | None = None
+    hold: Annotated[int, Field(ge=1)] = 3
+
+    @model_validator(mode="after")
+    def _one_side(self) -> StopConfig:
+        if (self.above is None) == (self.below is None):
+            raise ConfigError("", self.model_dump(), "either 'above' or 'below'")
+        return self
+
+    def met(self, value: float) -> bool:
+        """Return whether a value says so."""
+        if self.above is not None:
+            return value >= self.above
+        assert self.below is not None
+        return value <= self.below
+
+
+LATER = {"precision": "float32", "stop": None}
+"""Keys that came after the first results: where they have these values, ids are as before."""
+
+
 @lru_cache(maxsize=1024)
 def _dry_bind(
     model: ModelConfig, spec: ModelSpec, interventions: tuple[InterventionConfig, ...], clock: Clock
@@ -90,6 +127,8 @@ class RunConfig(Config):
         seed: the repetition; draws are keyed by (task, repetition, stream).
         budget: length of the run; without one the task's own, or its phases say it.
         resources: what a trial asks of the machine.
+        precision: of parameters and data of a supervised run.
+        stop: what ends a supervised run early.
     """
 
     task: AnyTask
@@ -102,6 +141,8 @@ class RunConfig(Config):
     seed: Annotated[int, Field(ge=0)] = 0
     budget: Duration | None = None
     resources: ResourcesConfig = ResourcesConfig()
+    precision: Literal["float32", "float64"] = "float32"
+    stop: StopConfig | None = None
 
     @field_validator("budget")
     @classmethod
@@ -119,7 +160,9 @@ class RunConfig(Config):
     @property
     def run_id(self) -> str:
         """Short hash of the canonical JSON (resources aside) and of the result version."""
-        text = self.model_copy(update={"resources": ResourcesConfig()}).canonical()
+        keys = self.model_copy(update={"resources": ResourcesConfig()}).model_dump(mode="json")
+        keys = {k: v for k, v in keys.items() if k not in LATER or v != LATER[k]}
+        text = json.dumps(keys, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(f"{RESULT_VERSION}:{text}".encode()).hexdigest()[:12]
 
     @property
@@ -141,6 +184,12 @@ class RunConfig(Config):
         """
         self.task.check(self)
         self.build_schedule()
+        for key, usual in LATER.items():
+            if self.task.engine == "rl" and getattr(self, key) != usual:
+                raise ConfigError(key, getattr(self, key), "no such key for this task")
+        if self.stop is not None and self.stop.metric not in self.metric_names:
+            wanted = f"a metric that is measured: {nearest(self.stop.metric, self.metric_names)}"
+            raise ConfigError("stop.metric", self.stop.metric, wanted)
         for key in ("every", "interval"):
             if (length := getattr(self.metrics, key)) is not None:
                 steps = self.clock().steps(length, f"metrics.{key}")

@@ -16,6 +16,8 @@ A file holds one experiment, or several under ``experiments:``::
     samples:    number of draws of a random search
 
 ``extends:`` takes another file as the ground that this one is laid over; one level only.
+``include:`` lists files whose experiments are taken over as they are, beside or instead of a file's
+own; then ``seeds:`` at the top replaces theirs, and ``one_seed: true`` keeps the first of each.
 """
 
 from __future__ import annotations
@@ -268,16 +270,51 @@ def _experiments(path: Path, folders: Sequence[Path]) -> dict[str, dict[str, Any
         if "extends" in below:
             raise ConfigError(f"{path.name}: extends", ground.stem, "a file that extends no other")
         document = _lay_over(below, document)
-    if "experiments" not in document:
+    if "experiments" not in document and "include" not in document:
         return {"": document}
-    bodies = document.pop("experiments")
+    included = _included(document, path, folders)
+    bodies = document.pop("experiments", {})
     document.pop("description", None)
     if document:
         key, value = next(iter(document.items()))
         raise ConfigError(f"{path.name}: {key}", value, "no such key beside 'experiments'")
     if not isinstance(bodies, Mapping) or not all(isinstance(b, Mapping) for b in bodies.values()):
         raise ConfigError(f"{path.name}: experiments", bodies, "a mapping of names to experiments")
-    return {str(label): dict(body) for label, body in bodies.items()}
+    own = {str(label): dict(body) for label, body in bodies.items()}
+    if clash := own.keys() & included.keys():
+        raise ConfigError(
+            f"{path.name}: experiments", clash.pop(), "names that no file included has"
+        )
+    return {**included, **own}
+
+
+def _included(
+    document: dict[str, Any], path: Path, folders: Sequence[Path]
+) -> dict[str, dict[str, Any]]:
+    """Take ``include`` and what belongs to it out of a file; return the experiments it names."""
+    if "include" not in document:
+        return {}
+    names = document.pop("include")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{path.name}: include", names, "a list of sweep files")
+    one_seed = document.pop("one_seed", False)
+    if not isinstance(one_seed, bool):
+        raise ConfigError(f"{path.name}: one_seed", one_seed, "true or false")
+    seeds = document.pop("seeds", None)
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        other = find_config(name, [path.parent, *folders])
+        if "include" in _document(other):
+            raise ConfigError(f"{path.name}: include", name, "a file that includes no other")
+        for label, body in _experiments(other, folders).items():
+            if not label:
+                raise ConfigError(f"{path.name}: include", name, "a file with 'experiments'")
+            if label in found:
+                raise ConfigError(f"{path.name}: include", name, f"only one file with {label!r}")
+            found[label] = {**body, "seeds": seeds} if seeds is not None else dict(body)
+            if one_seed:
+                found[label]["seeds"] = list(found[label].get("seeds", ()))[:1]
+    return found
 
 
 def _lay_over(below: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:

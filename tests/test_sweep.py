@@ -305,3 +305,51 @@ def test_arms_that_a_change_makes_the_same_run_are_pointed_out(tmp_path: Path) -
     with pytest.raises(ConfigError, match="are now the same run"):
         merged.check_apart()
     merged.only("*/plain/*").check_apart()
+
+
+def _experiments_file(folder: Path, name: str, *labels: str, **changes: Any) -> Path:
+    path = folder / f"{name}.yaml"
+    bodies = {label: {**BODY, **changes} for label in labels}
+    path.write_text(yaml.safe_dump({"experiments": bodies}, sort_keys=False))
+    return path
+
+
+def test_a_file_takes_the_experiments_of_others(tmp_path: Path) -> None:
+    _experiments_file(tmp_path, "one", "a", "b")
+    _experiments_file(tmp_path, "two", "c", seeds=[5, 6])
+    path = tmp_path / "all.yaml"
+    path.write_text("include: [one, two]\n")
+    sweep = _load(path)
+    assert list(sweep.tasks) == ["a", "b", "c"]
+    assert {t.config.seed for t in sweep.trials if t.task == "c"} == {5, 6}
+    alone = _load(tmp_path / "one.yaml")
+    assert set(alone.runs) < set(sweep.runs), "the same runs as of the file itself"
+    path.write_text("include: [one, two]\none_seed: true\n")
+    assert [sorted({t.config.seed for t in _load(path).trials if t.task == k}) for k in "ac"] == [
+        [0],
+        [5],
+    ]
+    path.write_text("include: [one, two]\nseeds: [9]\n")
+    assert {t.config.seed for t in _load(path).trials} == {9}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("include: one\n", "include.*a list of sweep files"),
+        ("include: [all]\n", "a file that includes no other"),
+        ("include: [plain]\n", "a file with 'experiments'"),
+        ("include: [one, one]\n", "only one file with 'a'"),
+        ("include: [nowhere]\n", "config"),
+        ("include: [one]\none_seed: 3\n", "one_seed.*true or false"),
+        ("include: [one]\nexperiments: {a: {}}\n", "names that no file included has"),
+        ("include: [one]\nbase: {}\n", "no such key beside 'experiments'"),
+    ],
+)
+def test_what_cannot_be_included_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    _experiments_file(tmp_path, "one", "a", "b")
+    _write(tmp_path, "plain")
+    path = tmp_path / "all.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        _load(path)

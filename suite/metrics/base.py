@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from suite.criteria import CROSS_ENTROPY, Criterion
 from suite.params import ParamRole
@@ -39,6 +39,9 @@ class Observation:
         taps: values at the network's marked points on the probe, such as attention outputs.
         predictions: outputs and targets by split, such as ``test``.
         criterion: what is minimised, and what counts as right.
+        model: the network itself, for metrics that differentiate it or run it on other inputs.
+        task: the problem itself, of a supervised run, for metrics of one kind of problem.
+        splits: inputs and targets to evaluate on, by name.
     """
 
     step: int
@@ -53,6 +56,9 @@ class Observation:
     taps: Mapping[str, Tensor] = field(default_factory=dict)
     predictions: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     criterion: Criterion = CROSS_ENTROPY
+    model: nn.Module | None = None
+    task: Any = None
+    splits: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def matrices(self) -> dict[str, Tensor]:
         """Return linear maps, kernels and embeddings, which are what learns features."""

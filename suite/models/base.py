@@ -7,10 +7,11 @@ subclass `Tap` marks other points that metrics read.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import SerializeAsAny
@@ -71,6 +72,10 @@ class ModelConfig(Component):
         """
         raise NotImplementedError
 
+    def shape(self) -> dict[str, Any]:
+        """Return the keys that the shapes of tensors depend on."""
+        return self.model_dump(mode="json", exclude=set(self.values))
+
     @classmethod
     def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel | None:
         """Return many such models of one shape at once, or None if there is no closed form.
@@ -90,6 +95,20 @@ AnyModel = Annotated[SerializeAsAny[ModelConfig], one_of(MODELS, shorthand=True)
 
 class Tap(nn.Identity):
     """A named point of a network whose value metrics may read."""
+
+
+class Aside(nn.Module):
+    """A frozen copy of a network, kept for its outputs; its features are nobody's business."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model).requires_grad_(False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the copy's outputs."""
+        with torch.no_grad():
+            outputs: Tensor = self.model(inputs)
+        return outputs
 
 
 def build_model(config: ModelConfig, spec: ModelSpec, seed: int) -> nn.Module:
@@ -130,7 +149,12 @@ def recording(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[
 
         return model.get_submodule(name).register_forward_hook(hook)
 
-    handles = [keep(name) for name, module in model.named_modules() if isinstance(module, kinds)]
+    aside = {m for a in model.modules() if isinstance(a, Aside) for m in a.modules()}
+    handles = [
+        keep(name)
+        for name, module in model.named_modules()
+        if isinstance(module, kinds) and module not in aside
+    ]
     try:
         yield seen
     finally:

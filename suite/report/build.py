@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -22,6 +22,7 @@ from suite.records.reader import (
     read_status,
     read_sweep,
 )
+from suite.report.experiment import SMALL, NotMeasured, Results, Scale
 from suite.report.figures import arm_groups, caption, metrics_drawn, task_figure
 from suite.report.forest import FOREST_CAPTION, forest_figure, pages
 from suite.report.games import (
@@ -33,6 +34,7 @@ from suite.report.games import (
 )
 from suite.report.games_figure import CAPTION, games_figure
 from suite.report.page import Drawing, render_page
+from suite.report.published.base import PUBLISHED
 from suite.report.style import arm_styles, paper_style
 from suite.report.summary import TaskResult, as_summary, per_seed_csv, summarise, summary_json
 from suite.report.svg import inline, slug
@@ -163,11 +165,32 @@ def _draw(
                 alt = f"Learning curves of {task.label}, {', '.join(arms)}."
                 words = caption(task, of_task, log_x=log_x)
                 drawings.append(_save(figure, folder, name, task.label, alt, words))
+        drawings += _published(folder)
     made = {folder / file for drawing in drawings for file in drawing.files}
     for old in (folder / FIGURES).glob("*.[sp][vn]g"):
         if old not in made:
             old.unlink()
     return drawings
+
+
+def _published(folder: Path) -> list[Drawing]:
+    """Draw the published figures whose experiments are there."""
+    results = Results(folder.parent)
+    found = []
+    for figure in PUBLISHED.entries().values():
+        for scale in get_args(Scale):
+            runs = results.experiment(figure.experiment, scale)
+            if runs is None:
+                continue
+            try:
+                drawn = figure.function(runs)
+            except NotMeasured:
+                continue
+            name = f"published-{slug(figure.name)}" + ("-small" if scale == "small" else "")
+            alt = f"{figure.name}, drawn from the runs of this folder."
+            task = f"{figure.experiment}{SMALL if scale == 'small' else ''}"
+            found.append(_save(drawn, folder, name, task, alt, figure.caption))
+    return found
 
 
 def _save(

@@ -13,6 +13,7 @@ numbers agree with a run alone up to rounding.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Sequence
 
 import torch
@@ -25,7 +26,7 @@ from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.base import SupervisedTaskConfig
 from suite.training.session import Session
-from suite.training.supervised import CHECK_EVERY, SupervisedRun, keep_freed_memory
+from suite.training.supervised import CHECK_EVERY, SupervisedRun, keep_freed_memory, precision
 
 CHUNK = 1_000
 """Gradient steps whose rates are worked out at once."""
@@ -47,14 +48,14 @@ def batch_key(config: RunConfig) -> Hashable | None:
         or type(config.model).batched([config.model], torch.empty(0)) is None
     ):
         return None
-    model = config.model.model_dump(mode="json", exclude=set(config.model.values))
     return (
         task.kind,
         task.spec(),
         None if task.own_data_at_once else (config.seed, task.canonical()),
         tuple(task.examples(config.clock())),
-        tuple(sorted(model.items())),
+        json.dumps(config.model.shape(), sort_keys=True),
         config.clock().total,
+        config.precision,
         config.metrics.canonical(),
         config.resources.canonical(),
     )
@@ -88,13 +89,17 @@ class BatchedRun:
             For each run what ended it early, if anything did.
         """
         keep_freed_memory()
+        with precision(self.runs[0].config):
+            return self._train(sessions)
+
+    def _train(self, sessions: Sequence[Session]) -> list[DivergedError | None]:
         ended: list[DivergedError | None] = [None] * len(self.runs)
         for run, session in zip(self.runs, sessions, strict=True):
             run.begin(session)
         while True:
-            going = [i for i, error in enumerate(ended) if error is None]
+            going = [i for i, e in enumerate(ended) if e is None and not self.runs[i].done]
             steps = sorted({self.runs[i].step for i in going})
-            if not going or steps == [self.runs[0].clock.total]:
+            if not going:
                 break
             members = [i for i in going if self.runs[i].step == steps[0]]
             until = steps[1] if len(steps) > 1 else self.runs[0].clock.total
@@ -108,7 +113,7 @@ class BatchedRun:
     def _advance(
         self, members: Sequence[int], until: int, sessions: Sequence[Session]
     ) -> dict[int, DivergedError]:
-        """Train some runs, all at one step, to `until` or to the first that diverges."""
+        """Train some runs, all at one step, to `until` or to the first that diverges or is done."""
         runs = [self.runs[i] for i in members]
         descent = Descent(runs)
         for run, index in zip(runs, members, strict=True):
@@ -130,7 +135,8 @@ class BatchedRun:
                         run.observer.after_update(step + 1)
                 if observer.due(step + 1) or (step + 1) % CHECK_EVERY == 0:
                     descent.hand_over()
-                    if failed := self._look(members, sessions):
+                    failed = self._look(members, sessions)
+                    if failed or any(run.done for run in runs):
                         return failed
         descent.hand_over()
         return {}
@@ -196,9 +202,10 @@ class Descent:
         gradients = self.closed.backward(self.parameters, self.inputs, slopes, context)
         self._losses[self._at] = losses
         rate, keep = self._rates[self._at], self._keep[self._at]
-        for name, parameter in self.parameters.items():
+        for name, gradient in gradients.items():
+            parameter = self.parameters[name]
             shape = (-1, *[1] * (parameter.ndim - 1))
-            parameter.mul_(keep.view(shape)).addcmul_(gradients[name], rate.view(shape), value=-1.0)
+            parameter.mul_(keep.view(shape)).addcmul_(gradient, rate.view(shape), value=-1.0)
         self._at += 1
 
     def hand_over(self) -> None:

@@ -24,12 +24,13 @@ from suite.metrics.base import METRICS, Observation
 from suite.models.base import ACTIVATIONS, Tap, recording
 from suite.params import classify
 from suite.run_config import MetricsConfig
+from suite.tasks.base import SupervisedTask
 
 CHUNK = 4096
 """Examples evaluated at once."""
 
 LOG_POINTS = 100
-"""Measurements of a run with log spacing, before duplicates are merged."""
+"""Measurements with log spacing, before duplicates are merged, unless `every` is a share."""
 
 Value = tuple[str, str, float]
 """Metric, layer, value."""
@@ -39,7 +40,9 @@ def measuring_steps(config: MetricsConfig, clock: Clock) -> list[int]:
     """Return the gradient steps to measure at, from 0 to the end of the run, both included."""
     total = clock.total
     if config.spacing == "log":
-        points = np.unique(np.geomspace(1, total, LOG_POINTS).round().astype(int))
+        share = config.every.fraction
+        count = LOG_POINTS if share is None else round(1 / share)
+        points = np.unique(np.geomspace(1, total, max(count, 2)).round().astype(int))
         return [0, *points.tolist()]
     every = max(1, clock.steps(config.every, "metrics.every"))
     return sorted({*range(0, total, every), total})
@@ -61,6 +64,7 @@ class Observer:
         clock: lengths of the run.
         probe: inputs on which features are read; may be set later, before the first measurement.
         criterion: of the task.
+        task: the task itself, for metrics of one kind of task.
     """
 
     def __init__(
@@ -71,8 +75,9 @@ class Observer:
         clock: Clock,
         probe: Tensor | None,
         criterion: Criterion = CROSS_ENTROPY,
+        task: SupervisedTask | None = None,
     ) -> None:
-        self.model, self.probe, self.criterion = model, probe, criterion
+        self.model, self.probe, self.criterion, self.task = model, probe, criterion, task
         self.roles = classify(model)
         named = dict(model.named_parameters())
         self._trained = {n: named[n] for n in self.roles}
@@ -154,12 +159,15 @@ class Observer:
             taps=taps,
             predictions=predictions,
             criterion=self.criterion,
+            model=self.model,
+            task=self.task,
+            splits=splits or {},
         )
         with torch.no_grad():
             found = [(m.name, k, v) for m in self._metrics for k, v in m.function(seen).items()]
             if not found:
                 return []
-            values = torch.stack([v.float() for _, _, v in found]).tolist()
+            values = torch.stack([v.double() for _, _, v in found]).tolist()
         return [(name, layer, v) for (name, layer, _), v in zip(found, values, strict=True)]
 
     def _look(self, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -20,6 +20,8 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,17 @@ def keep_freed_memory() -> None:
     libc.mallopt(top_pad, 1 << 26)
 
 
+@contextmanager
+def precision(config: RunConfig) -> Iterator[None]:
+    """Make a run's precision that of new tensors while inside."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, config.precision))
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 class SupervisedRun:
     """One supervised run: everything with state, the loop, and how to continue it.
 
@@ -84,10 +97,14 @@ class SupervisedRun:
         assert isinstance(config.task, SupervisedTaskConfig)
         self.config = config
         self.device = device or pick_device(config.resources.gpus)
+        with precision(config):
+            self._build(config, config.task)
+
+    def _build(self, config: RunConfig, task: SupervisedTaskConfig) -> None:
         seeds = config.seeds
         self.clock = config.clock()
-        self.task = config.task.build(seeds, self.clock, self.device)
-        model = build_model(config.model, config.task.spec(), seeds.seed("init"))
+        self.task = task.build(seeds, self.clock, self.device)
+        model = build_model(config.model, task.spec(), seeds.seed("init"))
         self.model = model.to(self.device)
         self.schedule = config.build_schedule()
         bound = Bound.of(self.model, self.clock, self.task.probe, self._fresh)
@@ -101,9 +118,11 @@ class SupervisedRun:
             self.clock,
             self.task.probe,
             self.task.criterion,
+            self.task,
         )
         self.step = 0
         self.losses = LossLog()
+        self._met = 0  # measurements in a row that said enough
         self._seconds = 0.0  # of training before this session
         self._since = time.perf_counter()
 
@@ -119,16 +138,23 @@ class SupervisedRun:
             DivergedError: if the training loss stops being finite.
         """
         keep_freed_memory()
-        self.begin(session)
-        while self.step < self.clock.total:
-            self.enter_phase(session)
-            loss = self._update()
-            if events := self._events(loss):
-                now = self._now()
-                session.emit([Row(event.step, 0, now, *event[1:]) for event in events])
-            if self.observer.due(self.step) or self.step % CHECK_EVERY == 0:
-                self.look(session)
+        with precision(self.config):
+            self.begin(session)
+            while not self.done:
+                self.enter_phase(session)
+                loss = self._update()
+                if events := self._events(loss):
+                    now = self._now()
+                    session.emit([Row(event.step, 0, now, *event[1:]) for event in events])
+                if self.observer.due(self.step) or self.step % CHECK_EVERY == 0:
+                    self.look(session)
         session.progress(self.step, self.clock.total)
+
+    @property
+    def done(self) -> bool:
+        """Whether the budget is spent, or measurements have said enough."""
+        stop = self.config.stop
+        return self.step >= self.clock.total or (stop is not None and self._met >= stop.hold)
 
     def begin(self, session: Session) -> None:
         """Go to the session's newest checkpoint, or measure step 0."""
@@ -196,6 +222,11 @@ class SupervisedRun:
         values += self.observer.measure(self.step, in_force, self.task.splits(self.step))
         now = self._now()
         session.emit([Row(self.step, 0, now, name, layer, v) for name, layer, v in values])
+        if (stop := self.config.stop) is not None:
+            deciding = (
+                v for name, layer, v in values if (name, layer) == (stop.metric, stop.layer)
+            )
+            self._met = self._met + 1 if any(map(stop.met, deciding)) else 0
 
     def _now(self) -> float:
         return self._seconds + time.perf_counter() - self._since
@@ -220,6 +251,7 @@ class SupervisedRun:
             "schedule": schedule.state_dict() if isinstance(schedule, AdaptiveSchedule) else {},
             "observer": self.observer.state_dict(),
             "losses": self.losses.values(),
+            "met": self._met,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -233,3 +265,4 @@ class SupervisedRun:
             self.schedule.load_state_dict(state["schedule"])
         self.observer.load_state_dict(state["observer"])
         self.losses.load(state["losses"])
+        self._met = state["met"]

@@ -80,6 +80,11 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         ],
         "weight_decay": [{"coefficient": 3.0}, {"coefficient": 5.0, "roles": ["gain", "weight"]}],
     },
+    "model": {
+        "scaled": [
+            {"inner": {"kind": "mlp", "width": 8}, "alpha": 2.0, "centred": True},
+        ],
+    },
     "optimizer": {"adam": [{}], "sgd": [{"momentum": 0.9}]},
 }
 """By registry and kind: settings that are each tested."""

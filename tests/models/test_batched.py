@@ -7,10 +7,16 @@ from suite.models.base import MODELS, ModelSpec, build_model
 
 RUNS, N = 3, 7
 VECTORS = ModelSpec((5,), 1)
+SCALES = ((0.5, 0.1), (1.0, 0.3), (4.0, 1.0))
+INNER = {"kind": "committee", "width": 4}
 CASES = {
     "committee": (VECTORS, [{"width": 4, "epsilon": e} for e in (0.02, 0.5, 1.0)]),
     "diagonal": (VECTORS, [{"initial_norm": a} for a in (1.0, 2.0, 8.0)]),
     "matrix_factors": (ModelSpec((2,), 1, entries=5), [{"scale": a} for a in (1.0, 2.0, 3.0)]),
+    "scaled": (
+        VECTORS,
+        [{"alpha": a, "centred": True, "inner": {**INNER, "epsilon": e}} for a, e in SCALES],
+    ),
 }
 
 
@@ -20,7 +26,7 @@ def make(kind):
     models = [build_model(c, spec, seed).double() for seed, c in enumerate(configs)]
     generator = torch.Generator().manual_seed(0)
     for model in models:  # away from symmetric starts
-        for p in model.parameters():
+        for p in filter(lambda p: p.requires_grad, model.parameters()):
             p.data += 0.3 * torch.randn(p.shape, generator=generator, dtype=torch.float64)
     if spec.entries:
         inputs = torch.randint(0, spec.entries, (RUNS, N, 2), generator=generator)
@@ -47,7 +53,8 @@ def test_outputs_and_gradients_are_those_of_autograd(kind, shared):
         own = model(inputs[0 if shared else run]).squeeze(1)
         torch.testing.assert_close(outputs[run], own.detach(), rtol=1e-11, atol=1e-12)
         (own * slopes[run]).sum().backward()
-        for name, p in model.named_parameters():
+        assert set(gradients) == {n for n, p in model.named_parameters() if p.requires_grad}
+        for name, p in filter(lambda item: item[1].requires_grad, model.named_parameters()):
             torch.testing.assert_close(gradients[name][run], p.grad, rtol=1e-11, atol=1e-12)
 
 

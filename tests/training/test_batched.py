@@ -59,16 +59,9 @@ def alone(config):
     return run, session.rows
 
 
-@pytest.fixture
-def double():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 @pytest.mark.parametrize("kind", CASES)
-def test_side_by_side_is_as_alone(kind, double):
-    configs = requests(kind)
+def test_side_by_side_is_as_alone(kind):
+    configs = requests(kind, precision="float64")
     keys = {batch_key(config) for config in configs}
     assert len(keys) == (3 if kind == "sparse_sign" else 1), "one per data set, or one for all"
     batched, sessions = BatchedRun(configs), [MemorySession() for _ in configs]
@@ -104,8 +97,8 @@ class Saving(MemorySession):
         return self.folder if self.folder.exists() else None
 
 
-def test_runs_that_were_cut_at_different_steps_are_joined(tmp_path, double):
-    configs = requests("quadratic_regression")[:3]
+def test_runs_that_were_cut_at_different_steps_are_joined(tmp_path):
+    configs = requests("quadratic_regression", precision="float64")[:3]
     whole = BatchedRun(configs)
     whole.train([MemorySession() for _ in configs])
     for stop, config, name in zip((100, 200), configs, "ab", strict=False):
@@ -121,8 +114,8 @@ def test_runs_that_were_cut_at_different_steps_are_joined(tmp_path, double):
     assert first == [115, 207, 0]
 
 
-def test_a_run_that_diverges_leaves_the_others_alone(double):
-    configs = requests("quadratic_regression")[:3]
+def test_a_run_that_diverges_leaves_the_others_alone():
+    configs = requests("quadratic_regression", precision="float64")[:3]
     wild = configs[1].model_copy(
         update={"optimizer": configs[1].optimizer.model_copy(update={"lr": 1e6})}
     )
@@ -157,3 +150,18 @@ def test_groups_keep_the_order_and_the_bound():
     groups = chunks([*configs, other], 3)
     assert groups[0] == [other]
     assert groups[1:] == [configs[:3], configs[3:6], configs[6:]]
+
+
+def test_each_run_ends_when_its_own_measurements_say_enough():
+    stop = {"metric": "loss", "layer": "train", "below": 0.05, "hold": 2}
+    configs = requests("quadratic_regression", stop=stop, precision="float64")
+    batched, sessions = BatchedRun(configs), [MemorySession() for _ in configs]
+    batched.train(sessions)
+    ends = []
+    for config, run, session in zip(configs, batched.runs, sessions, strict=True):
+        single, rows = alone(config)
+        assert run.done
+        assert run.step == single.step
+        assert [r[:2] + r[3:5] for r in session.rows] == [r[:2] + r[3:5] for r in rows]
+        ends.append(run.step)
+    assert len(set(ends)) > 1, "the test shows nothing if all end together"

@@ -224,3 +224,50 @@ def test_feature_change_is_taken_over_the_interval(smoke: Smoke) -> None:
     found = {r.step: r.value for r in session.rows if r.layer == "relu"}
     expected = {t: (seen[t] != seen[t - 3]).double().mean().item() for t in (4, 8, 12)}
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+STOP = {"metric": "loss", "layer": "test", "below": 1e9, "hold": 2}
+
+
+def test_a_run_ends_when_measurements_in_a_row_say_enough(smoke: Smoke, tmp_path: Path) -> None:
+    config = smoke("quadratic_regression", metrics={"names": ["loss"], "every": 2}, stop=STOP)
+    run, rows = _train(config)
+    assert run.step == 2, "measured at 0 and at 2"
+    assert rows[-1].step == 2
+    never = {**STOP, "below": -1.0}
+    run, _ = _train(smoke("quadratic_regression", metrics={"names": ["loss"]}, stop=never))
+    assert run.step == run.clock.total
+
+
+def test_the_count_of_measurements_in_a_row_is_resumed(smoke: Smoke, tmp_path: Path) -> None:
+    stop = {**STOP, "hold": 5}
+    config = smoke("quadratic_regression", metrics={"names": ["loss"], "every": 2}, stop=stop)
+    straight, rows = _train(config)
+    again, resumed = _resumed(config, 4, tmp_path)
+    assert straight.step == again.step == 8
+    assert _facts(rows) == _facts(resumed)
+
+
+def test_a_stop_needs_one_side_and_a_metric_that_is_measured(smoke: Smoke) -> None:
+    with pytest.raises(ConfigError, match="either 'above' or 'below'"):
+        smoke("quadratic_regression", stop={"metric": "loss"})
+    stop = {"metric": "accuracy", "above": 0.9}
+    with pytest.raises(ConfigError, match=r"stop\.metric.*loss"):
+        smoke("quadratic_regression", metrics={"names": ["loss"]}, stop=stop).check()
+
+
+def test_float64_reaches_parameters_data_and_rows(smoke: Smoke) -> None:
+    run, rows = _train(smoke("quadratic_regression", precision="float64"))
+    assert {p.dtype for p in run.model.parameters()} == {torch.float64}
+    assert run.task.batch(0)[0].dtype == torch.float64
+    loss = next(r.value for r in reversed(rows) if r.metric == "loss" and r.layer == "test")
+    assert loss != float(torch.tensor(loss, dtype=torch.float32))
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_new_keys_leave_ids_of_earlier_runs_as_they_are(smoke: Smoke) -> None:
+    config = smoke("quadratic_regression")
+    keys = config.model_dump(mode="json")
+    assert {"precision", "stop"} <= keys.keys()
+    assert config.model_copy(update={"precision": "float64"}).run_id != config.run_id
+    assert smoke("quadratic_regression", precision="float32", stop=None).run_id == config.run_id

@@ -1,0 +1,137 @@
+"""Any network with its outputs scaled, and centred at its start (Kumar et al. 2024, section 1).
+
+::
+
+    f(x) = alpha [g(x, w) - g(x, w_0)]        centred
+    f(x) = alpha g(x, w)                      else
+
+A larger scale makes training lazier: the outputs move as far with smaller changes of the weights.
+With the rate proportional to 1 / alpha^2 the outputs move at the same pace for all scales.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from suite.errors import ConfigError
+from suite.models.base import MODELS, AnyModel, Aside, ModelConfig, ModelSpec
+from suite.models.batched import BatchedModel, Parameters
+from suite.models.head_spec import PLAIN
+from suite.params import output_layers, scale_invariant
+
+INNER, START = "inner.", "start."
+
+
+class Scaled(nn.Module):
+    """A network's outputs times `alpha`, less those of its start if `centred`."""
+
+    def __init__(self, inner: nn.Module, alpha: float, centred: bool) -> None:
+        super().__init__()
+        self.inner, self.alpha = inner, alpha
+        self.start = Aside(inner) if centred else None
+        self.output_layers = tuple(INNER + name for name in output_layers(inner))
+        self.scale_invariant_weights = tuple(INNER + name for name in scale_invariant(inner))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return outputs shaped as the inner network's."""
+        outputs: Tensor = self.inner(inputs)
+        if self.start is not None:
+            outputs = outputs - self.start(inputs)
+        return self.alpha * outputs
+
+
+class BatchedScaled(BatchedModel):
+    """Scaled networks with a closed form.
+
+    Args:
+        inner: of the networks.
+        alpha: by run.
+        centred: whether the outputs of the start are taken away.
+    """
+
+    def __init__(self, inner: BatchedModel, alpha: Tensor, centred: bool) -> None:
+        self.inner, self.alpha, self.centred = inner, alpha.view(-1, 1), centred
+        self._seen: Tensor | None = None
+        self._start = alpha.new_empty(0)
+
+    def forward(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Any]:
+        """Return the outputs; those of the start are worked out once for the same inputs."""
+        outputs, context = self.inner.forward(_under(INNER, parameters), inputs)
+        if self.centred:
+            if self._seen is not inputs:
+                start = _under(f"{START}model.", parameters)
+                self._seen, self._start = inputs, self.inner.forward(start, inputs)[0]
+            outputs = outputs - self._start
+        return self.alpha * outputs, context
+
+    def backward(
+        self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
+    ) -> dict[str, Tensor]:
+        """Return the inner networks' gradients."""
+        own = _under(INNER, parameters)
+        inner = self.inner.backward(own, inputs, self.alpha * slopes, context)
+        return {INNER + name: gradient for name, gradient in inner.items()}
+
+
+def _under(prefix: str, parameters: Parameters) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): p for n, p in parameters.items() if n.startswith(prefix)}
+
+
+def build_inner(inner: ModelConfig, spec: ModelSpec, kind: str) -> nn.Module:
+    """Return the network inside one of `kind`.
+
+    Raises:
+        ConfigError: if it cannot serve the spec, or the spec is of a value network.
+    """
+    if spec.head != PLAIN or spec.bytes:
+        raise ConfigError("model.kind", kind, "a model of a value network")
+    try:
+        return inner.build(spec)
+    except ConfigError as error:
+        key = error.key.replace("model.", "model.inner.", 1)
+        raise ConfigError(key, error.value, error.expected) from None
+
+
+@MODELS.register("scaled")
+class ScaledConfig(ModelConfig):
+    """Any model with an output scale, and centred.
+
+    Attributes:
+        inner: the network.
+        alpha: factor on its outputs.
+        centred: take the outputs of the start away first.
+    """
+
+    kind: Literal["scaled"] = "scaled"
+    inner: AnyModel
+    alpha: Annotated[float, Field(gt=0)] = 1.0
+    centred: bool = False
+
+    @property
+    def norm(self) -> str:
+        """The inner model's normalisation layers."""
+        return getattr(self.inner, "norm", "none")
+
+    def build(self, spec: ModelSpec) -> nn.Module:
+        """Return the network, with the inputs and outputs of the inner one."""
+        return Scaled(build_inner(self.inner, spec, self.kind), self.alpha, self.centred)
+
+    def shape(self) -> dict[str, Any]:
+        """Return the keys that the shapes of tensors depend on."""
+        return {"kind": self.kind, "centred": self.centred, "inner": self.inner.shape()}
+
+    @classmethod
+    def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel | None:
+        """Return the closed form if the inner models, of one kind, have one."""
+        own = [c for c in configs if isinstance(c, cls)]
+        inner = [c.inner for c in own]
+        if len(own) < len(configs) or len({(type(c.inner), c.centred) for c in own}) > 1:
+            return None
+        closed = type(inner[0]).batched(inner, like)
+        if closed is None:
+            return None
+        return BatchedScaled(closed, like.new_tensor([c.alpha for c in own]), own[0].centred)

@@ -1,0 +1,184 @@
+"""What a claim is: a statistic of each repetition, and the region in which the claim holds.
+
+::
+
+    @claim(
+        "lyu2024.3",
+        experiment="lyu2024_fig2c",
+        says="The step of 50% test accuracy is inversely proportional to the weight decay",
+        statistic="largest over smallest decay times step of 50% test accuracy",
+        holds=below(1.3),
+        source="Lyu et al. 2024, Fig. 2c and Theorem 3.5; 30% is ours",
+    )
+    def inverse_to_decay(seed: Repetition) -> float: ...
+
+The unit of repetition is the seed. With the statistics of n seeds the effect is their mean, with
+the interval of `suite.report.statistics` (Student's t up to ten seeds, bootstrap above; none below
+three), or, for a statistic that is true or false, the share of seeds in which it is true, with the
+exact interval of Clopper and Pearson. The verdict compares the interval with the region:
+
+- holds: the interval lies wholly inside;
+- fails: wholly outside;
+- inconclusive: neither, or there is no interval;
+- not run: no repetition has what the statistic needs.
+
+Regions are fixed with the code, before the runs. A statistic never picks a best seed, and says
+itself what a time that was not reached within the run counts as.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import binomtest
+
+from suite.registry import Registry
+from suite.report.experiment import Experiment, NotMeasured, Repetition, Scale
+from suite.report.statistics import CONFIDENCE, estimate
+
+Statistic = Callable[[Repetition], float | bool]
+Judgement = Literal["holds", "fails", "inconclusive", "not run"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """The values between `lo` and `hi`, both excluded, for which a claim holds."""
+
+    lo: float = -math.inf
+    hi: float = math.inf
+
+    def __str__(self) -> str:
+        """Return for instance ``> 1.25``, or ``0.09 to 0.11``."""
+        if math.isinf(self.hi):
+            return f"> {self.lo:g}"
+        return f"< {self.hi:g}" if math.isinf(self.lo) else f"{self.lo:g} to {self.hi:g}"
+
+    def judge(self, lo: float, hi: float) -> Judgement:
+        """Return the verdict on an effect whose interval is from `lo` to `hi`."""
+        if self.lo < lo and hi < self.hi:
+            return "holds"
+        return "fails" if hi <= self.lo or lo >= self.hi else "inconclusive"
+
+
+def above(threshold: float) -> Region:
+    """Return the region above a threshold."""
+    return Region(lo=threshold)
+
+
+def below(threshold: float) -> Region:
+    """Return the region below a threshold."""
+    return Region(hi=threshold)
+
+
+def between(lo: float, hi: float) -> Region:
+    """Return the region between two thresholds."""
+    return Region(lo, hi)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of a paper.
+
+    Attributes:
+        id: ``paper.number``, a letter behind it where one item of a list makes several claims.
+        experiment: the runs that it is about, see `suite.report.experiment`.
+        says: what is claimed, in a sentence.
+        statistic: what is computed of each seed, in words.
+        holds: where.
+        source: of the claim and of the threshold.
+        function: the statistic.
+    """
+
+    id: str
+    experiment: str
+    says: str
+    statistic: str
+    holds: Region
+    source: str
+    function: Statistic
+
+    @property
+    def paper(self) -> str:
+        """The paper's short name."""
+        return self.id.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out for one claim at one scale.
+
+    Attributes:
+        claim: the claim.
+        scale: published or small.
+        effect: mean or share over seeds, None if not run.
+        lo: lower end of its 95% interval, None without one.
+        hi: upper end.
+        n: seeds.
+        left_out: seeds that lack what the statistic needs.
+        verdict: holds, fails, inconclusive or not run.
+    """
+
+    claim: Claim
+    scale: Scale
+    effect: float | None
+    lo: float | None
+    hi: float | None
+    n: int
+    left_out: tuple[int, ...]
+    verdict: Judgement
+
+
+CLAIMS: Registry[Claim] = Registry("claim", "suite.report.claims")
+
+
+def claim(
+    id: str, *, experiment: str, says: str, statistic: str, holds: Region, source: str
+) -> Callable[[Statistic], Statistic]:
+    """Return a decorator that registers the statistic of a claim."""
+
+    def add(function: Statistic) -> Statistic:
+        CLAIMS.register(id)(Claim(id, experiment, says, statistic, holds, source, function))
+        return function
+
+    return add
+
+
+def judge(claim: Claim, experiment: Experiment | None, scale: Scale) -> Verdict:
+    """Return the verdict on a claim.
+
+    Args:
+        claim: the claim.
+        experiment: its runs, None if there are none.
+        scale: of the runs.
+
+    Raises:
+        ValueError: if a statistic is not finite, which is a fault of the claim's function.
+    """
+    values: list[float | bool] = []
+    left_out = []
+    for seed in experiment.repetitions if experiment is not None else ():
+        try:
+            values.append(claim.function(seed))
+        except NotMeasured:
+            left_out.append(seed.seed)
+    if not values:
+        return Verdict(claim, scale, None, None, None, 0, tuple(left_out), "not run")
+    if not np.isfinite(values).all():
+        raise ValueError(f"claim {claim.id}: got {values}; expected finite statistics")
+    effect, lo, hi = _effect(values)
+    judged = "inconclusive" if lo is None or hi is None else claim.holds.judge(lo, hi)
+    return Verdict(claim, scale, effect, lo, hi, len(values), tuple(left_out), judged)
+
+
+def _effect(values: list[float | bool]) -> tuple[float, float | None, float | None]:
+    """Return mean or share, and its interval."""
+    if all(isinstance(value, bool | np.bool_) for value in values):
+        interval = binomtest(int(sum(values)), len(values)).proportion_ci(CONFIDENCE, "exact")
+        return sum(values) / len(values), float(interval.low), float(interval.high)
+    found = estimate([float(value) for value in values])
+    assert found.mean is not None
+    return found.mean, found.lo, found.hi

@@ -1,0 +1,215 @@
+"""The runs of one published experiment, as claims and figures read them: from rows alone.
+
+An experiment is known by the label of its task in a sweep, such as ``kumar2024_fig1``; the same at
+a reduced size carries ``_small`` behind it. An axis "task" adds its values: ``lyle2025_fig7-pong``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from suite.records.reader import load_results, read_config, read_status, read_sweep
+
+Array = npt.NDArray[np.float64]
+Scale = Literal["published", "small"]
+SMALL = "_small"
+
+
+class NotMeasured(Exception):
+    """A repetition lacks an arm or a metric that is asked for."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """A metric over gradient steps.
+
+    Attributes:
+        steps: (n,), increasing.
+        values: (n,).
+    """
+
+    steps: Array
+    values: Array
+
+    @property
+    def first(self) -> float:
+        """The first value."""
+        return float(self.values[0])
+
+    @property
+    def last(self) -> float:
+        """The last value."""
+        return float(self.values[-1])
+
+    def at(self, step: float) -> float:
+        """Return the value measured last at or before `step`."""
+        return float(self.values[max(int(np.searchsorted(self.steps, step, "right")) - 1, 0)])
+
+    def between(self, start: float, stop: float) -> Track:
+        """Return the part from step `start` to step `stop`, both included.
+
+        Raises:
+            NotMeasured: if nothing was measured there.
+        """
+        inside = (self.steps >= start) & (self.steps <= stop)
+        if not inside.any():
+            raise NotMeasured(f"steps {start:g} to {stop:g}")
+        return Track(self.steps[inside], self.values[inside])
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """All arms of an experiment with one seed.
+
+    Attributes:
+        seed: the repetition.
+        runs: run id by (task, arm), those that came to an end.
+        configs: config by run id.
+        rows: rows by run id.
+    """
+
+    seed: int
+    runs: Mapping[tuple[str, str], str]
+    configs: Mapping[str, Mapping[str, Any]]
+    rows: Mapping[str, pd.DataFrame]
+
+    @property
+    def arms(self) -> list[str]:
+        """Labels of the arms that came to an end, in the order of the sweep."""
+        return list(dict.fromkeys(arm for _, arm in self.runs))
+
+    @property
+    def tasks(self) -> list[str]:
+        """Labels of the tasks, in the order of the sweep."""
+        return list(dict.fromkeys(task for task, _ in self.runs))
+
+    def _run(self, arm: str, task: str | None) -> str:
+        found = [i for (t, a), i in self.runs.items() if a == arm and task in (None, t)]
+        if len(found) != 1:
+            raise NotMeasured(f"arm {arm!r} of seed {self.seed}")
+        return found[0]
+
+    def setting(self, arm: str, path: str, task: str | None = None) -> Any:
+        """Return a key of an arm's config by its dotted path, such as ``model.alpha``.
+
+        Numbers pick from lists: ``interventions.0.coefficient``.
+
+        Raises:
+            NotMeasured: if there is no such key.
+        """
+        value: Any = self.configs[self._run(arm, task)]
+        for part in path.split("."):
+            try:
+                value = value[int(part)] if isinstance(value, list) else value[part]
+            except (KeyError, IndexError, TypeError, ValueError):
+                raise NotMeasured(f"{path} of arm {arm!r}") from None
+        return value
+
+    def arms_by(self, path: str) -> list[tuple[Any, str]]:
+        """Return (value, arm) of all arms, in the order of a key of their configs."""
+        return sorted((self.setting(arm, path), arm) for arm in self.arms)
+
+    def track(self, arm: str, metric: str, layer: str = "", task: str | None = None) -> Track:
+        """Return a metric of an arm over gradient steps, not-a-numbers left out.
+
+        Raises:
+            NotMeasured: if there are no such rows.
+        """
+        rows = self.rows[self._run(arm, task)]
+        rows = rows[(rows["metric"] == metric) & (rows["layer"] == layer)].dropna(subset="value")
+        if rows.empty:
+            raise NotMeasured(f"{metric} {layer} of arm {arm!r}")
+        steps = rows["step"].to_numpy(dtype=np.float64)
+        return Track(steps, rows["value"].to_numpy(dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment at one scale.
+
+    Attributes:
+        name: without the mark of its scale.
+        scale: published or small.
+        repetitions: one per seed that has a run that came to an end.
+    """
+
+    name: str
+    scale: Scale
+    repetitions: Sequence[Repetition]
+
+    @property
+    def arms(self) -> list[str]:
+        """Labels of the arms of any repetition, in the order of the sweep."""
+        return list(dict.fromkeys(arm for seed in self.repetitions for arm in seed.arms))
+
+    def tracks(self, arm: str, metric: str, layer: str = "") -> list[Track]:
+        """Return a metric of an arm, one track for each seed that has it."""
+        found = []
+        for seed in self.repetitions:
+            try:
+                found.append(seed.track(arm, metric, layer))
+            except NotMeasured:
+                continue
+        return found
+
+    def setting(self, arm: str, path: str) -> Any:
+        """Return a key of an arm's config, from the first seed that has the arm."""
+        for seed in self.repetitions:
+            if arm in seed.arms:
+                return seed.setting(arm, path)
+        raise NotMeasured(f"arm {arm!r}")
+
+
+class Results:
+    """A results folder, by experiment.
+
+    Args:
+        folder: the results folder.
+
+    Raises:
+        ConfigError: if it is not one.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._sweep = read_sweep(folder)
+        self._ended = [
+            trial
+            for trial in self._sweep.trials
+            if read_status(folder, trial).state in ("complete", "diverged")
+        ]
+
+    @cached_property
+    def _rows(self) -> Mapping[str, pd.DataFrame]:
+        rows = load_results(self.folder)
+        columns = ["metric", "layer", "step", "value"]
+        return {str(i): of for i, of in rows.groupby("run_id", observed=True)[columns]}
+
+    def experiment(self, name: str, scale: Scale) -> Experiment | None:
+        """Return an experiment, None if no run of it came to an end."""
+        label = name + (SMALL if scale == "small" else "")
+        of = re.compile(rf"{re.escape(label)}(-.*)?")
+        trials = [t for t in self._ended if of.fullmatch(t.task) and t.run_id in self._rows]
+        seeds = sorted({trial.seed for trial in trials})
+        if not seeds:
+            return None
+        configs = {t.run_id: read_config(self.folder, t.run_id) for t in trials}
+        repetitions = [
+            Repetition(
+                seed,
+                {(t.task, t.arm): t.run_id for t in trials if t.seed == seed},
+                configs,
+                self._rows,
+            )
+            for seed in seeds
+        ]
+        return Experiment(name, scale, repetitions)

@@ -1,0 +1,88 @@
+"""What published figures share: styles by place, and a metric over seeds as a line and band."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from suite.report.curves import Curve, align, band
+from suite.report.experiment import Experiment, Track
+from suite.report.style import COLOURS, DASHES, REFERENCE_COLOUR, SOLID, ArmStyle
+
+
+def look(index: int) -> ArmStyle:
+    """Return the style of the line in place `index`, black and solid first."""
+    if index == 0:
+        return ArmStyle(REFERENCE_COLOUR, SOLID, "o")
+    place = index - 1
+    return ArmStyle(COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)], "o")
+
+
+def draw(
+    axes: Axes,
+    runs: Experiment,
+    arm: str,
+    metric: str,
+    layer: str = "",
+    *,
+    style: ArmStyle,
+    label: str | None = None,
+    scale: float = 1.0,
+) -> bool:
+    """Draw the mean of a metric over seeds and its 95% interval; return whether there is any.
+
+    With fewer than three seeds each is a thin line. A run that ended early keeps its last value.
+
+    Args:
+        axes: where to draw.
+        runs: the experiment.
+        arm: the arm.
+        metric: name of the metric.
+        layer: its layer.
+        style: of the line.
+        label: entry in the legend.
+        scale: factor on the values.
+    """
+    tracks = runs.tracks(arm, metric, layer)
+    if not tracks:
+        return False
+    draw_tracks(axes, tracks, style=style, label=label, scale=scale)
+    return True
+
+
+def draw_tracks(
+    axes: Axes,
+    tracks: list[Track],
+    *,
+    style: ArmStyle,
+    label: str | None = None,
+    scale: float = 1.0,
+) -> None:
+    """Draw tracks of several seeds as `draw` does."""
+    end = max(float(track.steps[-1]) for track in tracks)
+    curves = [_held(track, end, scale) for track in tracks]
+    line: dict[str, Any] = {"color": style.colour, "ls": (0, style.dashes) if style.dashes else "-"}
+    found = band(curves)
+    if found is None:
+        for index, curve in enumerate(curves):
+            axes.plot(curve.x, curve.y, lw=0.9, label=label if index == 0 else None, **line)
+        return
+    axes.fill_between(found.x, found.lo, found.hi, color=style.colour, alpha=0.18, lw=0)
+    axes.plot(found.x, found.mean, label=label, **line)
+
+
+def mean_track(tracks: list[Track]) -> Track:
+    """Return the mean over seeds at the points of all of them, last values held."""
+    end = max(float(track.steps[-1]) for track in tracks)
+    x, values = align([_held(track, end, 1.0) for track in tracks])
+    return Track(x, values.mean(axis=0))
+
+
+def _held(track: Track, end: float, scale: float) -> Curve:
+    """Return a track as a curve to `end`, its last value held."""
+    x, y = track.steps, track.values * scale
+    if x[-1] < end:
+        x, y = np.append(x, end), np.append(y, y[-1])
+    return Curve(0, "complete", x, y)
