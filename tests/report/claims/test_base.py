@@ -37,8 +37,9 @@ def results(writer: Any) -> Results:
     return Results(writer.path)
 
 
-def make(function: Any, holds: Region = Region(lo=0.0)) -> Claim:
-    return Claim("paper.1", "paper_fig1", "it is so", "a number", holds, "section 1", function)
+def make(function: Any, holds: Region | None = None) -> Claim:
+    where = holds or above(0.0)
+    return Claim("paper.1", "paper_fig1", "it is so", "a number", where, "section 1", function)
 
 
 def test_experiments_are_found_by_label_and_scale(results: Results) -> None:
