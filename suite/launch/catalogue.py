@@ -48,14 +48,22 @@ def print_catalogue(what: str, console: Console) -> None:
         ConfigError: for a kind that there is not.
     """
     registries = _registries()
-    if what not in (*registries, "configs"):
-        raise ConfigError("list", what, nearest(what, [*registries, "configs"]))
+    kinds = [*registries, "claims", "configs"]
+    if what not in kinds:
+        raise ConfigError("list", what, nearest(what, kinds))
     table = Table(show_header=True, box=None)
     table.add_column(what)
     if what == "configs":
         table.add_column("what it is")
         for name, text in _configs().items():
             table.add_row(name, text)
+    elif what == "claims":
+        from suite.report.claims.base import CLAIMS
+
+        table.add_column("experiment")
+        table.add_column("what is claimed")
+        for name, claim in CLAIMS.entries().items():
+            table.add_row(name, claim.experiment, claim.says)
     elif what == "metrics":
         table.add_column("unit")
         table.add_column("what it is")

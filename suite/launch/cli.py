@@ -1,4 +1,4 @@
-"""The command line: run, plan, report and list.
+"""The command line: run, plan, report, claims and list.
 
 Exit codes: 0 all done; 1 some trials failed or diverged (the others are kept and reported); 2 the
 request was wrong, with one message; 130 after Ctrl-C.
@@ -146,19 +146,29 @@ def report(
     ] = "results/runs/quick",
 ) -> None:
     """Rebuild tables, figures and report.html from the rows of a results folder."""
-    from suite.errors import ConfigError
     from suite.launch.progress import make_console
-    from suite.launch.show import fetch_all, show_report
+    from suite.launch.show import fetched, show_report
     from suite.records import layout
-    from suite.records.storage import Storage
 
-    storage = Storage(directory)
-    storage.pull(layout.SWEEP)
-    if not (storage.root / layout.SWEEP).is_file():
-        raise ConfigError("DIR", directory, "a results folder, which holds a sweep.json")
-    fetch_all(storage)
+    storage = fetched(directory)
     show_report(storage.root, make_console())
     storage.push(layout.REPORT)
+
+
+@app.command()
+def claims(
+    directory: Annotated[
+        str, typer.Argument(metavar="[DIR]", help="Results folder or address.")
+    ] = "results/runs/grokking_small",
+    only: Annotated[str, typer.Option(help="Glob over claims, such as 'kumar2024.*'.")] = "*",
+    plugin: Plugin = None,
+) -> None:
+    """Judge the published claims by the rows of a results folder."""
+    from suite.launch.progress import make_console
+    from suite.launch.show import show_claims
+
+    _plugins(plugin)
+    show_claims(directory, only, make_console())
 
 
 @app.command("list")

@@ -1,4 +1,4 @@
-"""Building the report of a results folder and printing its table."""
+"""Building the report of a results folder, or the board of claims, and printing its table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from suite.errors import ConfigError
 from suite.launch.progress import say
 from suite.records import layout
 from suite.records.storage import Storage
@@ -22,6 +23,33 @@ def fetch_all(storage: Storage) -> None:
     for run_id in {trial["run_id"] for trial in record["trials"]}:
         for name in (layout.STATUS, layout.ROWS, layout.CONFIG, layout.PROVENANCE):
             storage.pull(f"{layout.RUNS}/{run_id}/{name}")
+
+
+def fetched(directory: str) -> Storage:
+    """Return a results folder, its rows fetched if it is remote.
+
+    Raises:
+        ConfigError: if it is not one.
+    """
+    storage = Storage(directory)
+    storage.pull(layout.SWEEP)
+    if not (storage.root / layout.SWEEP).is_file():
+        raise ConfigError("DIR", directory, "a results folder, which holds a sweep.json")
+    fetch_all(storage)
+    return storage
+
+
+def show_claims(directory: str, only: str, console: Console) -> None:
+    """Judge the claims, print the board, and write it beside the report."""
+    from suite.report.claims.board import NOTES, as_table, judge_all, write_board
+
+    storage = fetched(directory)
+    storage.pull(NOTES)
+    verdicts = judge_all(storage.root, only)
+    console.print(as_table(verdicts))
+    for path in write_board(storage.root, verdicts):
+        say(console, str(path))
+    storage.push(layout.REPORT)
 
 
 def show_report(results: Path, console: Console) -> dict[str, Any]:

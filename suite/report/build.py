@@ -102,15 +102,15 @@ def build_report(results: str | Path) -> Report:
     folder = root / REPORT
     try:
         drawings = _draw(tasks, groups, rows, configs, folder)
-        _write(folder / "summary.json", summary_json(tasks))
-        _write(folder / "per_seed.csv", per_seed_csv(tasks))
+        write_whole(folder / "summary.json", summary_json(tasks))
+        write_whole(folder / "per_seed.csv", per_seed_csv(tasks))
         if groups:
-            _write(folder / f"{AGGREGATE}.json", aggregate_json(groups))
+            write_whole(folder / f"{AGGREGATE}.json", aggregate_json(groups))
         else:
             (folder / f"{AGGREGATE}.json").unlink(missing_ok=True)
-        _write(folder / "table.txt", text := plain_text(tasks, configs, groups))
+        write_whole(folder / "table.txt", text := plain_text(tasks, configs, groups))
         page = render_page(sweep, tasks, groups, drawings, configs, provenances, root)
-        _write(folder / "report.html", page)
+        write_whole(folder / "report.html", page)
     except OSError as error:
         raise ConfigError("results", str(folder), f"a folder to write to ({error})") from None
     return Report(
@@ -209,7 +209,7 @@ def _save(
     for kind, metadata in (("svg", _SVG_METADATA), ("png", _PNG_METADATA)):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, metadata=metadata)
-        _write(folder / FIGURES / f"{name}.{kind}", buffer.getvalue())
+        write_whole(folder / FIGURES / f"{name}.{kind}", buffer.getvalue())
         contents.append(buffer.getvalue())
     files = (f"{FIGURES}/{name}.svg", f"{FIGURES}/{name}.png")
     return Drawing(task, inline(contents[0].decode(), name, alt), words, files, group)
@@ -228,7 +228,7 @@ def _log_x(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> bool:
     return spacings == {"log"}
 
 
-def _write(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a whole file or nothing: to a temporary name, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

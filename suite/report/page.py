@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from suite.records.layout import MLFLOW
@@ -82,16 +82,7 @@ def render_page(
         provenances: contents of the runs' ``provenance.json``.
         root: the results folder, absolute.
     """
-    environment = Environment(
-        loader=PackageLoader("suite.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["minus"] = _minus
-    return environment.get_template("template.html").render(
+    return template("template.html").render(
         name=sweep.name,
         question=QUESTION,
         counts=_counts(tasks),
@@ -114,6 +105,20 @@ def render_page(
         has_mlflow=(root / MLFLOW).exists(),
         root=str(root),
     )
+
+
+def template(name: str) -> Template:
+    """Return a page's template from this folder."""
+    environment = Environment(
+        loader=PackageLoader("suite.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["minus"] = _minus
+    return environment.get_template(name)
 
 
 def _group(group: GamesResult, drawings: Sequence[Drawing]) -> dict[str, Any]:

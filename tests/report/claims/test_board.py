@@ -1,0 +1,106 @@
+"""The board of claims: which verdicts it holds, and its three forms."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from suite.errors import ConfigError
+from suite.report.claims.base import CLAIMS, above, claim
+from suite.report.claims.board import (
+    as_records,
+    as_table,
+    counts,
+    effect,
+    judge_all,
+    write_board,
+)
+
+KEYS = {"id", "paper", "claim", "scale", "statistic", "threshold", "effect", "lo", "hi", "n"}
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three claims, and no others."""
+    CLAIMS.entries()
+    monkeypatch.setattr(CLAIMS, "_entries", {})
+    for name, experiment in (("paper.10", "paper_fig1"), ("paper.2", "paper_fig1")):
+        claim(
+            name,
+            experiment=experiment,
+            says="accuracy ends above a half & more",
+            statistic="last accuracy",
+            holds=above(0.5),
+            source="Fig. 1",
+        )(lambda seed: seed.track("a", "accuracy", "test").last)
+    claim("other.1", experiment="nowhere", says="x", statistic="y", holds=above(0), source="z")(
+        lambda seed: True
+    )
+
+
+@pytest.fixture
+def folder(writer: Any, own: None) -> Path:
+    writer.task("paper_fig1_small", ["a"], seeds=[0, 1, 2])
+    for seed in range(3):
+        writer.run("paper_fig1_small", "a", seed, [(0, 0.0), (10, 0.9 + seed / 100)])
+    writer.finish()
+    return Path(writer.path)
+
+
+def test_each_claim_has_a_verdict_at_each_scale_that_was_run(folder: Path) -> None:
+    verdicts = judge_all(folder)
+    assert [(v.claim.id, v.scale, v.verdict) for v in verdicts] == [
+        ("other.1", "published", "not run"),
+        ("paper.2", "small", "holds"),
+        ("paper.10", "small", "holds"),
+    ]
+    assert counts(verdicts) == "2 hold, 0 fail, 0 inconclusive, 1 not run"
+    assert [v.claim.id for v in judge_all(folder, "other.*")] == ["other.1"]
+    with pytest.raises(ConfigError, match="--only"):
+        judge_all(folder, "nothing*")
+
+
+def test_json_and_page_say_the_same(folder: Path) -> None:
+    (folder / "claims_notes.yaml").write_text("paper.2: tried <twice>\n")
+    paths = write_board(folder, judge_all(folder))
+    records = json.loads(paths[0].read_text())
+    assert all(KEYS | {"verdict"} <= set(record) for record in records)
+    assert records == as_records(judge_all(folder))
+    assert (records[1]["effect"], records[1]["threshold"]) == (pytest.approx(0.91), "> 0.5")
+    assert (records[0]["effect"], records[0]["n"]) == (None, 0)
+    page = paths[1].read_text()
+    for text in ("paper.2", "half &amp; more", "0.91 [0.885, 0.935]", "tried &lt;twice&gt;"):
+        assert text in page
+    assert "src=" not in page, "the page needs nothing but itself"
+    assert write_board(folder, judge_all(folder))[1].read_text() == page
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "paper.2: 3", "paper.99: no such claim"])
+def test_notes_that_are_wrong_are_refused(folder: Path, text: str) -> None:
+    (folder / "claims_notes.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="claims_notes"):
+        write_board(folder, judge_all(folder))
+    assert not (folder / "report").exists()
+
+
+def test_the_terminal_shows_effects(folder: Path) -> None:
+    verdicts = judge_all(folder)
+    assert effect(verdicts[0]) == "-"
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(as_table(verdicts))
+    text = console.export_text()
+    assert "0.91 [0.885, 0.935]" in text
+    assert "not run" in text
+
+
+def test_every_registered_claim_is_worded() -> None:
+    for name, found in CLAIMS.entries().items():
+        assert name == found.id
+        assert found.says
+        assert not found.says.endswith(".")
+        assert all((found.statistic, found.source, found.experiment))
