@@ -131,8 +131,25 @@ class NapDQN(Algorithm):
 
     @property
     def finished(self) -> bool:
-        """Whether the budget is spent."""
-        return self.agent_steps >= self.budget
+        """Whether the budget is spent and all that it calls for is done."""
+        if self.agent_steps < self.budget or self._due_updates > 0:
+            return False
+        return not self._evaluations and not self._ends_visit
+
+    @property
+    def _acting(self) -> bool:
+        """Whether there are agent steps left, of the visit and of the run."""
+        return self.agent_steps < min(self.visits.end, self.budget)
+
+    @property
+    def _due_updates(self) -> int:
+        """Updates that the agent steps so far call for and that are not made yet."""
+        return min(self.task.updates(self.agent_steps), self.clock.total) - self.gradient_steps
+
+    @property
+    def _ends_visit(self) -> bool:
+        """Whether the visit has had its agent steps but is not closed yet."""
+        return self.agent_steps >= self.visits.end and not self.visits.over
 
     def advance(self) -> None:
         """Act for one block and make the updates that are then due."""
@@ -140,10 +157,10 @@ class NapDQN(Algorithm):
             self._enter()
         if self._missing:
             self._refill()
-        if self.agent_steps < self.visits.end:
+        if self._acting:
             for arrival in self.sampler.sample(self._block(), self._explored):
                 self._remember(arrival)
-        due = min(self.task.updates(self.agent_steps), self.clock.total) - self.gradient_steps
+        due = self._due_updates
         if due > 0 and self.gradient_steps == 0:
             self._start()
         for _ in range(due):
@@ -152,7 +169,7 @@ class NapDQN(Algorithm):
             self.sampler.sync(self.learning.weights())
         while self._evaluations and self.agent_steps >= self._evaluations[0]:
             self._evaluate()
-        if self.agent_steps >= self.visits.end:
+        if self._ends_visit:
             self.recorder.record(self.gradient_steps, self.agent_steps, self.visits.close())
 
     def _enter(self) -> None:
@@ -287,10 +304,10 @@ class NapDQN(Algorithm):
 
     def training_step(self) -> None:
         """Go on for `iteration_agent_steps`, `iteration_s` or to the end of the budget."""
-        until = min(self.agent_steps + self.config.iteration_agent_steps, self.budget)
+        until = self.agent_steps + self.config.iteration_agent_steps
         deadline = time.monotonic() + self.config.iteration_s
         games = self.recorder.games
-        while self.agent_steps < until:
+        while self.agent_steps < until and not self.finished:
             self.advance()
             if time.monotonic() > deadline:
                 break
@@ -306,7 +323,7 @@ class NapDQN(Algorithm):
         )
 
     def step(self) -> dict[str, Any]:
-        """Return the results of an iteration, done when the budget is spent."""
+        """Return the results of an iteration, done when the run is `finished`."""
         results = super().step()
         return {**results, DONE: self.finished}
 
@@ -349,12 +366,15 @@ class NapDQN(Algorithm):
 
         A replay larger than ``agent.snapshot_gib`` is left out.
 
-        Blocks that remote runners are just making are waited for and remembered first.
+        Blocks that remote runners are just making are waited for and remembered first, unless the
+        visit or the run has had its agent steps. What they call for is left to the next `advance`.
         Files are whole or absent; a checkpoint is complete when ``state.pt`` is there.
         """
         if isinstance(self.sampler, RemoteSampler):
+            wanted = self._acting
             for arrival in self.sampler.drain():
-                self._remember(arrival)
+                if wanted:
+                    self._remember(arrival)
         folder = Path(tempfile.mkdtemp() if path is None else path)
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder / RING, ignore_errors=True)  # of an earlier checkpoint there

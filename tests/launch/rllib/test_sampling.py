@@ -169,6 +169,53 @@ def test_a_checkpoint_waits_for_a_runner_that_is_down(build, tmp_path):
     assert algorithm.sampler._generations == {1: 0, 2: 1}
 
 
+def test_a_save_that_takes_the_last_block_leaves_nothing_of_the_run_undone(build, tmp_path):
+    evaluation = {"episodes": 1, "every": {"agent_steps": 50}}
+    run = cartpole(agent_steps=100, runners=2, overlap=True, evaluation=evaluation)
+    algorithm = build(run)
+    rows = []
+    algorithm.recorder.sink = rows.extend
+    while algorithm.agent_steps < 98:
+        algorithm.advance()
+    assert (algorithm.agent_steps, algorithm.gradient_steps) == (98, 58)
+    algorithm.save_to_path(tmp_path)
+    assert algorithm.agent_steps == 100
+    assert not algorithm.finished
+    result = algorithm.train()
+    assert result["done"]
+    assert (algorithm.agent_steps, algorithm.gradient_steps) == (100, 60)
+    assert [r.step for r in rows if r.metric == "evaluation_return"][1:] == [60]
+    assert max(r.step for r in rows if r.metric == "learning_rate") == 60
+    games = algorithm.recorder.games
+    algorithm.save_to_path(tmp_path)
+    assert (algorithm.agent_steps, algorithm.recorder.games) == (100, games)
+
+
+def test_a_save_that_takes_a_visit_s_last_block_leaves_the_visit_to_be_closed(build, tmp_path):
+    task = {"kind": "sequential_atari", "games": ["breakout", "pong"], "visits": 1}
+    task |= {"visit_length": {"agent_steps": 60}, "max_episode_frames": 400}
+    model = {"kind": "nature_cnn", "hidden": 8, "norm": "layer"}
+    mapping = cartpole().model_dump(mode="json") | {"budget": None, "model": model}
+    task |= {"learning_starts": 40, "runners": 2, "overlap": True, "evaluation": {"episodes": 1}}
+    algorithm = build(RunConfig.from_mapping({**mapping, "task": task}))
+    rows = []
+    algorithm.recorder.sink = rows.extend
+    for end in (60, 120):
+        while algorithm.agent_steps < end - 20:  # the warm-up is a block, and another is asked for
+            algorithm.advance()
+        algorithm.save_to_path(tmp_path)
+        assert algorithm.agent_steps == end
+        assert not algorithm.visits.over
+        assert not algorithm.finished
+        algorithm.advance()
+        assert algorithm.visits.over
+        assert algorithm.gradient_steps == algorithm.task.updates(end)
+        visits = {r.layer: r.frames for r in rows if r.metric == "visit_return"}
+        assert visits.pop("", 480) == 480
+        assert list(visits.values()) == [240, 480][: end // 60]
+    assert algorithm.finished
+
+
 def test_overlap_needs_remote_runners():
     with pytest.raises(ConfigError) as caught:
         cartpole(overlap=True).check()
