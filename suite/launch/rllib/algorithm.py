@@ -358,7 +358,7 @@ class NapDQN(Algorithm):
             self.visits.load_state_dict(own["visits"])
             self.recorder.load_state_dict(own["recorder"])
             self.ring.load_state_dict(own["ring"])
-            self.sampler.restore(own["sampler"])
+            self.sampler.restore(own["sampler"], max(self.visits.index, 0))
             self.sampler.sync(self.learning.weights())
 
     def save_to_path(self, path: Any = None, **kwargs: Any) -> str:
@@ -370,11 +370,9 @@ class NapDQN(Algorithm):
         visit or the run has had its agent steps. What they call for is left to the next `advance`.
         Files are whole or absent; a checkpoint is complete when ``state.pt`` is there.
         """
-        if isinstance(self.sampler, RemoteSampler):
-            wanted = self._acting
-            for arrival in self.sampler.drain():
-                if wanted:
-                    self._remember(arrival)
+        self._take_in()
+        state = plain(self.get_state())
+        self._take_in()  # runners that were found to have been restarted
         folder = Path(tempfile.mkdtemp() if path is None else path)
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder / RING, ignore_errors=True)  # of an earlier checkpoint there
@@ -385,8 +383,16 @@ class NapDQN(Algorithm):
         recipe = {"class": type(self), "ctor_args_and_kwargs": self.get_ctor_args_and_kwargs()}
         (folder / self.CLASS_AND_CTOR_ARGS_FILE_NAME).write_bytes(pickle.dumps(recipe))
         (folder / self.METADATA_FILE_NAME).write_text(json.dumps(self.get_metadata()))
-        save_state(folder, plain(self.get_state()))
+        save_state(folder, state)
         return str(folder)
+
+    def _take_in(self) -> None:
+        """Remember what remote runners are just making, if agent steps are left to count it."""
+        if isinstance(self.sampler, RemoteSampler):
+            wanted = self._acting
+            for arrival in self.sampler.drain():
+                if wanted or arrival.rollout is None:
+                    self._remember(arrival)
 
     def restore_from_path(self, path: Any, **kwargs: Any) -> None:
         """Continue from what `save_to_path` wrote.

@@ -211,6 +211,10 @@ class EnvPoolRunner(EnvRunner):
             "agent_steps": self.num_env_steps_sampled_lifetime,
         }
 
+    def living_state(self) -> tuple[str, dict[str, Any]]:
+        """Return `life` and `get_state`, of one and the same process."""
+        return self._life, self.get_state()
+
     def set_state(self, state: dict[str, Any]) -> None:
         """Take new weights, or go on from `get_state`."""
         if COMPONENT_RL_MODULE in state:

@@ -58,8 +58,8 @@ class Sampler(Protocol):
     def state(self) -> list[dict[str, Any]]:
         """Return the runners' states."""
 
-    def restore(self, states: list[dict[str, Any]]) -> None:
-        """Continue from `state`."""
+    def restore(self, states: list[dict[str, Any]], visit: int) -> None:
+        """Continue from `state`, in the visit that is on."""
 
 
 class LocalSampler:
@@ -91,9 +91,9 @@ class LocalSampler:
         """Return the runner's state."""
         return [self.runner.get_state()]
 
-    def restore(self, states: list[dict[str, Any]]) -> None:
-        """Continue from `state`."""
-        self.runner.set_state(states[0])
+    def restore(self, states: list[dict[str, Any]], visit: int) -> None:
+        """Continue from `state`, in the visit that is on."""
+        self.runner.set_state(_within(states[0], visit))
 
 
 class RemoteSampler:
@@ -118,6 +118,7 @@ class RemoteSampler:
         lives = ray.get([actors[runner].life.remote() for runner in self.runners])
         self._lives = dict(zip(self.runners, lives, strict=True))
         self._asked: list[tuple[int, ray.ObjectRef]] = []
+        self._lost: list[Arrival] = []  # of runners that began anew while nothing was asked for
 
     def sample(self, steps: int, agent_steps: int) -> list[Arrival]:
         """Return the blocks of all runners; with overlap, those asked for at the last call."""
@@ -145,9 +146,8 @@ class RemoteSampler:
     def drain(self) -> list[Arrival]:
         """Wait for everything that was asked for."""
         asked, self._asked = self._asked, []
-        arrivals = []
+        arrivals, self._lost = self._lost, []
         for runner, answer in asked:
-            first = (self.runners.index(runner)) * self.lanes
             try:
                 rollout = ray.get(answer)
             except RayActorError:
@@ -156,8 +156,12 @@ class RemoteSampler:
             if rollout is not None and rollout.life != self._lives[runner]:
                 self._begin(runner)
                 rollout = None
-            arrivals.append(Arrival(first, rollout))
+            arrivals.append(Arrival(self._first_lane(runner), rollout))
         return arrivals
+
+    def _first_lane(self, runner: int) -> int:
+        """Return the number of a runner's first lane."""
+        return self.runners.index(runner) * self.lanes
 
     def _begin(self, runner: int) -> None:
         """Let a runner that was restarted begin new episodes."""
@@ -205,32 +209,44 @@ class RemoteSampler:
         self._weights = ray.put([w.detach().cpu().numpy() for w in weights])
 
     def state(self) -> list[dict[str, Any]]:
-        """Return the runners' states, in their order; nothing may be asked for at the time."""
+        """Return the runners' states, in their order; nothing may be asked for at the time.
+
+        A runner that was restarted begins new episodes first; the next `drain` then tells that what
+        it would have brought is lost.
+        """
         actors = self.manager.actors()
         while True:
             self._revive(everyone=True)
             found = []
             for runner in self.runners:
                 try:
-                    found.append(ray.get(actors[runner].get_state.remote()))
+                    life, state = ray.get(actors[runner].living_state.remote())
+                    if life == self._lives[runner]:
+                        found.append(state)
+                        continue
+                    self._begin(runner)
                 except RayActorError:
                     self.manager.set_actor_state(runner, healthy=False)
-                    break
+                self._lost.append(Arrival(self._first_lane(runner), None))
+                break
             else:
                 return found
 
-    def restore(self, states: list[dict[str, Any]]) -> None:
-        """Continue from `state`."""
-        self._asked = []
+    def restore(self, states: list[dict[str, Any]], visit: int) -> None:
+        """Continue from `state`, in the visit that is on."""
+        self._asked, self._lost = [], []
+        self._visit = visit
         actors = self.manager.actors()
-        calls = [actors[r].set_state.remote(s) for r, s in zip(self.runners, states, strict=True)]
-        ray.get(calls)
-        self._visit = states[0]["visit"]
-        self.continued = all(s["actions"] is not None for s in states)
-        self._generations = {
-            r: s["generation"] + (not self.continued)
-            for r, s in zip(self.runners, states, strict=True)
-        }
+        of = {r: _within(s, visit) for r, s in zip(self.runners, states, strict=True)}
+        ray.get([actors[runner].set_state.remote(state) for runner, state in of.items()])
+        continued = {runner: state["actions"] is not None for runner, state in of.items()}
+        self.continued = all(continued.values())
+        self._generations = {r: s["generation"] + (not continued[r]) for r, s in of.items()}
+
+
+def _within(state: dict[str, Any], visit: int) -> dict[str, Any]:
+    """Return a runner's state for a visit: new episodes if its actions were taken in another."""
+    return state if state["visit"] == visit else {**state, "visit": visit, "actions": None}
 
 
 def lanes_of(arrival: Arrival, lanes: int) -> np.ndarray[Any, np.dtype[np.int64]]:

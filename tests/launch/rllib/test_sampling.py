@@ -30,6 +30,15 @@ def cartpole(agent_steps=160, **task):
     return RunConfig.from_mapping(mapping)
 
 
+def two_games(**task):
+    task |= {"kind": "sequential_atari", "games": ["breakout", "pong"], "visits": 1}
+    task |= {"visit_length": {"agent_steps": 60}, "max_episode_frames": 400}
+    task |= {"learning_starts": 40, "runners": 2}
+    model = {"kind": "nature_cnn", "hidden": 8, "norm": "layer"}
+    mapping = cartpole().model_dump(mode="json")
+    return RunConfig.from_mapping({**mapping, "task": task, "model": model, "budget": None})
+
+
 @pytest.fixture
 def build():
     """Return a function that builds the algorithm of a run, its runners without cores."""
@@ -135,24 +144,29 @@ def kill(algorithm, runner):
         time.sleep(0.05)
 
 
-def test_a_runner_that_dies_between_two_blocks_is_noticed(build):
+def restart_unnoticed(algorithm, runner):
+    """Kill a runner's process and wait until Ray has restarted it by itself."""
     import ray
 
+    life, actor = algorithm.sampler._lives[runner], algorithm.sampler.manager.actors()[runner]
+    kill(algorithm, runner)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if ray.get(actor.life.remote()) != life:
+                return
+        except ray.exceptions.RayActorError:
+            time.sleep(0.2)
+    raise TimeoutError("the runner was not restarted")
+
+
+def test_a_runner_that_dies_between_two_blocks_is_noticed(build):
     algorithm = build(cartpole(agent_steps=400, runners=2, utd=0.5))
     rows = []
     algorithm.recorder.sink = rows.extend
     while algorithm.agent_steps < 150:
         algorithm.advance()
-    kill(algorithm, 1)
-    life = algorithm.sampler._lives[1]
-    actor = algorithm.sampler.manager.actors()[1]
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:  # until Ray has restarted it by itself
-        try:
-            if ray.get(actor.life.remote()) != life:
-                break
-        except ray.exceptions.RayActorError:
-            time.sleep(0.2)
+    restart_unnoticed(algorithm, 1)
     run_to_the_end(algorithm)
     assert [row.layer for row in rows if row.metric == "lost_block"] == ["runner 1"]
     assert algorithm.sampler._generations == {1: 1, 2: 0}
@@ -192,12 +206,7 @@ def test_a_save_that_takes_the_last_block_leaves_nothing_of_the_run_undone(build
 
 
 def test_a_save_that_takes_a_visit_s_last_block_leaves_the_visit_to_be_closed(build, tmp_path):
-    task = {"kind": "sequential_atari", "games": ["breakout", "pong"], "visits": 1}
-    task |= {"visit_length": {"agent_steps": 60}, "max_episode_frames": 400}
-    model = {"kind": "nature_cnn", "hidden": 8, "norm": "layer"}
-    mapping = cartpole().model_dump(mode="json") | {"budget": None, "model": model}
-    task |= {"learning_starts": 40, "runners": 2, "overlap": True, "evaluation": {"episodes": 1}}
-    algorithm = build(RunConfig.from_mapping({**mapping, "task": task}))
+    algorithm = build(two_games(overlap=True, evaluation={"episodes": 1}))
     rows = []
     algorithm.recorder.sink = rows.extend
     for end in (60, 120):
@@ -214,6 +223,46 @@ def test_a_save_that_takes_a_visit_s_last_block_leaves_the_visit_to_be_closed(bu
         assert visits.pop("", 480) == 480
         assert list(visits.values()) == [240, 480][: end // 60]
     assert algorithm.finished
+
+
+def visits_of(algorithm):
+    """Return the game that each remote runner really plays, and the visit it believes in."""
+    import ray
+
+    actors = algorithm.sampler.manager.actors()
+    ask = [a.apply.remote(lambda r: (r.lanes.task.game, r.visit)) for a in actors.values()]
+    return ray.get(ask)
+
+
+def test_a_runner_restarted_unnoticed_is_saved_and_restored_in_the_visit_in_force(build, tmp_path):
+    first, second = build(two_games()), build(two_games())
+    rows = []
+    first.recorder.sink = rows.extend
+    while first.agent_steps < 100:
+        first.advance()
+    restart_unnoticed(first, 1)
+    assert visits_of(first) == [("breakout", 0), ("pong", 1)]
+    first.save_to_path(tmp_path)
+    assert visits_of(first) == [("pong", 1)] * 2
+    assert first.sampler._generations == {1: 1, 2: 0}
+    assert [row.layer for row in rows if row.metric == "lost_block"] == ["runner 1"]
+    # The action before is not followed by the new game's first frame, here and in the checkpoint.
+    newest = first.ring._heads[0] - 1
+    second.restore_from_path(tmp_path)
+    for algorithm in (first, second):
+        assert not algorithm.ring._marks[newest] & 1
+    assert visits_of(second) == [("pong", 1)] * 2
+    assert second.sampler._generations == {1: 1, 2: 0}
+    # A checkpoint that has a runner in an earlier visit lets it begin anew in the visit in force.
+    states = first.sampler.state()
+    states[0]["visit"] = 0
+    second.sampler.restore(states, 1)
+    assert visits_of(second) == [("pong", 1)] * 2
+    assert not second.sampler.continued
+    assert second.sampler._generations == {1: 2, 2: 0}
+    while not second.finished:
+        second.advance()
+    assert second.gradient_steps == second.clock.total
 
 
 def test_overlap_needs_remote_runners():
