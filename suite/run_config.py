@@ -59,7 +59,7 @@ class ResourcesConfig(Config):
 
     Attributes:
         cpus: cores of the trial's own process.
-        gpus: of the process that learns, or of each of `learners`; may be a fraction.
+        gpus: of the process that learns, or of each of `learners`; a fraction of one, or whole.
         threads: of torch, in the trial's own process.
         learners: remote processes that share every batch of an RL run; 0 learns in the trial's own.
     """
@@ -68,6 +68,14 @@ class ResourcesConfig(Config):
     gpus: Annotated[float, Field(ge=0)] = 0.0
     threads: Annotated[int, Field(ge=1)] = 1
     learners: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_above_one(cls, value: float) -> float:
+        """Ray hands out parts of one GPU, or whole ones."""
+        if value > 1 and value % 1:
+            raise ConfigError("", value, "0, a fraction below 1, or a whole number")
+        return value
 
 
 class StopConfig(Config):

@@ -60,6 +60,12 @@ def _error(override: dict[str, Any]) -> ConfigError:
         ({"metrics": {"every": {"step": 5}}}, "metrics.every.step", "'steps'"),
         ({"metrics": {"every": {"steps": 5, "epochs": 1}}}, "metrics.every", "one unit of time"),
         ({"resources": {"gpus": -1}}, "resources.gpus", "equal to 0"),
+        (
+            {"resources": {"gpus": 1.5}},
+            "resources.gpus",
+            "0, a fraction below 1, or a whole number",
+        ),
+        ({"resources": {"gpus": float("inf")}}, "resources.gpus", "finite"),
         ({"seed": -1}, "seed", "equal to 0"),
         ({"agent": "dqn"}, "agent", "no agent for this task"),
         ({"model": {"kind": "transformer", "heads": 3}}, "model.heads", "divisor"),
@@ -73,6 +79,12 @@ def test_one_message_names_key_value_and_what_is_right(
     assert error.key == f"f.yaml: {key}"
     assert said in error.expected
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("gpus", [0, 0.25, 1, 2.0])
+def test_gpus_are_a_fraction_of_one_or_whole(gpus: float) -> None:
+    config = RunConfig.from_mapping(merge(BASE, {"resources": {"gpus": gpus}}))
+    assert config.resources.gpus == gpus
 
 
 def test_missing_key() -> None:
