@@ -229,12 +229,7 @@ class RLTaskConfig(TaskConfig):
         self.evaluations(run.budget)
         if (by_error := run.agent.prioritized) is not None:
             self.in_agent_steps(by_error.anneal, run.budget, "agent.prioritized.anneal")
-        if self.learning_starts <= run.agent.n_step:
-            raise ConfigError(
-                "task.learning_starts",
-                self.learning_starts,
-                f"more agent steps than agent.n_step = {run.agent.n_step}",
-            )
+        self._check_lanes(run.agent)
         for index, name in enumerate(run.metric_names):
             if "predictions" in METRICS[name].needs:
                 raise ConfigError(
@@ -242,6 +237,29 @@ class RLTaskConfig(TaskConfig):
                     name,
                     "a metric that needs no labelled data; returns and the batch loss are always "
                     "recorded",
+                )
+
+    def _check_lanes(self, agent: QLearningConfig) -> None:
+        """Check that every lane's part of the replay holds something that can be sampled.
+
+        A window of `n_step` actions needs the observation after it, too. The replay keeps the slots
+        of one window besides its capacity, but up to two slots in a row have no action: the last of
+        an episode, and one where a lane was cut. A third one has.
+
+        Raises:
+            ConfigError: if the warm-up or the capacity is too short for that.
+        """
+        lanes, window = self.all_lanes, agent.n_step + 1
+        for key, value, fewest in (
+            ("task.learning_starts", self.learning_starts, window),
+            ("agent.replay_capacity", agent.replay_capacity, window + 1),
+        ):
+            if -(-value // lanes) < fewest:
+                raise ConfigError(
+                    key,
+                    value,
+                    f"at least {lanes * (fewest - 1) + 1}, so that each lane (of {lanes}) has "
+                    f"{fewest} steps, for agent.n_step = {agent.n_step}",
                 )
 
     def _check_learners(self, run: RunConfig) -> None:

@@ -122,6 +122,29 @@ def test_every_slot_equals_the_oracle(seed, lanes, capacity, stack, n_step, bloc
         check_against(ring, oracle)
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    stack=st.integers(1, 4),
+    n_step=st.integers(1, 4),
+    cut=st.integers(2, 30),
+)
+def test_the_smallest_sizes_that_tasks_allow_always_have_something_to_sample(
+    seed, stack, n_step, cut
+):
+    ring = ring_of(n_step + 2, 1, (3,), stack, n_step)
+    slots = trace(np.random.default_rng(seed), 60, 0)
+    taken = 0
+    for t in range(60):
+        if t == cut:
+            ring.cut()
+            slots[t].acted = slots[t].starts = True
+        ring.add(to_block([slots], t, t + 1, (3,)))
+        taken += slots[t].acted
+        if taken > n_step:
+            assert ring.resolve(np.arange(len(ring))).eligible.any()
+
+
 def test_lanes_may_advance_apart():
     rng = np.random.default_rng(1)
     ring = ring_of(20, 2, (3,), 2, 3)

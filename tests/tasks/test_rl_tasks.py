@@ -93,6 +93,36 @@ def test_the_memory_of_a_full_replay():
         assert run.task.replay_bytes(run.agent) == 5000 * ring.bytes_per_slot
 
 
+@pytest.mark.parametrize(
+    ("task", "agent", "key", "value", "said"),
+    [
+        ({"learning_starts": 24}, {}, "task.learning_starts", 24, "at least 25"),
+        ({"learning_starts": 25}, {}, None, None, ""),
+        ({"learning_starts": 25}, {"replay_capacity": 32}, "agent.replay_capacity", 32, "least 33"),
+        ({"learning_starts": 25}, {"replay_capacity": 33}, None, None, ""),
+        ({"learning_starts": 25, "runners": 2}, {}, "task.learning_starts", 25, "at least 49"),
+        ({"learning_starts": 3, "lanes": 1}, {}, "task.learning_starts", 3, "at least 4"),
+        ({"learning_starts": 4, "lanes": 1}, {}, None, None, ""),
+    ],
+)
+def test_every_lane_must_hold_what_a_first_sample_needs(task, agent, key, value, said):
+    mapping = {
+        **CARTPOLE,
+        "task": {"kind": "classic_control", "lanes": 8, **task},
+        "agent": {**AGENT, "n_step": 3, "batch_size": 8, **agent},
+        "budget": {"agent_steps": 1000},
+    }
+    run = RunConfig.from_mapping(mapping)
+    if key is None:
+        run.check()
+        return
+    with pytest.raises(ConfigError) as error:
+        run.check()
+    assert (error.value.key, error.value.value) == (key, value)
+    assert said in error.value.expected
+    assert "lane" in error.value.expected
+
+
 @pytest.mark.parametrize("kind", ["atari", "classic_control"])
 def test_smoke_runs_fit_together(smoke, kind):
     run = smoke(kind)
