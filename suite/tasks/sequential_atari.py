@@ -235,8 +235,13 @@ class SequentialAtariConfig(AtariProtocolConfig):
         return visit * self.length + self._warm_up(visit)
 
     def explores_from(self, visit: int) -> int:
-        """Return the agent steps of the run at which a visit's epsilon begins to count."""
-        return visit * self.length if self.switch.restart_epsilon else 0
+        """Return the agent steps of the run at which a visit's epsilon begins to count.
+
+        Its line begins `learning_starts` later, which is where the visit's updates begin.
+        """
+        if not self.switch.restart_epsilon:
+            return 0
+        return self.learns_from(visit) - self.learning_starts
 
     def waited(self, agent_steps: int) -> int:
         """Return how many of the first `agent_steps` agent steps call for no updates."""

@@ -110,6 +110,13 @@ def test_epsilon_restarts_and_its_fractions_are_then_of_a_visit():
     assert again.epsilon_length(Duration(frames=40), None) == 10
 
 
+@pytest.mark.parametrize("clear_replay", [True, False])
+def test_epsilon_falls_from_where_a_visit_s_updates_begin(clear_replay):
+    task = sequence(switch={"clear_replay": clear_replay})
+    for visit in range(6):  # the line begins `learning_starts` after what epsilon counts from
+        assert task.explores_from(visit) + task.learning_starts == task.learns_from(visit)
+
+
 def test_evaluations_are_counted_within_visits_and_end_them():
     assert sequence().evaluations(None) == []
     every = {"episodes": 1, "every": {"agent_steps": 50}}

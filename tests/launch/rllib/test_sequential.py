@@ -129,6 +129,7 @@ def test_a_kept_replay_goes_on_without_a_warm_up_or_windows_across_games(build):
     advance_to(algorithm, LENGTH + 2)
     assert algorithm.gradient_steps == 26
     assert len(algorithm.ring) >= held + 2
+    assert 0.99 < algorithm.env_runner.exploration(algorithm._explored) < 1.0
     window = algorithm.ring.resolve(np.asarray([last, last + 1]))
     assert not window.eligible[0] or window.stopped[0]
     assert window.depth[1] == 0
