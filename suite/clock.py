@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import Field, model_serializer, model_validator
@@ -62,41 +64,53 @@ class Clock:
         total: length of the run in gradient steps.
         starts: first gradient step of each phase, beginning with 0.
         steps_per_epoch: gradient steps per pass over the data, per phase; None without epochs.
-        agent_steps_per_step: decisions of the agent per gradient step (1 / UTD); None outside RL.
+        agent_steps_per_step: decisions of the agent per gradient step (1 / UTD), exactly; None
+            outside RL.
         frames_per_agent_step: emulator frames per decision (the action repeat); None outside RL.
         learning_starts: decisions before the first gradient step; 0 outside RL.
         phase_agent_steps: decisions of the agent in each phase, where phases are told in them.
         waits_again: whether every phase, not the first alone, has `learning_starts` of its own.
+        made: gradient steps of the first phase that were made before this clock begins.
     """
 
     total: int
     starts: tuple[int, ...] = (0,)
     steps_per_epoch: tuple[int, ...] | None = None
-    agent_steps_per_step: float | None = None
+    agent_steps_per_step: Fraction | float | None = None
     frames_per_agent_step: int | None = None
     learning_starts: int = 0
     phase_agent_steps: int | None = None
     waits_again: bool = False
+    made: int = 0
 
     def moment(self, duration: Duration, key: str = "") -> int:
         """Return a time counted from the start of the run, in gradient steps.
 
-        Unlike a length, a time in agent steps or frames includes those before learning starts.
+        Unlike a length, a time in agent steps or frames includes those before learning starts: it
+        is the number of updates made by then, ``floor((agent steps - learning_starts) * UTD)`` in a
+        phase. A decision whose frames are not all seen is not taken yet.
 
         Raises:
             ConfigError: if the run does not have that unit of time.
         """
         steps = self.steps(duration, key)
         unit, value = duration.parts()
-        if self.phase_agent_steps is not None and unit in ("agent_steps", "frames"):
-            taken = round(value / (self.frames_per_agent_step or 1) if unit == "frames" else value)
+        if unit not in ("agent_steps", "frames"):
+            return steps
+        pace = Fraction(self.agent_steps_per_step or 1)
+        taken = int(value) // ((self.frames_per_agent_step or 1) if unit == "frames" else 1)
+        if self.made:
+            taken += self.learning_starts + math.ceil(self.made * pace)
+        index = 0
+        if self.phase_agent_steps is not None:
             index = min(taken // self.phase_agent_steps, len(self.starts) - 1)
-            rest = Duration(agent_steps=taken - index * self.phase_agent_steps)
-            return self.starts[index] + self.phase(index).moment(rest, key)
-        if unit in ("agent_steps", "frames") and self.learning_starts:
-            before = self.steps(Duration(agent_steps=self.learning_starts), key)
-            return max(0, steps - before)
-        return steps
+            taken -= index * self.phase_agent_steps
+        updates = math.floor(max(0, taken - self._warm_up(index)) / pace)
+        return self.starts[index] + updates - (self.made if index == 0 else 0)
+
+    def _warm_up(self, index: int) -> int:
+        """Return the agent steps of a phase before its first gradient step."""
+        return self.learning_starts if index == 0 or self.waits_again else 0
 
     def steps(self, duration: Duration, key: str = "") -> int:
         """Return a duration in gradient steps, rounded to the nearest.
@@ -140,18 +154,23 @@ class Clock:
             steps_per_epoch=None if per_epoch is None else (per_epoch[index],),
             agent_steps_per_step=self.agent_steps_per_step,
             frames_per_agent_step=self.frames_per_agent_step,
-            learning_starts=self.learning_starts if index == 0 or self.waits_again else 0,
+            learning_starts=self._warm_up(index),
+            made=self.made if index == 0 else 0,
         )
 
     def after(self, offset: int) -> Clock:
-        """Return the clock of what is left of the run after `offset` gradient steps."""
-        later = [start - offset for start in self.starts if start > offset]
+        """Return the clock of what is left of the run after `offset` gradient steps.
+
+        It begins with the agent step that calls for the last of them, or with a phase of the run.
+        """
+        index = bisect_right(self.starts, offset) - 1
+        later = [start - offset for start in self.starts[index + 1 :]]
         per_epoch = self.steps_per_epoch
         return replace(
             self,
             total=self.total - offset,
             starts=(0, *later),
-            steps_per_epoch=None if per_epoch is None else per_epoch[-len(later) - 1 :],
-            learning_starts=0,
-            phase_agent_steps=None,
+            steps_per_epoch=None if per_epoch is None else per_epoch[index:],
+            learning_starts=self._warm_up(index),
+            made=offset - self.starts[index] + (self.made if index == 0 else 0),
         )

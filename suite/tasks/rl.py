@@ -167,7 +167,7 @@ class RLTaskConfig(TaskConfig):
         """Return a clock that knows agent steps and frames besides gradient steps."""
         return Clock(
             self.updates(self.agent_steps(budget)),
-            agent_steps_per_step=float(1 / self.exact_utd),
+            agent_steps_per_step=1 / self.exact_utd,
             frames_per_agent_step=self.frame_skip,
             learning_starts=self.learning_starts,
         )

@@ -159,7 +159,7 @@ class SequentialAtariConfig(AtariProtocolConfig):
         return Clock(
             starts[-1],
             tuple(starts[:-1]),
-            agent_steps_per_step=float(1 / self.exact_utd),
+            agent_steps_per_step=1 / self.exact_utd,
             frames_per_agent_step=self.frame_skip,
             learning_starts=self.learning_starts,
             phase_agent_steps=self.length,

@@ -43,6 +43,15 @@ def test_the_clock_counts_updates_frames_and_agent_steps():
     assert clock.steps(Duration(frames=1600)) == 100
 
 
+@pytest.mark.parametrize("utd", [0.25, 0.3, 1 / 3, 0.7, 1.0, 2.5, 1234.567891])
+def test_a_moment_in_agent_steps_is_the_number_of_updates_by_then(utd):
+    task = AtariConfig(game="pong", utd=utd, learning_starts=50)
+    clock = task.clock(Duration(agent_steps=500))
+    for taken in range(501):
+        assert clock.moment(Duration(agent_steps=taken)) == task.updates(taken)
+        assert clock.moment(Duration(frames=4 * taken)) == task.updates(taken)
+
+
 def test_durations_in_agent_steps():
     task = AtariConfig(game="pong", utd=0.25, learning_starts=1000)
     budget = Duration(agent_steps=5000)

@@ -150,15 +150,17 @@ def test_the_score_is_the_mean_over_games_of_their_latest_visits():
 
 
 @pytest.mark.parametrize("clear_replay", [True, False])
-def test_times_in_agent_steps_and_frames_count_every_warm_up(clear_replay):
-    clock = sequence(utd=1.0, switch={"clear_replay": clear_replay}).clock(None)
-    task = sequence(utd=1.0, switch={"clear_replay": clear_replay})
-    for taken in (*range(1, 606, 25), 101, 202, 606):
+@pytest.mark.parametrize("utd", [0.25, 0.3, 1.0, 2.0, 1 / 3])
+def test_times_in_agent_steps_and_frames_count_every_warm_up(clear_replay, utd):
+    task = sequence(utd=utd, switch={"clear_replay": clear_replay})
+    clock = task.clock(None)
+    for taken in range(607):
         expected = task.updates(taken)
         assert clock.moment(Duration(agent_steps=taken)) == expected
         assert clock.moment(Duration(frames=4 * taken)) == expected
+        assert clock.moment(Duration(frames=4 * taken + 3)) == expected  # the next is not taken yet
     assert clock.moment(Duration(steps=70)) == 70
-    assert clock.steps(Duration(agent_steps=70)) == 70  # a length, not a time
+    assert clock.steps(Duration(agent_steps=70)) == round(70 * utd)  # a length, not a time
 
 
 @pytest.mark.parametrize(
