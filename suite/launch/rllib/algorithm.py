@@ -44,7 +44,7 @@ from suite.launch.rllib.learner import NapLearner
 from suite.launch.rllib.learning import Learning, LocalLearning, RemoteLearning
 from suite.launch.rllib.module import check_weights
 from suite.launch.rllib.recorder import Recorder
-from suite.launch.rllib.replay import annealing, make_ring
+from suite.launch.rllib.replay import annealing, check_replay, make_ring
 from suite.launch.rllib.runner import Rollout
 from suite.launch.rllib.sampling import (
     Arrival,
@@ -402,12 +402,14 @@ class NapDQN(Algorithm):
         truncated where it stood. Without a replay in the checkpoint, the next `advance` fills one.
 
         Raises:
-            ConfigError: if the checkpoint is of another network; nothing has changed then.
+            ConfigError: if the checkpoint is of another network or replay; nothing has changed
+                then.
         """
         folder = Path(path)
         state = load_state(folder, torch.device("cpu"))
         weights = state["learner_group"]["learner"]["rl_module"][DEFAULT_MODULE_ID]
         check_weights(weights, self.env_runner.module, str(folder))
+        check_replay(state[SUITE]["ring"], self.ring, str(folder))
         self.set_state(state)
         if (folder / RING).exists():
             self.ring.load(folder / RING)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from suite.errors import ConfigError
 from suite.replay.frame_ring import FrameRing
 from suite.replay.prioritized import Annealing, PrioritizedRing
 from suite.run_config import RunConfig
@@ -45,3 +47,25 @@ def annealing(run: RunConfig) -> Annealing:
         return Annealing(1.0, 1.0, 0)
     length = run.clock().steps(by_error.anneal, "agent.prioritized.anneal")
     return Annealing(by_error.beta_start, by_error.beta_end, length)
+
+
+def check_replay(saved: Mapping[str, Any], ring: FrameRing, checkpoint: str) -> None:
+    """Check that a saved replay is of the kind and size of `ring`.
+
+    Args:
+        saved: its `FrameRing.state_dict`.
+        ring: of the run.
+        checkpoint: where it comes from, for the error.
+
+    Raises:
+        ConfigError: if it is not.
+    """
+
+    def told(state: Mapping[str, Any]) -> str:
+        kind = "prioritised" if "largest_seen" in state else "uniform"
+        return f"{kind} with {state['slots']} slots in each of {len(state['heads'])} lanes"
+
+    there, here = told(saved), told(ring.state_dict())
+    if there != here:
+        expected = f"one of this run's replay: it is {there} there and {here} here"
+        raise ConfigError("checkpoint", checkpoint, expected)

@@ -168,6 +168,34 @@ def test_a_checkpoint_of_another_network_is_refused(build, tmp_path, model, told
     assert second.agent_steps == second.gradient_steps == 0
 
 
+@pytest.mark.parametrize(
+    ("agent", "told"),
+    [
+        ({"replay_capacity": 200}, "uniform with 301 slots in each of 1 lanes there and uniform w"),
+        ({"prioritized": {}}, "there and prioritised with 301 slots in each of 1 lanes here"),
+    ],
+)
+def test_a_checkpoint_of_another_replay_is_refused_before_anything_changes(
+    build, tmp_path, agent, told
+):
+    run = cartpole(agent_steps=60)
+    first = build(run)
+    other = {**run.agent.model_dump(mode="json"), **agent}
+    second = build(cartpole(agent_steps=60, agent=other))
+    advance_to(first, 50)
+    first.save_to_path(tmp_path)
+
+    def everything():
+        state = torch.load(second.save_to_path() + "/state.pt", weights_only=True)
+        del state["suite"]["recorder"]["seconds"]
+        return repr(state)
+
+    before = everything()
+    with pytest.raises(ConfigError, match=r"checkpoint: got .*" + told):
+        second.restore_from_path(tmp_path)
+    assert everything() == before
+
+
 @pytest.mark.parametrize("changes", [{}, BREAKOUT], ids=["CartPole", "Breakout"])
 def test_a_replay_too_large_to_keep_is_filled_again_before_learning_goes_on(
     build, tmp_path, changes
