@@ -16,20 +16,15 @@ goes on for about `iteration_agent_steps` agent steps or `iteration_s` seconds.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
 from collections import deque
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
-import ray.cloudpickle as pickle
 import torch
-from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.core import COMPONENT_ENV_RUNNER, COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
+from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     EPISODE_RETURN_MEAN,
@@ -38,13 +33,13 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune.result import DONE
 
+from suite.launch.rllib.checkpointing import CheckpointedAlgorithm
 from suite.launch.rllib.config import NapDQNConfig
 from suite.launch.rllib.evaluator import evaluate
 from suite.launch.rllib.learner import NapLearner
 from suite.launch.rllib.learning import Learning, LocalLearning, RemoteLearning
-from suite.launch.rllib.module import check_weights
 from suite.launch.rllib.recorder import Recorder
-from suite.launch.rllib.replay import annealing, check_replay, make_ring
+from suite.launch.rllib.replay import annealing, make_ring
 from suite.launch.rllib.runner import Rollout
 from suite.launch.rllib.sampling import (
     Arrival,
@@ -55,19 +50,11 @@ from suite.launch.rllib.sampling import (
 )
 from suite.launch.rllib.visits import Visits
 from suite.replay.frame_ring import Ints
-from suite.replay.planning import GIB
 from suite.replay.prioritized import PrioritizedRing
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.rl import RLTaskConfig
-from suite.training.checkpoint import load_state, save_state
 from suite.training.observer import Value, measuring_steps
-
-SUITE = "suite"
-"""Key of the suite's part of the algorithm's state."""
-
-RING = "ring"
-"""Folder of the replay's arrays inside a checkpoint."""
 
 CHECK_EVERY = 100
 """Gradient steps between looks at whether the loss is finite."""
@@ -79,7 +66,7 @@ PROBE = 64
 """Observations on which features are read."""
 
 
-class NapDQN(Algorithm):
+class NapDQN(CheckpointedAlgorithm):
     """Deep Q-learning whose rates, targets and interventions are counted in gradient steps.
 
     Attributes:
@@ -116,10 +103,10 @@ class NapDQN(Algorithm):
         self._eventful = adaptive or bool(self.run.interventions)
         self._beta = annealing(self.run)
         self._due = frozenset(measuring_steps(self.run.metrics, self.clock))
-        self._measured_at = 0  # agent steps at the latest measurement
+        self._measured_at = 0
         self._evaluations = deque(task.evaluations(self.run.budget))
         self._evaluated = 0
-        self._missing = 0  # steps to fill the replay with before learning goes on
+        self._missing = 0
         self.sampler: Sampler = LocalSampler(self.env_runner)
         if task.runners > 0:
             self.sampler = RemoteSampler(self.env_runner_group, task.lanes, task.overlap)
@@ -239,6 +226,14 @@ class NapDQN(Algorithm):
             self.visits.finished(rollout.games)
             self.recorder.finished(self.gradient_steps, self.agent_steps, rollout.games)
 
+    def _take_in(self) -> None:
+        """Remember what remote runners are just making, if agent steps are left to count it."""
+        if isinstance(self.sampler, RemoteSampler):
+            wanted = self._acting
+            for arrival in self.sampler.drain():
+                if wanted or arrival.rollout is None:
+                    self._remember(arrival)
+
     def _block(self) -> int:
         """Return for how many steps of all lanes to act before the next update can be due."""
         starts, lanes = self.task.learns_from(self.visits.index), self.task.all_lanes
@@ -327,103 +322,6 @@ class NapDQN(Algorithm):
         results = super().step()
         return {**results, DONE: self.finished}
 
-    def get_state(self, components: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """Return all state but the replay's arrays; RLlib's own metrics are not kept."""
-        state = super().get_state(components, **kwargs)
-        for component in (COMPONENT_METRICS_LOGGER, COMPONENT_ENV_RUNNER):
-            state.pop(component, None)
-        if self._check_component(SUITE, components, kwargs.get("not_components")):
-            state[SUITE] = {
-                "gradient_steps": self.gradient_steps,
-                "agent_steps": self.agent_steps,
-                "measured_at": self._measured_at,
-                "evaluated": self._evaluated,
-                "visits": self.visits.state_dict(),
-                "recorder": self.recorder.state_dict(),
-                "ring": self.ring.state_dict(),
-                "missing": self._missing,
-                "sampler": self.sampler.state(),
-            }
-        return state
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from `get_state`."""
-        super().set_state(state)
-        if SUITE in state:
-            own = state[SUITE]
-            self.gradient_steps, self.agent_steps = own["gradient_steps"], own["agent_steps"]
-            self._measured_at, self._evaluated = own["measured_at"], own["evaluated"]
-            self._evaluations = deque(self.task.evaluations(self.run.budget)[self._evaluated :])
-            self._missing = own["missing"]
-            self.visits.load_state_dict(own["visits"])
-            self.recorder.load_state_dict(own["recorder"])
-            self.ring.load_state_dict(own["ring"])
-            self.sampler.restore(own["sampler"], max(self.visits.index, 0))
-            self.sampler.sync(self.learning.weights())
-
-    def save_to_path(self, path: Any = None, **kwargs: Any) -> str:
-        """Write a checkpoint: the state as plain data, the replay as arrays, how to build it all.
-
-        A replay larger than ``agent.snapshot_gib`` is left out.
-
-        Blocks that remote runners are just making are waited for and remembered first, unless the
-        visit or the run has had its agent steps. What they call for is left to the next `advance`.
-        Files are whole or absent; a checkpoint is complete when ``state.pt`` is there.
-        """
-        self._take_in()
-        state = plain(self.get_state())
-        self._take_in()  # runners that were found to have been restarted
-        folder = Path(tempfile.mkdtemp() if path is None else path)
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder / RING, ignore_errors=True)  # of an earlier checkpoint there
-        limit = self.run.agent.snapshot_gib
-        if not self._missing and (limit is None or self.ring.saved_bytes <= limit * GIB):
-            (folder / RING).mkdir()
-            self.ring.save(folder / RING)
-        recipe = {"class": type(self), "ctor_args_and_kwargs": self.get_ctor_args_and_kwargs()}
-        (folder / self.CLASS_AND_CTOR_ARGS_FILE_NAME).write_bytes(pickle.dumps(recipe))
-        (folder / self.METADATA_FILE_NAME).write_text(json.dumps(self.get_metadata()))
-        save_state(folder, state)
-        return str(folder)
-
-    def _take_in(self) -> None:
-        """Remember what remote runners are just making, if agent steps are left to count it."""
-        if isinstance(self.sampler, RemoteSampler):
-            wanted = self._acting
-            for arrival in self.sampler.drain():
-                if wanted or arrival.rollout is None:
-                    self._remember(arrival)
-
-    def restore_from_path(self, path: Any, **kwargs: Any) -> None:
-        """Continue from what `save_to_path` wrote.
-
-        The lanes come back to where they stood by taking their actions again. Where these were
-        too many to keep, every lane begins a new episode, and the one that was open counts as
-        truncated where it stood. Without a replay in the checkpoint, the next `advance` fills one.
-
-        Raises:
-            ConfigError: if the checkpoint is of another network or replay; nothing has changed
-                then.
-        """
-        folder = Path(path)
-        state = load_state(folder, torch.device("cpu"))
-        weights = state["learner_group"]["learner"]["rl_module"][DEFAULT_MODULE_ID]
-        check_weights(weights, self.env_runner.module, str(folder))
-        check_replay(state[SUITE]["ring"], self.ring, str(folder))
-        self.set_state(state)
-        if (folder / RING).exists():
-            self.ring.load(folder / RING)
-            if not self.sampler.continued:
-                self.ring.cut()
-        else:
-            self._missing = self._missing or min(len(self.ring), self.task.learning_starts)
-            self.ring.clear()
-
-    @classmethod
-    def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> Self:
-        """Return a new algorithm from a checkpoint alone: built by its recipe, then restored."""
-        return super(Algorithm, cls).from_checkpoint(path, filesystem, **kwargs)
-
     def _setup_logdir(self) -> None:
         """Without Tune's storage there is nothing to keep: use a folder that goes with us."""
         if self._storage is not None:
@@ -436,14 +334,3 @@ class NapDQN(Algorithm):
         super().cleanup()
         if self._storage is None:
             shutil.rmtree(self._logdir, ignore_errors=True)
-
-
-def plain(state: Any) -> Any:
-    """Return nested state with arrays as tensors: what a file without code can hold."""
-    if isinstance(state, dict):
-        return {key: plain(value) for key, value in state.items()}
-    if isinstance(state, list | tuple):
-        return type(state)(plain(value) for value in state)
-    if isinstance(state, np.ndarray):
-        return torch.from_numpy(state)
-    return state.item() if isinstance(state, np.generic) else state
