@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,9 +57,10 @@ def _rows(path: Path, last: int | None) -> Iterator[LiveRow]:
     for line in lines:
         try:
             row = json.loads(line)
-            found = tuple(row[key] for key in ("step", "frames", "metric", "layer", "value"))
+            step, frames, metric, layer, value = (
+                row[key] for key in ("step", "frames", "metric", "layer", "value")
+            )
         except (ValueError, KeyError, TypeError):
             continue
-        step, _, _, layer, value = found
-        if layer in LIVE_LAYERS and value is not None and (last is None or step <= last):
-            yield found
+        if layer in LIVE_LAYERS and (last is None or step <= last):
+            yield step, frames, metric, layer, math.nan if value is None else value

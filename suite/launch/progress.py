@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import sys
@@ -103,7 +104,8 @@ class Progress:
         for (task, arm), ids in groups.items():
             runs = [self.live.runs[i] for i in ids]
             share = sum(run.done for run in runs) / len(runs)
-            values = [run.headline for run in runs if run.headline is not None]
+            headlines = [run.headline for run in runs if run.headline is not None]
+            values = [value for value in headlines if math.isfinite(value)]
             mean = f"{statistics.fmean(values):.4g}" if values else ""
             finished = sum(run.state == "complete" for run in runs)
             progress = f"{finished}/{len(runs)} ({share:.0%})"

@@ -20,6 +20,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
@@ -252,19 +253,21 @@ class SequentialAtariConfig(AtariProtocolConfig):
     def visit_values(self, visit: int, latest: Mapping[str, float]) -> list[tuple[str, str, float]]:
         """Return what the rows say of a finished visit: metric, layer, value.
 
+        A visit in which no game was finished is not a number, and so is a mean over games of whose
+        latest visits one is: the row of an earlier visit would else be taken for the run's score.
+
         Args:
             visit: the one that has just ended.
             latest: mean return of the latest visit to each game; none where no game was finished.
         """
+        known = {game: latest.get(game, math.nan) for game in self.games}
         game = self.layer(visit)
-        if game not in latest:
-            return []
-        values = [(RETURN, game, latest[game])]
+        values = [(RETURN, game, known[game])]
         if game in REFERENCES:
-            values.append((NORMALISED, game, human_normalised(game, latest[game])))
-        if latest.keys() >= set(self.games):
-            values.append((RETURN, "", sum(latest.values()) / len(self.games)))
+            values.append((NORMALISED, game, human_normalised(game, known[game])))
+        if visit + 1 >= len(self.games):
+            values.append((RETURN, "", sum(known.values()) / len(known)))
             if self._normalisable:
-                scores = [human_normalised(game, value) for game, value in latest.items()]
+                scores = [human_normalised(game, value) for game, value in known.items()]
                 values.append((NORMALISED, "", sum(scores) / len(scores)))
         return values

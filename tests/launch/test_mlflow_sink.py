@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,16 @@ from mlflow.tracking import MlflowClient
 
 from suite.errors import ConfigError
 from suite.launch.backfill import backfill
+from suite.launch.keys import metric_key
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_sink import MAX_KEYS, MlflowSink, check_store, default_uri
+from suite.launch.progress import Progress, make_console
 from suite.records.storage import Storage
 from suite.run_config import RunConfig
 from suite.sweep import Sweep, TaskPlan, Trial
+
+TOLD = [(10, 0.5), (20, None)]
+"""Steps and scores of a run whose last one is not a number."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -123,6 +129,28 @@ def test_what_a_killed_driver_had_not_sent_is_sent_later(make_sink, tmp_path, st
     found = _history(sink, "accuracy/test")
     assert [step for step, _ in found] == ([0, 10, 20, 30] if done else [0, 10, 20])
     assert make_sink().ended(sink.run_id) == bool(done)
+
+
+def test_a_last_score_that_is_not_a_number_is_not_replaced_by_an_earlier_one(
+    make_sink, tmp_path
+) -> None:
+    sink = make_sink()
+    run = RunState(state="complete", done=1.0)
+    live = Live(sweep=sink.sweep, runs={sink.run_id: run}, slots=1)
+    metric, layer = sink.sweep.runs[sink.run_id].task.score
+    folder = tmp_path / "runs" / sink.run_id
+    folder.mkdir(parents=True)
+    keys = ("step", "frames", "metric", "layer", "value")
+    lines = [json.dumps(dict(zip(keys, (s, 0, metric, layer, v), strict=True))) for s, v in TOLD]
+    (folder / "rows.jsonl").write_text("\n".join([*lines, ""]))
+    (folder / "status.json").write_text(json.dumps({"state": "complete", "step": 20}))
+    backfill(sink, live, Storage(tmp_path), fresh=False)
+    assert _history(sink, metric_key(metric, layer)) == [(10, 0.5)]
+    assert _history(sink, "final") == []
+    run.headline = math.nan
+    progress = Progress(live, make_console())
+    (column,) = (c for c in progress._table().columns if c.header == "headline so far")
+    assert [*column.cells] == [""]
 
 
 def test_a_store_that_cannot_be_reached_is_refused_beforehand() -> None:

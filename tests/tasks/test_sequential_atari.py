@@ -1,5 +1,6 @@
 """Sequences of games: exact updates in each visit, phases, scores, and requests that are wrong."""
 
+import math
 from fractions import Fraction
 
 import pytest
@@ -140,13 +141,27 @@ def test_the_score_is_the_mean_over_games_of_their_latest_visits():
         (RETURN, "", 11.5),
         (NORMALISED, "", (pong + breakout) / 2),
     ]
-    assert task.visit_values(2, {"breakout": 20.0}) == []  # nothing was finished in this visit
     unknown = sequence(games=["pong", "tetris"])  # without human score
     assert (unknown.score, unknown.score_unit) == ((RETURN, ""), "return")
     assert unknown.visit_values(1, {"pong": 3.0, "tetris": 5.0}) == [
         (RETURN, "tetris", 5.0),
         (RETURN, "", 4.0),
     ]
+
+
+def test_a_visit_without_a_finished_game_leaves_no_score_of_an_earlier_one():
+    task = sequence(games=["pong", "breakout"])
+    overall = [(RETURN, ""), (NORMALISED, "")]
+    pong, breakout = ([(RETURN, game), (NORMALISED, game)] for game in ("pong", "breakout"))
+
+    def unknown(visit, latest):
+        return [row[:2] for row in task.visit_values(visit, latest) if math.isnan(row[2])]
+
+    assert unknown(0, {}) == pong  # means are not given before every game was visited
+    assert unknown(1, {"breakout": 20.0}) == overall
+    assert unknown(2, {"breakout": 20.0}) == [*pong, *overall]
+    assert unknown(3, {"pong": 3.0}) == [*breakout, *overall]
+    assert unknown(3, {"pong": 3.0, "breakout": 20.0}) == []
 
 
 @pytest.mark.parametrize("clear_replay", [True, False])

@@ -54,7 +54,7 @@ class Visits:
         self._evaluated = mean
 
     def close(self) -> list[Value]:
-        """End the visit and return what it came to: nothing if no game was finished."""
+        """End the visit and return what it came to: not a number if no game was finished."""
         self.over = True
         self._latest.pop(self.layer, None)
         if self._evaluated is not None:
