@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from suite.launch.keys import is_live
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_sink import LiveRow, MlflowSink
-from suite.launch.trainable import LIVE_LAYERS
 from suite.records import layout
 from suite.records.run_folder import read_status
 from suite.records.storage import Storage
@@ -62,5 +62,5 @@ def _rows(path: Path, last: int | None) -> Iterator[LiveRow]:
             )
         except (ValueError, KeyError, TypeError):
             continue
-        if layer in LIVE_LAYERS and (last is None or step <= last):
+        if is_live(metric, layer) and (last is None or step <= last):
             yield step, frames, metric, layer, math.nan if value is None else value

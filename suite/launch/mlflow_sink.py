@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from suite.errors import ConfigError
-from suite.launch.keys import metric_key
+from suite.launch.keys import LIVE_LAYERS, metric_key
 from suite.records import layout
 from suite.records.storage import Storage
 from suite.sweep import Sweep, Trial
 
 FLUSH_EVERY_S = 3.0
 MAX_KEYS = 60  # of a run: MLflow's pages grow slow with more
+MAX_BY_GAME = 40  # of them taken by then: a long sequence leaves room for means over its games
 BATCH = 1000  # MLflow's limit of metrics in one call
 
 LiveRow = tuple[int, int, str, str, float]
@@ -227,7 +228,8 @@ class MlflowSink:
             if step <= known or not math.isfinite(value):
                 continue
             key = metric_key(metric, layer)
-            if key not in keys and len(keys) >= MAX_KEYS:
+            limit = MAX_KEYS if layer in LIVE_LAYERS else MAX_BY_GAME
+            if key not in keys and len(keys) >= limit:
                 continue
             keys.add(key)
             metrics.append(Metric(key, value, stamp, frames if by_frames else step))

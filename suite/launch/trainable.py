@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from suite.errors import ConfigError, DivergedError
-from suite.launch.keys import metric_key
+from suite.launch.keys import is_live, metric_key
 from suite.records import layout
 from suite.records.provenance import provenance
 from suite.records.run_folder import RunFolder, State
@@ -23,9 +23,6 @@ from suite.rows import Row
 
 REPORT_EVERY_S = 2.0
 """Seconds between reports to Tune."""
-
-LIVE_LAYERS = ("", "all", "mean", "train", "test")
-"""Layers whose rows are sent along; the others stay in the run's folder."""
 
 Outcome = tuple[State, str]
 """How a run ended, and why."""
@@ -44,7 +41,9 @@ class Reporter:
         """Take rows and progress; report if it is time."""
         self._step, self._total = max(step, rows[-1].step if rows else 0), total
         self._rows += [
-            (r.step, r.frames, r.metric, r.layer, r.value) for r in rows if r.layer in LIVE_LAYERS
+            (r.step, r.frames, r.metric, r.layer, r.value)
+            for r in rows
+            if is_live(r.metric, r.layer)
         ]
         if time.monotonic() - self._sent >= REPORT_EVERY_S:
             self.send("running", "")

@@ -4,17 +4,20 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 from suite.errors import ConfigError
 from suite.launch.backfill import backfill
-from suite.launch.keys import metric_key
+from suite.launch.keys import BY_GAME, metric_key
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_sink import MAX_KEYS, MlflowSink, check_store, default_uri
 from suite.launch.progress import Progress, make_console
+from suite.launch.trainable import Reporter
 from suite.records.storage import Storage
+from suite.rows import Row
 from suite.run_config import RunConfig
 from suite.sweep import Sweep, TaskPlan, Trial
 
@@ -82,6 +85,39 @@ def test_a_run_has_a_bounded_number_of_keys(make_sink) -> None:
     assert len(_history(sink, "metric_1_0")) == 1
     sink = make_sink()
     assert _history(sink, "metric_2_0") == []
+
+
+def test_a_long_sequence_of_games_leaves_room_for_means_over_them(make_sink) -> None:
+    sink = make_sink()
+    games = [(0, 0, metric, f"game_{i}", 1.0) for i in range(MAX_KEYS) for metric in BY_GAME]
+    sink.log(sink.run_id, games)
+    sink.log(sink.run_id, [(0, 0, "visit_return", "", 2.0)])
+    assert _history(sink, "visit_return/game_0") == [(0, 1.0)]
+    assert _history(sink, f"visit_return/game_{MAX_KEYS - 1}") == []
+    assert _history(sink, "visit_return") == [(0, 2.0)]
+
+
+def test_returns_by_game_are_reported_while_a_run_goes_on_and_afterwards(
+    make_sink, tmp_path, monkeypatch
+) -> None:
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr("ray.tune.report", sent.append)
+    sink = make_sink()
+    reporter = Reporter(sink.run_id)
+    rows = [Row(5, 20, 0.5, metric, "pong", 1.0) for metric in BY_GAME]
+    reporter([*rows, Row(5, 20, 0.5, "parameter_norm", "conv1.weight", 1.0)], 5, 10)
+    reporter.send("running", "")
+    assert [(metric, layer) for _, _, metric, layer, _ in sent[0]["rows"]] == [
+        (metric, "pong") for metric in BY_GAME
+    ]
+    folder = tmp_path / "runs" / sink.run_id
+    folder.mkdir(parents=True)
+    lines = [json.dumps(row.as_json(sink.run_id)) for row in rows]
+    (folder / "rows.jsonl").write_text("\n".join([*lines, ""]))
+    (folder / "status.json").write_text(json.dumps({"state": "complete", "step": 10}))
+    run = RunState(state="complete", done=1.0)
+    backfill(sink, Live(sink.sweep, {sink.run_id: run}, 1), Storage(tmp_path), fresh=False)
+    assert _history(sink, "visit_return/pong") == [(5, 1.0)]
 
 
 def test_a_store_that_is_down_is_reported_and_nothing_else_happens(make_sink, monkeypatch) -> None:
