@@ -15,6 +15,10 @@ authors' code (google/dopamine, labs/redo) has other defaults (tau = 0, every 20
 moments and keeps the count, which the paper does not mention, and does not touch the target
 network; nor does this. It also zeroes the bias, where its networks' biases begin.
 
+A layer whose units something else than linear maps reads is left alone: behind a residual sum its
+channels reach further than the weights that could be zeroed. Of ``impala_cnn`` these are the
+convolutions at the head of each section; those inside its residual units are recycled.
+
 Normalisation is ignored by the recycling (Lyle et al. 2024, section 5): a projection behind it
 rescales the whole tensor, its recycled rows and columns included.
 
@@ -131,11 +135,16 @@ def recycle_(
 
 
 class Redo(Timed):
-    """Finds dormant units on the probe and recycles them, now and then."""
+    """Finds dormant units on the probe and recycles them, now and then.
+
+    Attributes:
+        skipped: why layers are left alone, by name of their nonlinearity.
+    """
 
     def __init__(self, config: RedoConfig, bound: Bound) -> None:
         super().__init__(config, bound)
         self.tau, self.probe = config.tau, bound.probe
+        self.skipped: dict[str, str] = {}
         modules = list(bound.model.modules())
         if sum(map(is_linear_map, modules)) < 2 or not any(
             isinstance(m, ACTIVATIONS) for m in modules
@@ -152,14 +161,22 @@ class Redo(Timed):
         forward, probe = self.bound.forward or self.bound.model, self.probe
         if probe is None:
             raise ValueError("probe: got None; expected a batch of inputs to score units on")
-        return hidden_layers(self.bound.model, lambda: forward(probe))
+        layers = hidden_layers(self.bound.model, lambda: forward(probe))
+        self.skipped = {
+            layer.name: f"its units are also read by {', '.join(dict.fromkeys(layer.others))}"
+            for layer in layers
+            if layer.others
+        }
+        return [layer for layer in layers if not layer.others]
 
     def _check(self) -> None:
         """Check that the network's units and their weights can be told apart."""
         try:
             layers = self._layers()
             if not layers:
-                raise ValueError("no linear map reads the output of a nonlinearity")
+                reasons = [f"{name}: {reason}" for name, reason in self.skipped.items()]
+                nothing = "no linear map reads the output of a nonlinearity"
+                raise ValueError("; ".join(reasons) or nothing)
             for layer in layers:
                 mask = torch.zeros_like(layer.activity, dtype=torch.bool)
                 for name, wide in [

@@ -264,6 +264,45 @@ def test_every_network_of_the_suite_is_recycled_as_a_whole(
     assert torch.isfinite(net(probe)).all()
 
 
+@pytest.mark.parametrize(
+    ("kind", "recycled", "left_alone"),
+    [
+        ("nature_cnn", 4, set()),
+        ("impala_cnn", 7, {f"section{s}.2.branch.0" for s in (1, 2, 3)}),
+    ],
+)
+@pytest.mark.parametrize("head", [{}, {"dueling": True}], ids=["plain", "dueling"])
+def test_recycling_dead_units_leaves_the_outputs_of_frames_as_they_are(
+    kind: str, recycled: int, left_alone: set[str], head: dict[str, Any]
+) -> None:
+    spec = ModelSpec((4, 36, 36), 3, bytes=True, head=HeadSpec(**head))
+    config = MODELS[kind].from_mapping({"kind": kind, **HEAD})
+
+    def make(seed: int) -> nn.Module:
+        return build_model(config, spec, seed).double()
+
+    net, generator = make(0), torch.Generator().manual_seed(0)
+    probe = torch.randint(0, 256, (8, *spec.inputs), generator=generator, dtype=torch.uint8)
+    with torch.no_grad():
+        for layer in hidden_layers(net, lambda: net(probe)):
+            module = net.get_submodule(layer.incoming)
+            module.weight[1], module.bias[1] = 0.0, -1.0
+    redo = INTERVENTIONS["redo"].from_mapping({**REDO, "tau": 0.0})
+    stack = InterventionStack([redo], Bound.of(net, Clock(100), probe, make))
+    stack.attach(torch.optim.Adam(net.parameters()))
+    with torch.no_grad():
+        before = net(probe).clone()
+    stack.after_step(4, 0.1)
+    events = stack.take_events()
+    assert len(events) == recycled + bool(head)
+    assert all(event.value >= 1 for event in events)
+    with torch.no_grad():
+        torch.testing.assert_close(net(probe), before, rtol=1e-12, atol=1e-12)
+    (intervention,) = stack.members
+    assert {name.removeprefix("torso.") for name in intervention.skipped} == left_alone
+    assert all("also read by add" in reason for reason in intervention.skipped.values())
+
+
 def test_networks_whose_units_cannot_be_told_apart_are_refused() -> None:
     config = INTERVENTIONS["redo"].from_mapping(REDO)
 
@@ -284,12 +323,20 @@ def test_networks_whose_units_cannot_be_told_apart_are_refused() -> None:
             out: Tensor = self.out(torch.relu(self.map(x)))
             return out
 
+    class Skipping(Shared):
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.relu(self.map(x))
+            out: Tensor = y[:, :2] + self.out(y)
+            return out
+
     with pytest.raises(ConfigError, match="a network with hidden units"):
         bind(nn.Linear(4, 2))
     with pytest.raises(ConfigError, match="'map' is used more than once"):
         bind(Shared())
     with pytest.raises(ConfigError, match="no linear map reads the output of a nonlinearity"):
         bind(Functional())
+    with pytest.raises(ConfigError, match="relu: its units are also read by getitem"):
+        bind(Skipping())
     with pytest.raises(ConfigError, match="3 has 8 inputs; expected a multiple of 16 units"):
         bind(
             nn.Sequential(

@@ -50,6 +50,78 @@ def test_activity_is_the_mean_size_behind_the_nonlinearity(inplace: bool) -> Non
     assert not layer.activity.requires_grad
 
 
+class Net(nn.Module):
+    """A network of two maps whose `forward` is a test's."""
+
+    def __init__(self, forward: Any) -> None:
+        super().__init__()
+        self.first, self.relu, self.tanh = nn.Linear(3, 3), nn.ReLU(inplace=True), nn.Tanh()
+        self.second, self.third, self.norm = nn.Linear(3, 3), nn.Linear(3, 3), nn.LayerNorm(3)
+        self.soft = nn.Softmax(1)
+        self.run = forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.run(self, x)
+        return out
+
+
+def residual(net: Any, x: Tensor) -> Tensor:
+    y = net.first(x)
+    out: Tensor = y + net.second(net.tanh(y))
+    return out
+
+
+def two_maps(net: Any, x: Tensor) -> Tensor:
+    y = net.relu(net.first(x))
+    out: Tensor = net.second(y) + net.third(y)
+    return out
+
+
+def map_before(net: Any, x: Tensor) -> Tensor:
+    y = net.first(x)
+    out: Tensor = net.second(y) + net.third(net.tanh(y))
+    return out
+
+
+def map_before_in_place(net: Any, x: Tensor) -> Tensor:
+    y = net.first(x)
+    z = net.second(y)
+    out: Tensor = z + net.third(net.relu(y))
+    return out
+
+
+def other_module(net: Any, x: Tensor) -> Tensor:
+    y = net.tanh(net.norm(net.first(x)))
+    out: Tensor = net.second(y) * net.soft(y)
+    return out
+
+
+def shape_alone(net: Any, x: Tensor) -> Tensor:
+    y = net.relu(net.first(x))
+    assert y.shape[0] == y.size(0) == len(y)
+    out: Tensor = net.second(y)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("forward", "outgoing", "others"),
+    [
+        (residual, ["second"], ["add"]),
+        (two_maps, ["second", "third"], []),
+        (map_before, ["third"], ["second", "tanh"]),
+        (map_before_in_place, ["third"], ["second", "relu"]),
+        (other_module, ["second"], ["soft"]),
+        (shape_alone, ["second"], []),
+    ],
+)
+def test_readers_that_are_no_linear_maps_are_told(
+    forward: Any, outgoing: list[str], others: list[str]
+) -> None:
+    net = Net(forward)
+    (layer,) = hidden_layers(net, lambda: net(torch.randn(2, 3)))
+    assert (layer.outgoing, layer.others) == (outgoing, others)
+
+
 def test_shapes_of_features() -> None:
     features = torch.arange(24.0).view(2, 3, 4) - 12
     torch.testing.assert_close(activity(features, channels=True), features.abs().mean((0, 2)))
