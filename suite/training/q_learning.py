@@ -114,10 +114,15 @@ def project_distribution(returns: Tensor, probabilities: Tensor, z: Tensor) -> T
     >>> project_distribution(torch.tensor([[0.5, 2.0, -1.0]]), torch.tensor([[0.5, 0.3, 0.2]]), z)
     tensor([[0.2000, 0.2500, 0.5500]])
     """
-    step = (z[-1] - z[0]) / (len(z) - 1)
-    place = returns.clamp(z[0], z[-1]).unsqueeze(1)  # (batch, 1, atoms)
-    share = (1 - (place - z.unsqueeze(1)).abs() / step).clamp_(min=0)
-    return (share @ probabilities.unsqueeze(2)).squeeze(2)
+    last = len(z) - 1
+    step = (z[-1] - z[0]) / last
+    place = ((returns - z[0]) / step).clamp_(0, last)  # in units of atoms
+    lower = place.long().clamp_(0, last - 1)  # what is not a number stays one, but within bounds
+    upwards = (place - lower).mul_(probabilities)
+    projected = torch.zeros_like(probabilities)
+    projected.scatter_add_(1, lower, probabilities - upwards)
+    projected[:, 1:].scatter_add_(1, lower, upwards)
+    return projected
 
 
 def categorical_target(

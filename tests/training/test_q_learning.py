@@ -142,6 +142,25 @@ def test_projection_in_closed_form(atoms, v_min, v_max):
     assert quarter[0, :2].tolist() == pytest.approx([0.75, 0.25])
 
 
+def test_projection_passes_on_what_is_not_a_number():
+    z, p = support(3, -1.0, 1.0), torch.full((2, 3), 1 / 3)
+    returns = torch.tensor([[0.0, torch.nan, 1.0], [0.0, 0.5, 1.0]])
+    found = project_distribution(returns, p, z)
+    assert found[0].isnan().any()
+    assert found[1].sum() == pytest.approx(1.0)
+    infinite = torch.tensor([[torch.inf, 0.0, -torch.inf]])
+    torch.testing.assert_close(project_distribution(infinite, p[:1], z), p[:1])
+
+
+def test_projection_takes_memory_in_proportion_to_the_atoms():
+    batch, atoms = 4, 512
+    z, p = support(atoms, -1.0, 1.0), torch.full((batch, atoms), 1 / atoms)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        project_distribution(z.repeat(batch, 1), p, z)
+    largest = max(event.cpu_memory_usage for event in profile.events())
+    assert largest <= 8 * batch * atoms
+
+
 @pytest.fixture
 def spread(batch):
     """The batch with distributions of 7 atoms from -2 to 2 in place of values."""
