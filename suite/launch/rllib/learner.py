@@ -9,7 +9,10 @@
     optimizer.step
     stack.after_step                      # resets, then projection last
     every target_every-th step and after a reset: target network <- online network
-    an adaptive schedule sees the TD loss, which may change it from step + 1 on
+    an adaptive schedule sees the mean TD loss, which may change it from step + 1 on
+
+The loss is weighted where prioritised replay says so. The schedule sees it without the weights,
+which change over training: their drift is none of the loss's.
 
 RLlib's own schedules and target updates count environment steps and are not used.
 """
@@ -90,6 +93,7 @@ class NapLearner(TorchLearner):
     Attributes:
         step: gradient steps made.
         errors: of the latest batch, (batch,): TD errors, or losses of distributions.
+        each: losses of the latest batch before any weights, (batch,).
         events: what happened at updates, since somebody took the list.
         losses: of the updates since the last measurement.
     """
@@ -101,7 +105,7 @@ class NapLearner(TorchLearner):
         self.schedule = self.run.build_schedule()
         self.step = 0
         self.events: list[Event] = []
-        self.errors = torch.empty(0)
+        self.errors = self.each = torch.empty(0)
         self.losses = LossLog("TD loss")
         super().build()
         if self.run.agent.compile:
@@ -200,7 +204,7 @@ class NapLearner(TorchLearner):
         self.losses.add(loss)
         self.events += self.stack.take_events()
         if isinstance(self.schedule, AdaptiveSchedule):
-            self.events += self.schedule.observe(step, [self._shared(loss).item()])
+            self.events += self.schedule.observe(step, [self._shared(self.each.mean()).item()])
 
     def _shared(self, loss: Tensor) -> Tensor:
         """Return the loss averaged over all learners, so that they come to the same conclusions."""
@@ -239,6 +243,7 @@ class NapLearner(TorchLearner):
             error = td_error(fwd_out[TM1], a_tm1, target)
             losses = elementwise_loss(error, agent.loss)
             self.errors = error.detach()
+        self.each = losses.detach()
         return (losses * batch["weights"]).mean() if "weights" in batch else losses.mean()
 
     def measure(self) -> list[Value]:

@@ -11,6 +11,7 @@ from suite.errors import DivergedError
 from suite.optimizers import rates
 from suite.params import scale_invariant
 from suite.run_config import RunConfig
+from suite.training.q_learning import elementwise_loss
 
 
 def cartpole(**overrides):
@@ -193,6 +194,38 @@ def test_the_trigger_sees_the_td_loss(make_learner):
     assert 30 <= alarms[0] < 40
     assert learner.take_events() == []
     assert learner.schedule.restart == alarms[0] + 1
+
+
+@pytest.mark.parametrize("kind", ["dqn", "rainbow"])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_the_trigger_sees_the_loss_without_the_weights_of_the_replay(
+    make_learner, monkeypatch, kind, weighted
+):
+    trigger = {"kind": "cusum", "window": 10, "lag": 2}
+    agent = {"kind": kind, "prioritized": {} if weighted else None}
+    learner = make_learner(
+        cartpole(agent=agent, schedule={"kind": "triggered", "trigger": trigger})
+    )
+    begin(learner)
+    seen, expected, losses, waits = [], [], [], []
+    observe, item = learner.schedule.observe, torch.Tensor.item
+    monkeypatch.setattr(
+        learner.schedule, "observe", lambda step, s: (seen.extend(s), observe(step, s))[1]
+    )
+    monkeypatch.setattr(torch.Tensor, "item", lambda x: (waits.append(1), item(x))[1])
+    for step, batch in enumerate(batches((4,), 16, 6)):
+        batch["weights"] = torch.linspace(0.1, 0.2, 16) * (step + 1)
+        if not weighted:
+            del batch["weights"]
+        learner.learn(batch)
+        each = learner.errors  # of a distribution they are its losses
+        if kind == "dqn":
+            each = elementwise_loss(each, learner.run.agent.loss)
+        expected.append(item(each.mean()))
+        losses.append((each * batch.get("weights", 1.0)).mean())
+    assert seen == expected
+    assert len(waits) == 6, "one wait for the device in an update"
+    assert torch.equal(learner.losses.values(), torch.stack(losses)), "what is learnt from"
 
 
 def test_a_loss_that_is_not_finite_is_named_with_its_step(make_learner):
