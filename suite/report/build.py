@@ -33,6 +33,7 @@ from suite.report.games import (
     with_games,
 )
 from suite.report.games_figure import CAPTION, games_figure
+from suite.report.incidents import INCIDENTS
 from suite.report.page import Drawing, render_page
 from suite.report.published.base import PUBLISHED
 from suite.report.style import arm_styles, paper_style
@@ -95,7 +96,7 @@ def build_report(results: str | Path) -> Report:
     found = {run_id: read_config(root, run_id) for run_id in run_ids}
     configs = {run_id: config for run_id, config in found.items() if config}
     provenances = [p for run_id in run_ids if (p := read_provenance(root, run_id))]
-    rows = load_results(root, metrics_drawn(sweep.tasks.values()))
+    rows = load_results(root, [*metrics_drawn(sweep.tasks.values()), *INCIDENTS])
     tasks = with_games(summarise(sweep, statuses, rows), configs)
     groups = games_results(tasks, configs)
 
@@ -109,7 +110,7 @@ def build_report(results: str | Path) -> Report:
         else:
             (folder / f"{AGGREGATE}.json").unlink(missing_ok=True)
         write_whole(folder / "table.txt", text := plain_text(tasks, configs, groups))
-        page = render_page(sweep, tasks, groups, drawings, configs, provenances, root)
+        page = render_page(sweep, tasks, groups, drawings, rows, configs, provenances, root)
         write_whole(folder / "report.html", page)
     except OSError as error:
         raise ConfigError("results", str(folder), f"a folder to write to ({error})") from None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
@@ -17,6 +18,7 @@ from suite.records.reader import Sweep
 from suite.report import games
 from suite.report.budget import budget_line
 from suite.report.games import GamesResult
+from suite.report.incidents import incidents
 from suite.report.provenance import disagreements, provenance_table
 from suite.report.summary import TaskResult
 from suite.report.tables import cells, columns, title
@@ -67,6 +69,7 @@ def render_page(
     tasks: Sequence[TaskResult],
     groups: Sequence[GamesResult],
     drawings: Sequence[Drawing],
+    rows: pd.DataFrame,
     configs: Mapping[str, Mapping[str, Any]],
     provenances: Sequence[Mapping[str, Any]],
     root: Path,
@@ -78,6 +81,7 @@ def render_page(
         tasks: results of all tasks.
         groups: games taken together.
         drawings: figures.
+        rows: as `suite.records.reader.load_results` returns them.
         configs: contents of ``config.yaml`` by run id.
         provenances: contents of the runs' ``provenance.json``.
         root: the results folder, absolute.
@@ -95,7 +99,7 @@ def render_page(
             for number, group in enumerate(groups, start=1)
         ],
         tasks=[
-            {"id": f"task-{number}", **_task(task, drawings, configs)}
+            {"id": f"task-{number}", **_task(task, drawings, rows, configs)}
             for number, task in enumerate(tasks, start=1)
         ],
         how_to_read=HOW_TO_READ,
@@ -143,7 +147,10 @@ def mlflow_command(root: Path) -> str:
 
 
 def _task(
-    task: TaskResult, drawings: Sequence[Drawing], configs: Mapping[str, Mapping[str, Any]]
+    task: TaskResult,
+    drawings: Sequence[Drawing],
+    rows: pd.DataFrame,
+    configs: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return what the template shows of one task."""
     lead, clauses = reading(task)
@@ -163,6 +170,7 @@ def _task(
         "budget": budget_line(task, configs),
         "notes": task.record.notes,
         "troubles": troubles(task),
+        "incidents": incidents(task, rows),
         "drawings": [_drawing(d) for d in drawings if d.task == task.label],
     }
 

@@ -141,6 +141,26 @@ def test_unfinished_sweeps_are_reported_as_such(writer: Any) -> None:
     Page(text)
 
 
+def test_refilled_replays_and_lost_blocks_are_told_run_by_run(writer: Any) -> None:
+    writer.task("t", ["a", "b"])
+    refill, lost = (10, "replay_refill", "", 4000.0), (20, "lost_block", "runner 2", 1.0)
+    points = [(0, 0.1), (30, 0.5)]
+    writer.run("t", "a", 0, points, extra=[refill, (20, "replay_refill", "", 80.0)])
+    writer.run("t", "a", 1, points)
+    writer.run("t", "b", 0, points, extra=[lost])
+    writer.run("t", "b", 1, points, extra=[refill, lost, lost, (25, "lost_block", "runner 1", 1.0)])
+    writer.task("u", ["a"]).run("u", "a", 0, points)
+    text = build_report(writer.finish()).html.read_text(encoding="utf-8")
+    Page(text)
+    assert re.findall("<li>(.*, seed .*)</li>", text) == [
+        "a, seed 0: filled its replay again 2 times after a restore (4,080 agent steps)",
+        "b, seed 0: lost 1 block with runner 2, which died",
+        "b, seed 1: filled its replay again once after a restore (4,000 agent steps); "
+        "lost 3 blocks with runner 1, runner 2, which died",
+    ]
+    assert text.count("What happened on the way") == 1
+
+
 def test_a_sweep_without_any_run_folder(writer: Any) -> None:
     writer.task("t", ["a"])
     report = build_report(writer.finish())
