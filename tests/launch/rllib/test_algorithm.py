@@ -229,6 +229,66 @@ def test_a_replay_too_large_to_keep_is_filled_again_before_learning_goes_on(
 
 
 @pytest.mark.parametrize(
+    "task",
+    [
+        {"lanes": 3},
+        pytest.param({"lanes": 2, "runners": 2}, marks=pytest.mark.slow),
+        pytest.param({"lanes": 2, "runners": 2, "overlap": True}, marks=pytest.mark.slow),
+    ],
+    ids=["lanes", "runners", "overlap"],
+)
+def test_every_lane_of_every_runner_fills_the_replay_again_and_none_of_it_counts(
+    build, tmp_path, task
+):
+    agent = {**RAINBOW, "snapshot_gib": 0}
+    task = {"kind": "classic_control", "learning_starts": 40, "utd": 0.5, **task}
+    run = cartpole(agent_steps=160, agent=agent, task=task)
+    first, second = build(run), build(run)
+    advance_to(first, 100)
+    first.save_to_path(tmp_path)
+    second.restore_from_path(tmp_path)
+    rows, took, at_refill = [], [], []
+    second.recorder.sink = rows.extend
+    refill, sample = second._refill, second.sampler.sample
+
+    def counting(*arguments):
+        arrivals = sample(*arguments)
+        took.extend(arrival.rollout.agent_steps for arrival in arrivals)
+        return arrivals
+
+    def looked_at():
+        counted = (second.agent_steps, second.gradient_steps, second.recorder.games)
+        refill()
+        at_refill.append(sum(took))
+        assert (second.agent_steps, second.gradient_steps, second.recorder.games) == counted
+        assert len(second.ring) >= 40, "as much as after the warm-up"
+        assert (second.ring._heads >= 40 // second.task.all_lanes).all(), "each lane its part"
+        assert not getattr(second.sampler, "_asked", []), "the next block is of the run again"
+
+    second._refill, second.sampler.sample = looked_at, counting
+    counted = second.agent_steps
+    while not second.finished:
+        before = sum(took)
+        second.advance()
+        if not before:  # the refill was in this one
+            before = at_refill[0]
+        if not task.get("overlap"):  # whose blocks are counted when they arrive
+            assert second.agent_steps == counted + sum(took) - before
+            counted = second.agent_steps
+        assert second.gradient_steps == min(
+            second.task.updates(second.agent_steps), second.clock.total
+        )
+    assert second.gradient_steps == second.clock.total
+    (told,) = [row.value for row in rows if row.metric == "replay_refill"]
+    lanes = second.task.all_lanes
+    if task.get("overlap"):  # what was asked for meanwhile is kept
+        assert at_refill[0] <= told <= 2 * at_refill[0]
+    else:
+        assert told == at_refill[0]
+    assert 40 <= at_refill[0] < 40 + lanes
+
+
+@pytest.mark.parametrize(
     ("changes", "projected"),
     [
         ({}, ("1.weight", "4.weight")),
