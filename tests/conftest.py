@@ -33,3 +33,22 @@ def smoke() -> Callable[..., RunConfig]:
         return RunConfig.from_mapping(mapping)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def started_ray() -> Iterator[None]:
+    """A small Ray of this process's own, unless one is running."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        logging_level="ERROR",
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+    )
+    yield
+    ray.shutdown()

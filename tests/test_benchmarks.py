@@ -1,6 +1,7 @@
 """The benchmarks at their smallest: that they measure something, not how much."""
 
 import importlib
+import itertools
 import sys
 from pathlib import Path
 
@@ -90,7 +91,31 @@ def test_stable_baselines_takes_a_step(load):
     contender.close()
 
 
-def test_the_soak_looks_at_both_processes(load):
+@pytest.mark.ray
+def test_a_small_soak_looks_at_both_processes(load, monkeypatch, started_ray):
+    soak = load("soak")
+    monkeypatch.setattr(soak, "start_ray", lambda: None)
+    monkeypatch.setattr(soak, "LOOKS", 9)
+    runs = []
+    build = soak.algorithm_config
+    monkeypatch.setattr(soak, "algorithm_config", lambda run: runs.append(run) or build(run))
+    looks = soak.soak(400)
+    (run,) = runs
+    assert (run.agent.kind, run.task.runners, run.agent.replay_capacity) == ("rainbow", 1, 100)
+    assert len(looks) == 10
+    for key in ("agent_steps", "wall_s", "cpu_s"):
+        assert all(a[key] < b[key] for a, b in itertools.pairwise(looks)), key
+    assert looks[-1]["agent_steps"] >= 360
+    assert all(look[f"{who}_bytes"] > 2**20 for look in looks for who in ("learner", "runner"))
+    assert any(look["learner_bytes"] != look["runner_bytes"] for look in looks)
+    figures = soak.figures(looks, 100)
+    assert abs(figures["memory_growth_share"]) < 0.5
+    assert abs(figures["runner_growth_share"]) < 0.5
+    assert figures["pace_end_vs_start"] > 0
+    assert figures["objects_end"] >= 0
+
+
+def test_the_figures_of_a_soak_tell_growth_from_steadiness(load):
     soak = load("soak")
     steady = [
         {"agent_steps": 10 * k, "cpu_s": k, "wall_s": k, "learner_bytes": 5.0, "runner_bytes": 7.0}
