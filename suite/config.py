@@ -20,7 +20,7 @@ from suite.registry import Registry
 UNITS = ("steps", "epochs", "frames", "agent_steps", "fraction")
 """Units of time, as the one key of a duration."""
 
-RESULT_VERSION = 2
+RESULT_VERSION = 3
 """Raised whenever a change of code changes what a config computes; part of every run id."""
 
 
