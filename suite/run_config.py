@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Literal
@@ -109,8 +108,8 @@ class StopConfig(Config):
         return value <= self.below
 
 
-LATER = {"precision": "float32", "stop": None}
-"""Keys that came after the first results: where they have these values, ids are as before."""
+SUPERVISED = {"precision": "float32", "stop": None}
+"""Keys of supervised runs alone, and the values that others have."""
 
 
 @lru_cache(maxsize=1024)
@@ -168,9 +167,7 @@ class RunConfig(Config):
     @property
     def run_id(self) -> str:
         """Short hash of the canonical JSON (resources aside) and of the result version."""
-        keys = self.model_copy(update={"resources": ResourcesConfig()}).model_dump(mode="json")
-        keys = {k: v for k, v in keys.items() if k not in LATER or v != LATER[k]}
-        text = json.dumps(keys, sort_keys=True, separators=(",", ":"))
+        text = self.model_copy(update={"resources": ResourcesConfig()}).canonical()
         return hashlib.sha256(f"{RESULT_VERSION}:{text}".encode()).hexdigest()[:12]
 
     @property
@@ -192,7 +189,7 @@ class RunConfig(Config):
         """
         self.task.check(self)
         self.build_schedule()
-        for key, usual in LATER.items():
+        for key, usual in SUPERVISED.items():
             if self.task.engine == "rl" and getattr(self, key) != usual:
                 raise ConfigError(key, getattr(self, key), "no such key for this task")
         if self.stop is not None and self.stop.metric not in self.metric_names:

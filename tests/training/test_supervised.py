@@ -263,11 +263,3 @@ def test_float64_reaches_parameters_data_and_rows(smoke: Smoke) -> None:
     loss = next(r.value for r in reversed(rows) if r.metric == "loss" and r.layer == "test")
     assert loss != float(torch.tensor(loss, dtype=torch.float32))
     assert torch.get_default_dtype() == torch.float32
-
-
-def test_new_keys_leave_ids_of_earlier_runs_as_they_are(smoke: Smoke) -> None:
-    config = smoke("quadratic_regression")
-    keys = config.model_dump(mode="json")
-    assert {"precision", "stop"} <= keys.keys()
-    assert config.model_copy(update={"precision": "float64"}).run_id != config.run_id
-    assert smoke("quadratic_regression", precision="float32", stop=None).run_id == config.run_id
