@@ -261,8 +261,16 @@ def find_config(name: str, folders: Sequence[Path]) -> Path:
     raise ConfigError("config", name, nearest(name, known))
 
 
-def _experiments(path: Path, folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """Return the experiments of a file by label; "" for a file that is one experiment."""
+def _experiments(
+    path: Path, folders: Sequence[Path], above: frozenset[Path] = frozenset()
+) -> dict[str, dict[str, Any]]:
+    """Return the experiments of a file by label; "" for a file that is one experiment.
+
+    Args:
+        path: the file.
+        folders: where bare names are looked up.
+        above: files that include this one.
+    """
     document = _document(path)
     if "extends" in document:
         ground = find_config(str(document.pop("extends")), [path.parent, *folders])
@@ -272,7 +280,7 @@ def _experiments(path: Path, folders: Sequence[Path]) -> dict[str, dict[str, Any
         document = _lay_over(below, document)
     if "experiments" not in document and "include" not in document:
         return {"": document}
-    included = _included(document, path, folders)
+    included = _included(document, path, folders, above | {path.resolve()})
     bodies = document.pop("experiments", {})
     document.pop("description", None)
     if document:
@@ -289,7 +297,7 @@ def _experiments(path: Path, folders: Sequence[Path]) -> dict[str, dict[str, Any
 
 
 def _included(
-    document: dict[str, Any], path: Path, folders: Sequence[Path]
+    document: dict[str, Any], path: Path, folders: Sequence[Path], above: frozenset[Path]
 ) -> dict[str, dict[str, Any]]:
     """Take ``include`` and what belongs to it out of a file; return the experiments it names."""
     if "include" not in document:
@@ -304,9 +312,9 @@ def _included(
     found: dict[str, dict[str, Any]] = {}
     for name in names:
         other = find_config(name, [path.parent, *folders])
-        if "include" in _document(other):
-            raise ConfigError(f"{path.name}: include", name, "a file that includes no other")
-        for label, body in _experiments(other, folders).items():
+        if other.resolve() in above:
+            raise ConfigError(f"{path.name}: include", name, "no file that this one is included by")
+        for label, body in _experiments(other, folders, above).items():
             if not label:
                 raise ConfigError(f"{path.name}: include", name, "a file with 'experiments'")
             if label in found:

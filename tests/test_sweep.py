@@ -329,6 +329,9 @@ def test_a_file_takes_the_experiments_of_others(tmp_path: Path) -> None:
         [0],
         [5],
     ]
+    again = tmp_path / "again.yaml"
+    again.write_text("include: [all]\none_seed: true\n")
+    assert len(_load(again).trials) == 6, "one seed of each of two arms and three experiments"
     path.write_text("include: [one, two]\nseeds: [9]\n")
     assert {t.config.seed for t in _load(path).trials} == {9}
 
@@ -337,7 +340,7 @@ def test_a_file_takes_the_experiments_of_others(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("include: one\n", "include.*a list of sweep files"),
-        ("include: [all]\n", "a file that includes no other"),
+        ("include: [all]\n", "no file that this one is included by"),
         ("include: [plain]\n", "a file with 'experiments'"),
         ("include: [one, one]\n", "only one file with 'a'"),
         ("include: [nowhere]\n", "config"),
