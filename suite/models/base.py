@@ -42,6 +42,8 @@ class ModelSpec:
         modulus: number of distinct operands, for tasks on pairs of integers; 0 elsewhere.
         entries: rows of a square matrix, for tasks on its entries; 0 elsewhere.
         bytes: whether inputs are frames of bytes rather than floats.
+        taught: whether targets are those of a teacher with one direction among the inputs.
+        teacher: that direction, once the seeds of a run are known; None before.
         head: what the last layers of a value network look like.
     """
 
@@ -50,6 +52,8 @@ class ModelSpec:
     modulus: int = 0
     entries: int = 0
     bytes: bool = False
+    taught: bool = False
+    teacher: tuple[float, ...] | None = None
     head: HeadSpec = PLAIN
 
 

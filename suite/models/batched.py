@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -22,7 +22,12 @@ class BatchedModel(ABC):
 
     Inputs are (runs, n, ...), or (1, n, ...) where all runs see the same; outputs and slopes are
     (runs, n).
+
+    Attributes:
+        has_tangent: whether there is a `tangent`.
     """
+
+    has_tangent: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Any]:
@@ -33,3 +38,19 @@ class BatchedModel(ABC):
         self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
     ) -> dict[str, Tensor]:
         """Return the gradient of ``sum_k slopes_k outputs_k`` of each run, by name."""
+
+    def tangent(
+        self, parameters: Parameters, direction: Parameters, inputs: Tensor, context: Any
+    ) -> Tensor:
+        """Return the change of the outputs to first order as parameters move along `direction`.
+
+        Args:
+            parameters: where, the same as in the call of `forward` that gave the `context`.
+            direction: tensors by the names of trainable parameters.
+            inputs: as there.
+            context: from there.
+
+        Raises:
+            NotImplementedError: if there is no closed form.
+        """
+        raise NotImplementedError

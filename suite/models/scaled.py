@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from suite.errors import ConfigError
 from suite.models.base import MODELS, AnyModel, Aside, ModelConfig, ModelSpec
 from suite.models.batched import BatchedModel, Parameters
+from suite.models.closed_forms import quadratic_form, tangent_kernel, under
 from suite.models.head_spec import PLAIN
 from suite.params import output_layers, scale_invariant
 
@@ -43,6 +44,23 @@ class Scaled(nn.Module):
             outputs = outputs - self.start(inputs)
         return self.alpha * outputs
 
+    def tangent_kernel(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor | None:
+        """Return the tangent kernel (n, m), alpha^2 times the inner one."""
+        kernel = tangent_kernel(self.inner, under(INNER, parameters), x, y)
+        return None if kernel is None else self.alpha**2 * kernel
+
+    def quadratic_form(self, parameters: Parameters) -> tuple[Tensor, Tensor] | None:
+        """Return v and Q of ``f(x) = v . x + x^T Q x / 2``, those of the start taken away."""
+        form = quadratic_form(self.inner, under(INNER, parameters))
+        if form is None:
+            return None
+        linear, square = form
+        if self.start is not None:
+            first = quadratic_form(self.start.model, dict(self.start.model.named_parameters()))
+            assert first is not None
+            linear, square = linear - first[0], square - first[1]
+        return self.alpha * linear, self.alpha * square
+
 
 class BatchedScaled(BatchedModel):
     """Scaled networks with a closed form.
@@ -60,10 +78,10 @@ class BatchedScaled(BatchedModel):
 
     def forward(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Any]:
         """Return the outputs; those of the start are worked out once for the same inputs."""
-        outputs, context = self.inner.forward(_under(INNER, parameters), inputs)
+        outputs, context = self.inner.forward(under(INNER, parameters), inputs)
         if self.centred:
             if self._seen is not inputs:
-                start = _under(f"{START}model.", parameters)
+                start = under(f"{START}model.", parameters)
                 self._seen, self._start = inputs, self.inner.forward(start, inputs)[0]
             outputs = outputs - self._start
         return self.alpha * outputs, context
@@ -72,13 +90,9 @@ class BatchedScaled(BatchedModel):
         self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
     ) -> dict[str, Tensor]:
         """Return the inner networks' gradients."""
-        own = _under(INNER, parameters)
+        own = under(INNER, parameters)
         inner = self.inner.backward(own, inputs, self.alpha * slopes, context)
         return {INNER + name: gradient for name, gradient in inner.items()}
-
-
-def _under(prefix: str, parameters: Parameters) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): p for n, p in parameters.items() if n.startswith(prefix)}
 
 
 def build_inner(inner: ModelConfig, spec: ModelSpec, kind: str) -> nn.Module:

@@ -118,6 +118,10 @@ class SupervisedTaskConfig(TaskConfig):
         """Whether every update sees the same batch, all of the training set."""
         return False
 
+    def drawn_spec(self, seeds: Seeds) -> ModelSpec:
+        """Return what the task asks of a model, with what depends on the seeds of a run."""
+        return self.spec()
+
     def examples(self, clock: Clock) -> list[int]:
         """Return the number of examples in an update of each phase."""
         raise NotImplementedError

@@ -104,7 +104,8 @@ class SupervisedRun:
         seeds = config.seeds
         self.clock = config.clock()
         self.task = task.build(seeds, self.clock, self.device)
-        model = build_model(config.model, task.spec(), seeds.seed("init"))
+        self._spec = task.drawn_spec(seeds)
+        model = build_model(config.model, self._spec, seeds.seed("init"))
         self.model = model.to(self.device)
         self.schedule = config.build_schedule()
         bound = Bound.of(self.model, self.clock, self.task.probe, self._fresh)
@@ -129,7 +130,7 @@ class SupervisedRun:
     def _fresh(self, index: int) -> nn.Module:
         """Return a newly initialised network, drawn from the stream ``reset/index``."""
         seed = self.config.seeds.seed(f"reset/{index}")
-        return build_model(self.config.model, self.config.task.spec(), seed)
+        return build_model(self.config.model, self._spec, seed)
 
     def train(self, session: Session) -> None:
         """Train to the end of the budget, from the session's newest checkpoint if it has one.

@@ -81,6 +81,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "weight_decay": [{"coefficient": 3.0}, {"coefficient": 5.0, "roles": ["gain", "weight"]}],
     },
     "model": {
+        "linearised": [{"inner": {"kind": "mlp", "width": 8}}],
         "scaled": [
             {"inner": {"kind": "mlp", "width": 8}, "alpha": 2.0, "centred": True},
         ],

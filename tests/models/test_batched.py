@@ -9,8 +9,37 @@ RUNS, N = 3, 7
 VECTORS = ModelSpec((5,), 1)
 SCALES = ((0.5, 0.1), (1.0, 0.3), (4.0, 1.0))
 INNER = {"kind": "committee", "width": 4}
+EPSILONS = (0.02, 0.5, 1.0)
+COMMITTEES = {  # more units than inputs, fewer, and what is always summed over units
+    "wide": {"width": 9},
+    "narrow": {"width": 3},
+    "read": {"width": 9, "trained_readout": True},
+    "hermite": {"width": 4, "hermite": 3},
+    "both": {"width": 3, "hermite": 4, "trained_readout": True},
+}
 CASES = {
-    "committee": (VECTORS, [{"width": 4, "epsilon": e} for e in (0.02, 0.5, 1.0)]),
+    **{
+        f"committee {name}": (VECTORS, [{**keys, "epsilon": e} for e in EPSILONS])
+        for name, keys in COMMITTEES.items()
+    },
+    **{
+        f"linearised {name}": (
+            VECTORS,
+            [{"inner": {"kind": "committee", **keys, "epsilon": e}} for e in EPSILONS],
+        )
+        for name, keys in COMMITTEES.items()
+    },
+    "scaled linearised": (
+        VECTORS,
+        [
+            {
+                "alpha": a,
+                "centred": True,
+                "inner": {"kind": "linearised", "inner": {**INNER, "epsilon": e}},
+            }
+            for a, e in SCALES
+        ],
+    ),
     "diagonal": (VECTORS, [{"initial_norm": a} for a in (1.0, 2.0, 8.0)]),
     "matrix_factors": (ModelSpec((2,), 1, entries=5), [{"scale": a} for a in (1.0, 2.0, 3.0)]),
     "scaled": (
@@ -20,8 +49,9 @@ CASES = {
 }
 
 
-def make(kind):
-    spec, keys = CASES[kind]
+def make(case):
+    spec, keys = CASES[case]
+    kind = case.split()[0]
     configs = [MODELS[kind].from_mapping({"kind": kind, **k}) for k in keys]
     models = [build_model(c, spec, seed).double() for seed, c in enumerate(configs)]
     generator = torch.Generator().manual_seed(0)
@@ -37,15 +67,15 @@ def make(kind):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("kind", CASES)
-def test_outputs_and_gradients_are_those_of_autograd(kind, shared):
-    configs, models, inputs, slopes = make(kind)
+@pytest.mark.parametrize("case", CASES)
+def test_outputs_and_gradients_are_those_of_autograd(case, shared):
+    configs, models, inputs, slopes = make(case)
     inputs = inputs[:1] if shared else inputs
     parameters = {
         name: torch.stack([dict(m.named_parameters())[name].detach() for m in models])
         for name, _ in models[0].named_parameters()
     }
-    batched = MODELS[kind].batched(configs, slopes)
+    batched = type(configs[0]).batched(configs, slopes)
     outputs, context = batched.forward(parameters, inputs)
     gradients = batched.backward(parameters, inputs, slopes, context)
     assert outputs.shape == (RUNS, N)
@@ -58,6 +88,11 @@ def test_outputs_and_gradients_are_those_of_autograd(kind, shared):
             torch.testing.assert_close(gradients[name][run], p.grad, rtol=1e-11, atol=1e-12)
 
 
-def test_trained_readouts_have_no_closed_form():
-    config = MODELS["committee"].from_mapping({"kind": "committee", "trained_readout": True})
-    assert MODELS["committee"].batched([config], torch.zeros(1)) is None
+def test_models_without_a_closed_form_have_none_inside_others():
+    mlp = {"kind": "mlp", "width": 4}
+    for kind in ("scaled", "linearised"):
+        config = MODELS[kind].from_mapping({"kind": kind, "inner": mlp})
+        assert type(config).batched([config], torch.zeros(1)) is None
+    diagonal = {"kind": "linearised", "inner": {"kind": "diagonal"}}  # has no first order
+    config = MODELS["linearised"].from_mapping(diagonal)
+    assert type(config).batched([config], torch.zeros(1)) is None

@@ -1,0 +1,27 @@
+"""What metrics of the tangent kernel share: whose they are, and on which points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from suite.criteria import LOGISTIC, SQUARED
+from suite.metrics.base import Observation
+from suite.models.closed_forms import tangent_kernel
+
+MOST_POINTS = 1000
+"""Points that a kernel is taken on at most, as many as the test set of Kumar et al. 2024."""
+
+
+def has_kernel(seen: Observation) -> bool:
+    """Return whether the network has one output per example, and a test set to take a kernel on."""
+    if seen.model is None or "test" not in seen.splits:
+        return False
+    return seen.criterion in (SQUARED, LOGISTIC) and seen.splits["test"][1].is_floating_point()
+
+
+def kernel_on_test(seen: Observation, parameters: Mapping[str, Tensor]) -> Tensor | None:
+    """Return the kernel on the test inputs (n, n) at some parameters; None if it is too large."""
+    assert seen.model is not None
+    return tangent_kernel(seen.model, parameters, seen.splits["test"][0][:MOST_POINTS])

@@ -1,0 +1,26 @@
+"""How far the tangent kernel is from that of the start: ``|K_t - K_0|_F / |K_0|_F``.
+
+Near 0 while training is lazy; of order 1 when features are learnt (Kumar et al. 2024).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from suite.metrics.base import Observation, metric
+from suite.metrics.kernel import has_kernel, kernel_on_test
+
+
+def relative_change(now: Tensor, then: Tensor) -> Tensor:
+    """Return ``|now - then|_F / |then|_F`` of two matrices."""
+    change: Tensor = torch.linalg.matrix_norm(now - then) / torch.linalg.matrix_norm(then)
+    return change
+
+
+@metric("kernel_drift", "1", "parameters", "initial")
+def kernel_drift(seen: Observation) -> dict[str, Tensor]:
+    """Relative Frobenius change of the tangent kernel on the test points since the start."""
+    now = kernel_on_test(seen, seen.parameters) if has_kernel(seen) else None
+    then = None if now is None else kernel_on_test(seen, seen.initial)
+    return {} if now is None or then is None else {"test": relative_change(now, then)}

@@ -1,0 +1,63 @@
+"""The test loss of regression with the tangent kernel of the start (Kumar et al. 2024, Fig. 1).
+
+::
+
+    f(x) = k_0(x, X) K_0^{-1} y                           layer "test", the paper's line
+    f(x) = f_0(x) + k_0(x, X) K_0^{-1} (y - f_0(X))       layer "limit"
+
+with X, y the training set and f_0 the network at its start. The second is where the linearised
+network ends when trained to the end on squared error; for a centred network, whose f_0 is 0, they
+are the same. A constant of the run, given with every measurement.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from suite.criteria import SQUARED
+from suite.metrics.base import Observation, metric
+from suite.metrics.kernel import has_kernel
+from suite.models.closed_forms import tangent_kernel
+
+RIDGE = 1e-9
+"""Of the mean diagonal entry: what keeps a kernel of few weights and many points invertible."""
+
+
+def regression(kernel: Tensor, cross: Tensor, targets: Tensor) -> Tensor:
+    """Return ``cross K^{-1} y`` in double precision.
+
+    Args:
+        kernel: K, (n, n), of the training points.
+        cross: (m, n), of other points with them.
+        targets: (n,) or (n, columns).
+    """
+    kernel, cross, targets = kernel.double(), cross.double(), targets.double()
+    ridge = RIDGE * kernel.diagonal().mean() * torch.eye(len(kernel)).to(kernel)
+    columns = targets if targets.ndim == 2 else targets.unsqueeze(1)
+    factor, _ = torch.linalg.cholesky_ex(kernel + ridge)
+    return (cross @ torch.cholesky_solve(columns, factor)).view(-1, *targets.shape[1:])
+
+
+@metric("kernel_regression", "1", "parameters", "initial")
+def kernel_regression(seen: Observation) -> dict[str, Tensor]:
+    """Mean squared test error of the regression, on the targets and on what the start leaves."""
+    if not has_kernel(seen) or "train" not in seen.splits or seen.criterion != SQUARED:
+        return {}
+    assert seen.model is not None
+    (x, y), (x_test, y_test) = seen.splits["train"], seen.splits["test"]
+    first = {name: p.double() for name, p in seen.initial.items()}
+    kernel = tangent_kernel(seen.model, first, x.double())
+    cross = tangent_kernel(seen.model, first, x_test.double(), x.double())
+    if kernel is None or cross is None:
+        return {}
+    start, start_test = (
+        functional_call(seen.model, dict(seen.initial), (inputs,)).view(-1)
+        for inputs in (x, x_test)
+    )
+    found = regression(kernel, cross, torch.stack([y, y - start], dim=1))
+    return {
+        "test": (found[:, 0] - y_test).square().mean(),
+        "limit": (start_test + found[:, 1] - y_test).square().mean(),
+    }

@@ -1,0 +1,43 @@
+"""How well the tangent kernel fits the targets (Kumar et al. 2024, section 3).
+
+::
+
+    plain       y^T K y / (|K|_F |y|^2)
+    one_sided   the same of y less its mean and of K less the means of its columns
+
+for the present kernel K on the test points. The paper defines the first; its figures show the
+second, as the authors' code has it (spelt "CKA" in both places).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from suite.metrics.base import Observation, metric
+from suite.metrics.kernel import has_kernel, kernel_on_test
+
+
+def alignment(kernel: Tensor, targets: Tensor) -> Tensor:
+    """Return ``y^T K y / (|K|_F |y|^2)`` for a kernel (n, n) and targets (n,); 0 for zeros."""
+    least = torch.finfo(kernel.dtype).tiny
+    size = torch.linalg.matrix_norm(kernel) * targets.square().sum()
+    return targets @ kernel @ targets / size.clamp_min(least)
+
+
+def one_sided_alignment(kernel: Tensor, targets: Tensor) -> Tensor:
+    """Return the alignment of targets less their mean and a kernel less its columns' means."""
+    return alignment(kernel - kernel.mean(0), targets - targets.mean())
+
+
+@metric("ntk_alignment", "1", "parameters")
+def ntk_alignment(seen: Observation) -> dict[str, Tensor]:
+    """Alignment of the tangent kernel with the test targets, plain and with one-sided centring."""
+    kernel = kernel_on_test(seen, seen.parameters) if has_kernel(seen) else None
+    if kernel is None:
+        return {}
+    targets = seen.splits["test"][1][: len(kernel)]
+    return {
+        "one_sided": one_sided_alignment(kernel, targets),
+        "plain": alignment(kernel, targets),
+    }

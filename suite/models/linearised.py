@@ -1,0 +1,166 @@
+"""Any network replaced by its first-order expansion at its start: the lazy limit of its training.
+
+::
+
+    f(x, w) = g(x, w_0) + dg/dw (x, w_0) . (w - w_0)
+
+The twin of a network that never leaves its tangent kernel (Kumar et al. 2024, Figs. 1 and 13). Its
+parameters have the names, shapes and roles of the network's own, and start where those do; trained
+to the end on squared error it is the regression with the kernel of the start. Under an output scale
+write ``scaled`` outside: ``{kind: scaled, centred: true, inner: {kind: linearised, inner: ...}}``.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jvp
+
+from suite.models.base import ACTIVATIONS, MODELS, AnyModel, Aside, ModelConfig, ModelSpec, Tap
+from suite.models.batched import BatchedModel, Parameters
+from suite.models.closed_forms import quadratic_form, tangent_kernel, under
+from suite.models.scaled import INNER, START, build_inner
+from suite.params import classify, output_layers
+
+
+class Linearised(nn.Module):
+    """A network's expansion at its start.
+
+    The trainable copy only holds the parameters; it is never run, and its nonlinearities are taken
+    out so that nobody looks for features there: an expansion has none.
+
+    Args:
+        inner: the network.
+    """
+
+    scale_invariant_weights: tuple[str, ...] = ()
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self._trained = tuple(classify(inner))
+        self.output_layers = tuple(INNER + name for name in output_layers(inner))
+        _load_forward_mode()
+        self.start = Aside(inner)
+        self.inner = without_nonlinearities(inner)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return outputs shaped as the inner network's."""
+        network = self.start.model
+        first = {name: network.get_parameter(name) for name in self._trained}
+        moved = {name: self.inner.get_parameter(name) - p for name, p in first.items()}
+
+        def outputs(parameters: dict[str, Tensor]) -> Tensor:
+            value: Tensor = functional_call(network, parameters, (inputs,))
+            return value
+
+        value, change = jvp(outputs, (first,), (moved,))
+        result: Tensor = value + change
+        return result
+
+    def _first(self) -> dict[str, Tensor]:
+        return {name: self.start.model.get_parameter(name).detach() for name in self._trained}
+
+    def tangent_kernel(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor | None:
+        """Return the tangent kernel (n, m): that of the start, wherever the parameters are."""
+        first = {name: p.to(x.dtype) for name, p in self._first().items()}
+        return tangent_kernel(self.start.model, first, x, y)
+
+    def quadratic_form(self, parameters: Parameters) -> tuple[Tensor, Tensor] | None:
+        """Return v and Q of ``f(x) = v . x + x^T Q x / 2``: the inner network's to first order."""
+        first = self._first()
+        if quadratic_form(self.start.model, first) is None:
+            return None
+
+        def form(at: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            found = quadratic_form(self.start.model, at)
+            assert found is not None
+            return found
+
+        moved = {name: p - first[name] for name, p in under(INNER, parameters).items()}
+        (linear, square), (of_linear, of_square) = jvp(form, (first,), (moved,))
+        return linear + of_linear, square + of_square
+
+
+@cache
+def _load_forward_mode() -> None:
+    """Let torch load what its forward mode needs, which warns of a deprecation of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        one = torch.ones((), device="cpu")
+        jvp(torch.sin, (one,), (one,))
+
+
+def without_nonlinearities(model: nn.Module) -> nn.Module:
+    """Return a copy of a network in which nonlinearities and taps are identities."""
+    copied = copy.deepcopy(model)
+    for name, module in list(copied.named_modules()):
+        if isinstance(module, (*ACTIVATIONS, Tap)) and name:
+            parent, _, leaf = name.rpartition(".")
+            setattr(copied.get_submodule(parent), leaf, nn.Identity())
+    return copied
+
+
+class BatchedLinearised(BatchedModel):
+    """Expansions of networks with a closed form.
+
+    Args:
+        inner: of the networks; it has a `tangent`.
+    """
+
+    def __init__(self, inner: BatchedModel) -> None:
+        self.inner = inner
+        self._seen: Tensor | None = None
+        self._start: tuple[Tensor, Any] = (torch.empty(0), None)
+
+    def forward(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Any]:
+        """Return the outputs; those of the start are worked out once for the same inputs."""
+        first = under(f"{START}model.", parameters)
+        if self._seen is not inputs:
+            self._seen, self._start = inputs, self.inner.forward(first, inputs)
+        outputs, context = self._start
+        moved = {name: p - first[name] for name, p in under(INNER, parameters).items()}
+        return outputs + self.inner.tangent(first, moved, inputs, context), context
+
+    def backward(
+        self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
+    ) -> dict[str, Tensor]:
+        """Return the gradient of ``sum(slopes * outputs)``: the inner networks' at their start."""
+        first = under(f"{START}model.", parameters)
+        inner = self.inner.backward(first, inputs, slopes, context)
+        return {INNER + name: gradient for name, gradient in inner.items()}
+
+
+@MODELS.register("linearised")
+class LinearisedConfig(ModelConfig):
+    """Any model, to first order at its start.
+
+    Attributes:
+        inner: the network.
+    """
+
+    kind: Literal["linearised"] = "linearised"
+    inner: AnyModel
+
+    def build(self, spec: ModelSpec) -> nn.Module:
+        """Return the expansion, with the inputs and outputs of the inner network."""
+        return Linearised(build_inner(self.inner, spec, self.kind))
+
+    def shape(self) -> dict[str, Any]:
+        """Return the keys that the shapes of tensors depend on."""
+        return {"kind": self.kind, "inner": self.inner.shape()}
+
+    @classmethod
+    def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel | None:
+        """Return the closed form if the inner models, of one kind, have one of first order."""
+        own = [c for c in configs if isinstance(c, cls)]
+        inner = [c.inner for c in own]
+        if len(own) < len(configs) or len({type(c) for c in inner}) > 1:
+            return None
+        closed = type(inner[0]).batched(inner, like)
+        return None if closed is None or not closed.has_tangent else BatchedLinearised(closed)

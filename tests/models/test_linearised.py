@@ -1,0 +1,118 @@
+"""The first-order expansion against differences, and its training against kernel regression."""
+
+import pytest
+import torch
+from torch.func import functional_call
+
+from suite.models.base import ACTIVATIONS, MODELS, ModelSpec, build_model, recording
+from suite.models.closed_forms import derivatives, tangent_kernel
+from suite.params import classify
+
+SPEC = ModelSpec((5,), 1)
+INNERS = [
+    {"kind": "mlp", "width": 6},
+    {"kind": "committee", "width": 4, "epsilon": 0.5},
+    {"kind": "committee", "width": 3, "epsilon": 0.5, "trained_readout": True},
+]
+KINDS = [f"{c['kind']}{i}" for i, c in enumerate(INNERS)]
+
+
+def make(inner, wrap="linearised", seed=0):
+    config = MODELS[wrap].from_mapping({"kind": wrap, "inner": inner}) if wrap else None
+    config = config or MODELS[inner["kind"]].from_mapping(inner)
+    return build_model(config, SPEC, seed).double()
+
+
+def move(model, size, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    for name in classify(model):
+        p = model.get_parameter(name)
+        p.data += size * torch.randn(p.shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("inner", INNERS, ids=KINDS)
+def test_it_starts_as_the_network_and_parts_from_it_at_second_order(inner):
+    x = torch.randn(7, 5, dtype=torch.float64)
+    network, twin = make(inner, None), make(inner)
+    torch.testing.assert_close(twin(x), network(x))
+    errors = []
+    for size in (1e-3, 1e-4):
+        network, twin = make(inner, None), make(inner)
+        before = network(x).detach()
+        move(network, size)
+        move(twin, size)
+        assert (twin(x) - before).abs().max() > 0.1 * size
+        errors.append((twin(x) - network(x)).abs().max().item())
+    assert errors[1] < 0.02 * errors[0], "a tenth of the step, a hundredth of the error"
+
+
+@pytest.mark.parametrize("inner", INNERS, ids=KINDS)
+def test_outputs_and_gradients_are_those_of_the_jacobian(inner):
+    x = torch.randn(7, 5, dtype=torch.float64)
+    network, twin = make(inner, None), make(inner)
+    first = {n: network.get_parameter(n).detach() for n in classify(network)}
+    jacobian = derivatives(network, first, x)
+    move(twin, 0.7)
+    own = [twin.get_parameter(f"inner.{n}") for n in first]
+    moved = torch.cat([(p - first[n]).flatten() for n, p in zip(first, own, strict=True)])
+    expected = network(x).squeeze(1) + jacobian @ moved
+    torch.testing.assert_close(twin(x).squeeze(1), expected)
+    slopes = torch.randn(7, dtype=torch.float64)
+    found = torch.autograd.grad((twin(x).squeeze(1) * slopes).sum(), own)
+    torch.testing.assert_close(torch.cat([g.flatten() for g in found]), slopes @ jacobian)
+
+
+@pytest.mark.parametrize("inner", INNERS, ids=KINDS)
+def test_its_kernel_stays_that_of_the_start(inner):
+    x, y = torch.randn(7, 5, dtype=torch.float64), torch.randn(4, 5, dtype=torch.float64)
+    network, twin = make(inner, None), make(inner)
+    first = {n: network.get_parameter(n).detach() for n in classify(network)}
+    jacobians = [derivatives(network, first, z) for z in (x, y)]
+    move(twin, 0.7)
+    now = {n: twin.get_parameter(n).detach() for n in classify(twin)}
+    torch.testing.assert_close(tangent_kernel(twin, now, x, y), jacobians[0] @ jacobians[1].T)
+
+
+def test_trained_to_the_limit_it_is_kernel_regression():
+    """With centred outputs: ``k_0(x, X) K_0^{-1} y``; without, of what the start leaves."""
+    torch.manual_seed(0)
+    x, y, x_test = (torch.randn(*s, dtype=torch.float64) for s in ((6, 5), (6,), (4, 5)))
+    for centred in (True, False):
+        inner = {"kind": "linearised", "inner": INNERS[1]}
+        keys = {"kind": "scaled", "centred": centred, "alpha": 2.0, "inner": inner}
+        model = build_model(MODELS["scaled"].from_mapping(keys), SPEC, 0).double()
+        trained = {n: model.get_parameter(n) for n in classify(model)}
+        start, start_test = model(x).squeeze(1).detach(), model(x_test).squeeze(1).detach()
+        first = {n: p.detach().clone() for n, p in trained.items()}
+        kernel, cross = (tangent_kernel(model, first, z, x) for z in (x, x_test))
+        rate = 0.9 * len(y) / torch.linalg.eigvalsh(kernel).max()
+        for _ in range(20_000):
+            loss = (model(x).squeeze(1) - y).square().mean()
+            if loss < 1e-20:
+                break
+            for p, g in zip(
+                trained.values(), torch.autograd.grad(loss, trained.values()), strict=True
+            ):
+                p.data -= rate * g
+        expected = start_test + cross @ torch.linalg.solve(kernel, y - start)
+        torch.testing.assert_close(model(x_test).squeeze(1), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_an_expansion_shows_no_features():
+    model = make(INNERS[0])
+    with recording(model, ACTIVATIONS) as seen:
+        model(torch.randn(2, 5, dtype=torch.float64))
+    assert not seen
+
+
+def test_roles_are_the_inner_network_s():
+    for inner in INNERS:
+        roles = classify(make(inner, None))
+        assert classify(make(inner)) == {f"inner.{name}": role for name, role in roles.items()}
+
+
+def test_functional_calls_move_the_trainable_copy_alone():
+    twin = make(INNERS[1])
+    x = torch.randn(3, 5, dtype=torch.float64)
+    zero = {n: torch.zeros_like(twin.get_parameter(n)) for n in classify(twin)}
+    assert not torch.equal(functional_call(twin, zero, (x,)), twin(x))
