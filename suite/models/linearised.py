@@ -52,8 +52,9 @@ class Linearised(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs shaped as the inner network's."""
         network = self.start.model
-        first = {name: network.get_parameter(name) for name in self._trained}
-        moved = {name: self.inner.get_parameter(name) - p for name, p in first.items()}
+        first = self._first()
+        now = dict(self.inner.named_parameters())  # tensors, in a functional call
+        moved = {name: now[name] - p for name, p in first.items()}
 
         def outputs(parameters: dict[str, Tensor]) -> Tensor:
             value: Tensor = functional_call(network, parameters, (inputs,))
@@ -64,7 +65,8 @@ class Linearised(nn.Module):
         return result
 
     def _first(self) -> dict[str, Tensor]:
-        return {name: self.start.model.get_parameter(name).detach() for name in self._trained}
+        first = dict(self.start.model.named_parameters())  # tensors, in a functional call
+        return {name: first[name].detach() for name in self._trained}
 
     def tangent_kernel(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor | None:
         """Return the tangent kernel (n, m): that of the start, wherever the parameters are."""

@@ -3,7 +3,7 @@
 ::
 
     x ~ N(0, I / D)         y = c sum_k (beta_k . x)^2,  beta_k ~ N(0, I),  c = 1/2
-                            y = H_k(beta . x) / k!       with `degree: k` (Fig. 15)
+                            y = H_k(beta . x) / sqrt(k!)    with `degree: k` (Fig. 15)
 
 One direction in most figures, two or three in Fig. 14. A fixed set of P points for training,
 another for testing, the same directions in both. H_k is the Hermite polynomial
@@ -130,7 +130,7 @@ class QuadraticRegression(FixedSet):
         """Return y (n,) for inputs (n, D)."""
         along = x @ self.beta.T
         if self.degree is not None:
-            return hermite(self.degree, along[:, 0]) / math.factorial(self.degree)
+            return hermite(self.degree, along[:, 0]) / math.sqrt(math.factorial(self.degree))
         return self.coefficient * along.square().sum(1)
 
     def square(self) -> Tensor | None:
