@@ -1,0 +1,82 @@
+"""What the claims on Kumar et al. 2024's committee machine share.
+
+A loss is relative to its first value where a claim says so. A time is the first step with a loss
+below 0.1, as in the authors' code, placed between measurements; the time to grok is that of the
+test loss less that of the training loss, 0 if it is negative.
+"""
+
+from __future__ import annotations
+
+import math
+
+from suite.report.experiment import NotMeasured, Repetition, Track
+from suite.report.transitions import first_below
+
+LEVEL = 0.1
+"""Of a loss, at which it counts as fallen."""
+
+SOURCE = "Kumar et al. 2024"
+
+
+def budget(seed: Repetition, arm: str) -> float:
+    """Return the length of an arm's run in gradient steps."""
+    return float(seed.setting(arm, "budget"))
+
+
+def loss_on_test(seed: Repetition, arm: str) -> Track:
+    """Return the test loss of an arm."""
+    return seed.track(arm, "loss", "test")
+
+
+def rise(track: Track) -> float:
+    """Return how far a track rises above its first value, as a share of it."""
+    return float(track.values.max()) / track.first - 1
+
+
+def fall_times(seed: Repetition, arm: str) -> tuple[float, float]:
+    """Return the steps at which training and test loss fall below the level, inf if never."""
+    return (
+        first_below(seed.track(arm, "loss", "train"), LEVEL),
+        first_below(loss_on_test(seed, arm), LEVEL),
+    )
+
+
+def delay(seed: Repetition, arm: str) -> float:
+    """Return the time to grok in steps; a test loss that never falls does at the run's end.
+
+    Raises:
+        NotMeasured: if the training loss never falls.
+    """
+    train, test = fall_times(seed, arm)
+    if math.isinf(train):
+        raise NotMeasured(f"a training loss below {LEVEL:g} of arm {arm!r}")
+    return max(0.0, min(test, budget(seed, arm)) - train)
+
+
+def ladder(seed: Repetition, path: str) -> list[tuple[float, float]]:
+    """Return (value, time to grok) of the arms in the order of a key, as far as times are known.
+
+    It ends before the first arm whose training loss never falls, and with the first whose test loss
+    never does, for of those behind it nothing is known but that they are as long.
+    """
+    found: list[tuple[float, float]] = []
+    for value, arm in seed.arms_by(path):
+        train, test = fall_times(seed, arm)
+        if math.isinf(train):
+            break
+        found.append((float(value), delay(seed, arm)))
+        if math.isinf(test):
+            break
+    return found
+
+
+def arm_with(seed: Repetition, path: str, value: float) -> str:
+    """Return the arm whose config has a value under a key.
+
+    Raises:
+        NotMeasured: if there is none.
+    """
+    for found, arm in seed.arms_by(path):
+        if math.isclose(found, value):
+            return arm
+    raise NotMeasured(f"an arm with {path} {value:g}")

@@ -1,0 +1,121 @@
+"""Kumar et al. 2024, Figs. 3 and 7: what laziness, alignment and the scale of weights do."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from suite.report.claims.base import above, below, claim
+from suite.report.claims.kumar2024 import SOURCE, arm_with, delay, ladder, loss_on_test, rise
+from suite.report.experiment import NotMeasured, Repetition
+
+ALPHA, EPSILON, SIGMA = "model.alpha", "model.inner.epsilon", "model.inner.init_scale"
+FEWEST = 5
+"""Output scales that a trend is told from."""
+
+
+@claim(
+    "kumar2024.5",
+    experiment="kumar2024_fig3a",
+    says="The time to grok grows with the output scale alpha, the rate being over alpha^2",
+    statistic="smallest log of (1 + time to grok) over that at the next smaller alpha; alphas as "
+    "far as training losses fall, a test loss that never does counting as the run's length once",
+    holds=above(0.0),
+    source=f"{SOURCE}, Fig. 3a",
+)
+def delay_grows_with_scale(seed: Repetition) -> float:
+    """Return the smallest step of the ladder of times."""
+    times = [time for _, time in ladder(seed, ALPHA)]
+    if len(times) < FEWEST:
+        raise NotMeasured(f"{FEWEST} output scales whose training loss falls")
+    return min(math.log((1 + later) / (1 + earlier)) for earlier, later in pairwise(times))
+
+
+@claim(
+    "kumar2024.6",
+    experiment="kumar2024_fig3a",
+    says="With an output scale of a quarter or less the test loss does not rise",
+    statistic="largest rise of the test loss above its start, of alphas up to 1/4",
+    holds=below(0.01),
+    source=f"{SOURCE}, Fig. 3a",
+)
+def rich_runs_do_not_overfit(seed: Repetition) -> float:
+    """Return the largest rise of arms with a small output scale."""
+    rises = [rise(loss_on_test(seed, arm)) for value, arm in seed.arms_by(ALPHA) if value <= 0.25]
+    if not rises:
+        raise NotMeasured("an output scale of a quarter or less")
+    return max(rises)
+
+
+@claim(
+    "kumar2024.7a",
+    experiment="kumar2024_fig3b",
+    says="Less alignment at the start, a longer delay: it is longer at epsilon 1/4 than at 1/2",
+    statistic="log of (1 + time to grok) at epsilon 1/4 over that at 1/2",
+    holds=above(0.0),
+    source=f"{SOURCE}, Fig. 3b",
+)
+def delay_shrinks_with_alignment(seed: Repetition) -> float:
+    """Return the log ratio of the two delays."""
+    quarter, half = (delay(seed, arm_with(seed, EPSILON, e)) for e in (0.25, 0.5))
+    return math.log((1 + quarter) / (1 + half))
+
+
+@claim(
+    "kumar2024.7b",
+    experiment="kumar2024_fig3b",
+    says="With epsilon 1 or more the test loss does not rise",
+    statistic="largest rise of the test loss above its start, of epsilons from 1 on",
+    holds=below(0.01),
+    source=f"{SOURCE}, Fig. 3b; 1% is ours",
+)
+def aligned_runs_do_not_overfit(seed: Repetition) -> float:
+    """Return the largest rise of arms with a large epsilon."""
+    rises = [rise(loss_on_test(seed, arm)) for value, arm in seed.arms_by(EPSILON) if value >= 1]
+    if not rises:
+        raise NotMeasured("an epsilon of 1 or more")
+    return max(rises)
+
+
+@claim(
+    "kumar2024.7c",
+    experiment="kumar2024_fig3e",
+    says="The time to grok is longest at the largest alpha and the smallest epsilon",
+    statistic="log of (1 + time to grok) in that corner of the map over the longest of the other "
+    "corners; a test loss that never falls does at the run's end",
+    holds=above(0.0),
+    source=f"{SOURCE}, Fig. 3e",
+)
+def longest_in_its_corner(seed: Repetition) -> float:
+    """Return the log ratio of the corner to the longest of the other three."""
+    cells = [(a, float(seed.setting(arm, EPSILON)), arm) for a, arm in seed.arms_by(ALPHA)]
+    alphas, epsilons = (sorted({cell[i] for cell in cells}) for i in (0, 1))
+    times = {}
+    for alpha, epsilon, arm in cells:
+        if alpha in (alphas[0], alphas[-1]) and epsilon in (epsilons[0], epsilons[-1]):
+            times[alpha, epsilon] = delay(seed, arm)
+    if len(times) < 4:
+        raise NotMeasured("all corners of the map")
+    corner = times.pop((alphas[-1], epsilons[0]))
+    return math.log((1 + corner) / (1 + max(times.values())))
+
+
+@claim(
+    "kumar2024.8",
+    experiment="kumar2024_fig7",
+    says="Weights move by an amount that depends on sigma^2 alpha alone",
+    statistic="among arms of equal sigma^2 alpha the largest final relative movement over the "
+    "smallest, less 1; the largest over such groups",
+    holds=below(0.2),
+    source=f"{SOURCE}, Fig. 7",
+)
+def movement_is_of_the_product(seed: Repetition) -> float:
+    """Return the largest spread of the final movement within a group."""
+    groups: dict[float, list[float]] = {}
+    for alpha, arm in seed.arms_by(ALPHA):
+        product = round(float(seed.setting(arm, SIGMA)) ** 2 * float(alpha), 9)
+        groups.setdefault(product, []).append(seed.track(arm, "relative_movement", "all").last)
+    spreads = [max(of) / min(of) - 1 for of in groups.values() if len(of) > 1]
+    if not spreads:
+        raise NotMeasured("arms of equal sigma^2 alpha")
+    return max(spreads)

@@ -1,0 +1,206 @@
+"""Kumar et al. 2024: ladders of laziness, alignment and starts (Figs. 3, 5, 7, 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from suite.report.claims.kumar2024 import delay
+from suite.report.experiment import Experiment, NotMeasured
+from suite.report.published.base import published
+from suite.report.published.ladders import (
+    arms_in_order,
+    losses,
+    panels,
+    shades,
+    split_legend,
+    step_axis,
+)
+from suite.report.statistics import estimate
+from suite.report.style import COLOURS, REFERENCE_COLOUR
+
+ALPHA, EPSILON, SIGMA = "model.alpha", "model.inner.epsilon", "model.inner.init_scale"
+RELATIVE = "Loss relative to start"
+A, E, S = (
+    "\N{GREEK SMALL LETTER ALPHA}",
+    "\N{GREEK SMALL LETTER EPSILON}",
+    "\N{GREEK SMALL LETTER SIGMA}",
+)
+BOTH = f"{S}, {A} = {S}\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT TWO}"
+PRODUCT = f"{S}\N{SUPERSCRIPT TWO} {A}"
+
+
+@published(
+    "kumar2024_fig3a",
+    experiment="kumar2024_fig3a",
+    caption="Kumar et al. 2024, Fig. 3a. Losses by output scale alpha at a fixed epsilon, the rate "
+    "being over alpha squared: test losses left, training losses right.",
+)
+def figure_3a(runs: Experiment) -> Figure:
+    """Draw losses by output scale."""
+    return _ladder(runs, ALPHA, A)
+
+
+@published(
+    "kumar2024_fig3b",
+    experiment="kumar2024_fig3b",
+    caption="Kumar et al. 2024, Fig. 3b. Losses by epsilon, the alignment of the first kernel with "
+    "the target, at output scale 1: test losses left, training losses right.",
+)
+def figure_3b(runs: Experiment) -> Figure:
+    """Draw losses by epsilon."""
+    return _ladder(runs, EPSILON, E)
+
+
+@published(
+    "kumar2024_fig3e",
+    experiment="kumar2024_fig3e",
+    caption="Kumar et al. 2024, Fig. 3e. Time to grok, the steps from a training loss to a test "
+    "loss below 0.1, over laziness and alignment; mean over seeds. A test loss that never falls "
+    "counts as the run's length; cells whose training loss never falls are empty.",
+)
+def figure_3e(runs: Experiment) -> Figure:
+    """Draw the map of times to grok."""
+    cells = {}
+    for arm in runs.arms:
+        found = []
+        for seed in runs.repetitions:
+            try:
+                found.append(delay(seed, arm))
+            except NotMeasured:
+                continue
+        key = float(runs.setting(arm, ALPHA)), float(runs.setting(arm, EPSILON))
+        cells[key] = float(np.mean(found)) if found else np.nan
+    alphas, epsilons = (sorted({key[i] for key in cells}) for i in (0, 1))
+    values = np.array([[cells.get((a, e), np.nan) for a in alphas] for e in epsilons])
+    figure, (axes,) = panels(1, 1, 3.0)
+    figure.set_figwidth(4.2)
+    image = axes.pcolormesh(1 + values, cmap="viridis", norm="log", edgecolors="white", lw=0.5)
+    for ticks, labels in ((axes.set_xticks, alphas), (axes.set_yticks, epsilons)):
+        ticks(np.arange(len(labels)) + 0.5, [f"{value:g}" for value in labels])
+    axes.grid(False)
+    axes.set_xlabel(f"Output scale {A}")
+    axes.set_ylabel(E)
+    figure.colorbar(image, ax=axes, label="1 + time to grok, gradient steps")
+    return figure
+
+
+@published(
+    "kumar2024_fig5",
+    experiment="kumar2024_fig5",
+    caption="Kumar et al. 2024, Fig. 5. Labels are the j-th eigenvector of the network's own "
+    "tangent kernel at its start, on training and test points together.",
+)
+def figure_5(runs: Experiment) -> Figure:
+    """Draw losses by eigenvector."""
+    arms = arms_in_order(runs, "task.index")
+    figure, grid = panels(1, len(arms), share_y=True)
+    for axes, (index, arm) in zip(grid, arms, strict=True):
+        losses(axes, runs, arm, REFERENCE_COLOUR, relative=True)
+        step_axis(axes, f"j = {index:g}")
+    grid[0].set_ylabel(RELATIVE)
+    split_legend(grid[0])
+    return figure
+
+
+@published(
+    "kumar2024_fig7",
+    experiment="kumar2024_fig7",
+    caption="Kumar et al. 2024, Fig. 7. Above: test losses by output scale alpha, by initial scale "
+    "sigma, and by sigma with alpha = sigma^-2. Below: final relative movement of the weights and "
+    "final test loss, over sigma^2 alpha; bars are 95% intervals over seeds.",
+)
+def figure_7(runs: Experiment) -> Figure:
+    """Draw test losses by group, and movement and loss over the product of scales."""
+    figure, grid = panels(2, 3)
+    groups = _scale_groups(runs)
+    for axes, (title, members) in zip(grid[:3], groups.items(), strict=True):
+        for colour, (value, arm) in zip(shades(len(members)), members, strict=True):
+            losses(axes, runs, arm, colour, label=f"{value:g}", relative=True, splits=("test",))
+        step_axis(axes, title)
+        axes.legend(fontsize="x-small", ncols=2)
+    grid[0].set_ylabel("Test loss relative to start")
+    marks = zip(groups.items(), "os^", (REFERENCE_COLOUR, *COLOURS), strict=False)
+    for (title, members), marker, colour in marks:
+        arms = [arm for _, arm in members]
+        _final(grid[3], runs, arms, _movement, marker, colour, title)
+        _final(grid[4], runs, arms, _end, marker, colour, title)
+    for axes, label in ((grid[3], "Relative movement"), (grid[4], "Test loss, end / start")):
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel(PRODUCT)
+        axes.set_ylabel(label)
+    grid[3].legend(fontsize="small")
+    grid[5].set_axis_off()
+    return figure
+
+
+@published(
+    "kumar2024_fig10",
+    experiment="kumar2024_fig10",
+    caption="Kumar et al. 2024, Fig. 10. Losses from starts a share c of the way to weights that "
+    "solve the task: test losses left, training losses right.",
+)
+def figure_10(runs: Experiment) -> Figure:
+    """Draw losses by start."""
+    return _ladder(runs, "model.inner.towards", "c")
+
+
+def _ladder(runs: Experiment, path: str, symbol: str) -> Figure:
+    """Draw relative test losses and training losses, one shade for each value of a key."""
+    arms = arms_in_order(runs, path)
+    figure, (left, right) = panels(1, 2, share_y=True)
+    for colour, (value, arm) in zip(shades(len(arms)), arms, strict=True):
+        label = f"{symbol} = {value:g}"
+        losses(left, runs, arm, colour, label=label, relative=True, splits=("test",))
+        losses(right, runs, arm, colour, relative=True, splits=("train",))
+    step_axis(left, "Test")
+    step_axis(right, "Training")
+    left.set_ylabel(RELATIVE)
+    left.legend(fontsize="small", ncols=1 + len(arms) // 5)
+    return figure
+
+
+def _scale_groups(runs: Experiment) -> dict[str, list[tuple[float, str]]]:
+    """Return (value, arm) of the three ladders; the arm of both scales 1 is in each."""
+    groups: dict[str, list[tuple[float, str]]] = {A: [], S: [], BOTH: []}
+    for arm in runs.arms:
+        alpha, sigma = float(runs.setting(arm, ALPHA)), float(runs.setting(arm, SIGMA))
+        if sigma == 1:
+            groups[A].append((alpha, arm))
+        if alpha == 1:
+            groups[S].append((sigma, arm))
+        if np.isclose(alpha * sigma**2, 1):
+            groups[BOTH].append((sigma, arm))
+    return {title: sorted(members) for title, members in groups.items()}
+
+
+def _movement(runs: Experiment, arm: str) -> list[float]:
+    return [track.last for track in runs.tracks(arm, "relative_movement", "all")]
+
+
+def _end(runs: Experiment, arm: str) -> list[float]:
+    return [track.last / track.first for track in runs.tracks(arm, "loss", "test")]
+
+
+def _final(
+    axes: Axes,
+    runs: Experiment,
+    arms: list[str],
+    of: Callable[[Experiment, str], list[float]],
+    marker: str,
+    colour: str,
+    label: str,
+) -> None:
+    """Draw a final value over sigma^2 alpha with its interval over seeds."""
+    x = [float(runs.setting(a, SIGMA)) ** 2 * float(runs.setting(a, ALPHA)) for a in arms]
+    found = [estimate(of(runs, arm)) for arm in arms]
+    for index, (place, value) in enumerate(zip(x, found, strict=True)):
+        if value.mean is None:
+            continue
+        if value.lo is not None and value.hi is not None:
+            axes.plot([place, place], [max(value.lo, 1e-9), value.hi], color=colour, lw=0.8)
+        axes.plot(place, value.mean, marker, color=colour, label=label if index == 0 else None)
