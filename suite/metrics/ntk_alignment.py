@@ -22,7 +22,8 @@ def alignment(kernel: Tensor, targets: Tensor) -> Tensor:
     """Return ``y^T K y / (|K|_F |y|^2)`` for a kernel (n, n) and targets (n,); 0 for zeros."""
     least = torch.finfo(kernel.dtype).tiny
     size = torch.linalg.matrix_norm(kernel) * targets.square().sum()
-    return targets @ kernel @ targets / size.clamp_min(least)
+    found: Tensor = targets @ kernel @ targets / size.clamp_min(least)
+    return found
 
 
 def one_sided_alignment(kernel: Tensor, targets: Tensor) -> Tensor:

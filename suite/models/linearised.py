@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -60,7 +60,7 @@ class Linearised(nn.Module):
             value: Tensor = functional_call(network, parameters, (inputs,))
             return value
 
-        value, change = jvp(outputs, (first,), (moved,))
+        value, change = to_first_order(outputs, first, moved)
         result: Tensor = value + change
         return result
 
@@ -85,8 +85,16 @@ class Linearised(nn.Module):
             return found
 
         moved = {name: p - first[name] for name, p in under(INNER, parameters).items()}
-        (linear, square), (of_linear, of_square) = jvp(form, (first,), (moved,))
+        (linear, square), (of_linear, of_square) = to_first_order(form, first, moved)
         return linear + of_linear, square + of_square
+
+
+def to_first_order(
+    function: Callable[[dict[str, Tensor]], Any], at: dict[str, Tensor], along: dict[str, Tensor]
+) -> tuple[Any, Any]:
+    """Return a function's value and its derivative along a direction, structured alike."""
+    value, change, *_ = jvp(function, (at,), (along,))
+    return value, change
 
 
 @cache

@@ -88,8 +88,8 @@ def aligned_runs_do_not_overfit(seed: Repetition) -> float:
 )
 def longest_in_its_corner(seed: Repetition) -> float:
     """Return the log ratio of the corner to the longest of the other three."""
-    cells = [(a, float(seed.setting(arm, EPSILON)), arm) for a, arm in seed.arms_by(ALPHA)]
-    alphas, epsilons = (sorted({cell[i] for cell in cells}) for i in (0, 1))
+    cells = [(float(a), float(seed.setting(arm, EPSILON)), arm) for a, arm in seed.arms_by(ALPHA)]
+    alphas, epsilons = sorted({a for a, _, _ in cells}), sorted({e for _, e, _ in cells})
     times = {}
     for alpha, epsilon, arm in cells:
         if alpha in (alphas[0], alphas[-1]) and epsilon in (epsilons[0], epsilons[-1]):

@@ -71,14 +71,14 @@ def step_axis(axes: Axes, title: str = "") -> None:
     axes.set_title(title, loc="left")
 
 
-def split_legend(axes: Axes, **keys: str) -> None:
+def split_legend(axes: Axes) -> None:
     """Add what solid and dashed mean to the lines named already, as the legend."""
     handles, labels = axes.get_legend_handles_labels()
     handles += [
         Line2D([], [], color=GREY),
         Line2D([], [], color=GREY, ls=(0, DASHED)),
     ]
-    axes.legend(handles, [*labels, "Test", "Training"], **{"fontsize": "small", **keys})
+    axes.legend(handles, [*labels, "Test", "Training"], fontsize="small")
 
 
 def arms_in_order(runs: Experiment, path: str) -> list[tuple[float, str]]:

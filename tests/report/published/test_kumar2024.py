@@ -1,4 +1,4 @@
-"""Figures of the committee machine, drawn from made-up rows with the configs of the small sweeps."""
+"""Figures of the committee machine, drawn from made-up rows with the small sweeps' configs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suite.report.style import paper_style
 from suite.sweep import load_sweep
 
 NAMES = [name for name in PUBLISHED.entries() if name.startswith("kumar2024_fig")]
-COMMITTEE = "1 3a 3b 3e 4 5 7 9 10 11 13a 14 15".split()
+COMMITTEE = ["1", "3a", "3b", "3e", "4", "5", "7", "9", "10", "11", "13a", "14", "15"]
 LAYERS = {
     "loss": ("train", "test"),
     "loss_terms": ("variance", "misalignment", "linear", "total"),
