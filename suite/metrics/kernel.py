@@ -15,10 +15,11 @@ MOST_POINTS = 1000
 
 
 def has_kernel(seen: Observation) -> bool:
-    """Return whether the network has one output per example, and a test set to take a kernel on."""
-    if seen.model is None or "test" not in seen.splits:
+    """Return whether a kernel can be taken: real inputs and one output for each of them."""
+    if seen.model is None or "test" not in seen.splits or seen.criterion not in (SQUARED, LOGISTIC):
         return False
-    return seen.criterion in (SQUARED, LOGISTIC) and seen.splits["test"][1].is_floating_point()
+    inputs, targets = seen.splits["test"]
+    return inputs.is_floating_point() and targets.is_floating_point() and targets.ndim == 1
 
 
 def kernel_on_test(seen: Observation, parameters: Mapping[str, Tensor]) -> Tensor | None:

@@ -13,6 +13,7 @@ from suite.report.experiment import Experiment, NotMeasured
 from suite.report.published.base import published
 from suite.report.published.ladders import (
     arms_in_order,
+    log_labels,
     losses,
     panels,
     shades,
@@ -84,7 +85,8 @@ def figure_3e(runs: Experiment) -> Figure:
     axes.grid(False)
     axes.set_xlabel(f"Output scale {A}")
     axes.set_ylabel(E)
-    figure.colorbar(image, ax=axes, label="1 + time to grok, gradient steps")
+    bar = figure.colorbar(image, ax=axes, label="1 + time to grok, gradient steps")
+    log_labels(bar.ax.yaxis)
     return figure
 
 
@@ -131,10 +133,12 @@ def figure_7(runs: Experiment) -> Figure:
     for axes, label in ((grid[3], "Relative movement"), (grid[4], "Test loss, end / start")):
         axes.set_xscale("log")
         axes.set_yscale("log")
+        log_labels(axes.xaxis)
+        log_labels(axes.yaxis)
         axes.set_xlabel(PRODUCT)
         axes.set_ylabel(label)
-    grid[3].legend(fontsize="small")
     grid[5].set_axis_off()
+    grid[5].legend(*grid[3].get_legend_handles_labels(), title="varied", loc="center left")
     return figure
 
 

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from suite.report.axes import count, power
 from suite.report.experiment import Experiment, NotMeasured, Track
 from suite.report.published.drawing import draw_tracks
 from suite.report.style import SOLID, WIDTH, ArmStyle
@@ -67,8 +70,21 @@ def losses(
 def step_axis(axes: Axes, title: str = "") -> None:
     """Make the horizontal axis one of steps on a log scale."""
     axes.set_xscale("log")
+    log_labels(axes.xaxis)
     axes.set_xlabel("Gradient steps")
     axes.set_title(title, loc="left")
+
+
+def log_labels(axis: Axis) -> None:
+    """Label a log axis: powers of ten, or 1, 2 and 5 times those where it spans few of them.
+
+    Its limits must be what they will be.
+    """
+    low, high = sorted(axis.get_view_interval())
+    few = high < 100 * low
+    axis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if few else (1,), numticks=7))
+    axis.set_major_formatter(FuncFormatter(count if few else power))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def split_legend(axes: Axes) -> None:
