@@ -16,8 +16,8 @@ from torch import Tensor
 def hermite(degree: int, z: Tensor) -> Tensor:
     """Return ``H_degree(z)``, shaped as given.
 
-    >>> hermite(3, torch.tensor([0.0, 1.0, 2.0])).tolist()
-    [0.0, -2.0, 2.0]
+    >>> hermite(3, torch.tensor([1.0, 2.0, 3.0])).tolist()
+    [-2.0, 2.0, 18.0]
     """
     before, now = torch.zeros_like(z), torch.ones_like(z)
     for k in range(degree):

@@ -139,7 +139,7 @@ def test_what_cannot_be_trained_at_once_is_trained_alone():
     assert key(optimizer={"kind": "sgd", "lr": 0.1, "momentum": 0.9}) is None
     assert key(interventions=[{"kind": "nap", "which": "matrices"}]) is None
     assert key(model={"kind": "mlp"}) is None
-    assert key(model={"kind": "committee", "trained_readout": True}) is None
+    assert key(model={"kind": "linearised", "inner": {"kind": "mlp"}}) is None
     assert key(budget=240) != batch_key(config)
     assert key(model={"kind": "committee", "width": 7}) != batch_key(config)
 

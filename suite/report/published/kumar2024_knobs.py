@@ -207,4 +207,12 @@ def _final(
             continue
         if value.lo is not None and value.hi is not None:
             axes.plot([place, place], [max(value.lo, 1e-9), value.hi], color=colour, lw=0.8)
-        axes.plot(place, value.mean, marker, color=colour, label=label if index == 0 else None)
+        axes.plot(
+            place,
+            value.mean,
+            marker,
+            color=colour,
+            ms={"o": 7.0, "s": 4.5}.get(marker, 3.0),  # those that agree are seen inside each other
+            fillstyle="none",
+            label=label if index == 0 else None,
+        )

@@ -39,7 +39,7 @@ def figure_1(runs: Experiment) -> Figure:
     _kernel_line(left, runs, "network")
     step_axis(left)
     left.set_ylabel("Mean squared error")
-    split_legend(left)
+    split_legend(left, figure)
     for axes, metric, layer, label in (
         (middle, "parameter_norm", "all", "Weight norm"),
         (right, "ntk_alignment", "one_sided", "Kernel alignment"),
@@ -107,7 +107,7 @@ def figure_13a(runs: Experiment) -> Figure:
     losses(axes, runs, "linearised", COLOURS[1], label="Linearised")
     step_axis(axes)
     axes.set_ylabel("Mean squared error")
-    split_legend(axes)
+    split_legend(axes, figure)
     _line(other, runs, "network", "parameter_norm", "all", 0)
     step_axis(other)
     other.set_ylabel("Weight norm")

@@ -87,14 +87,23 @@ def log_labels(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def split_legend(axes: Axes) -> None:
-    """Add what solid and dashed mean to the lines named already, as the legend."""
+def split_legend(axes: Axes, above: Figure | None = None) -> None:
+    """Add what solid and dashed mean to the lines named already, as the legend.
+
+    Args:
+        axes: the panel.
+        above: the figure, if the legend is to stand above all its panels.
+    """
     handles, labels = axes.get_legend_handles_labels()
     handles += [
         Line2D([], [], color=GREY),
         Line2D([], [], color=GREY, ls=(0, DASHED)),
     ]
-    axes.legend(handles, [*labels, "Test", "Training"], fontsize="small")
+    labels += ["Test", "Training"]
+    if above is not None:
+        above.legend(handles, labels, loc="outside upper left", ncols=len(labels))
+    else:
+        axes.legend(handles, labels, fontsize="small")
 
 
 def arms_in_order(runs: Experiment, path: str) -> list[tuple[float, str]]:

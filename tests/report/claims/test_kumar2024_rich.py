@@ -38,6 +38,9 @@ CASES = [
     ("kumar2024.1a", {}, "holds"),
     ("kumar2024.1a", {"test": (0.5, 0.5, 0.4, 0.9, 0.9, 0.1)}, "fails"),  # a late rise is none
     ("kumar2024.1a", {"test": (0.5, 0.5, 0.63, 0.5, 0.5, 0.1), "spread": 0.1}, "inconclusive"),
+    ("kumar2024.1c", {"test": (0.5, 0.52, 0.53, 0.3, 0.1, 0.01)}, "holds"),
+    ("kumar2024.1c", {"test": (0.5, 0.4, 0.3, 0.9, 0.9, 0.1)}, "fails"),
+    ("kumar2024.1c", {"test": (0.5, 0.5, 0.51, 0.3, 0.1, 0.1), "spread": 0.02}, "inconclusive"),
     ("kumar2024.1b", {}, "holds"),
     ("kumar2024.1b", {"test": LAZY}, "fails"),
     ("kumar2024.1b", {"test": (*GROKS[:-1], 0.05), "spread": 0.2}, "inconclusive"),
@@ -82,6 +85,6 @@ def test_the_terms_are_held_against_the_measured_loss(verdict_of, factors, verdi
     assert verdict_of("kumar2024.9", *arms).verdict == verdict
 
 
-@pytest.mark.parametrize("number", ["1a", "1b", "2", "3a", "3b", "4", "9"])
+@pytest.mark.parametrize("number", ["1a", "1b", "1c", "2", "3a", "3b", "4", "9"])
 def test_without_the_arm_nothing_is_judged(verdict_of, number):
     assert verdict_of(f"kumar2024.{number}", {"other": (CONFIG, {})}).verdict == "not run"
