@@ -5,6 +5,8 @@ A criterion compares outputs with targets, mean over examples::
     cross_entropy   (n, classes) logits, (n,) integers         largest logit is the target
     squared         (n,) or (n, 1) numbers, (n,) numbers       same sign; 0 is half right
     logistic        (n,) or (n, 1) numbers, (n,) of -1 and 1   same sign; 0 is half right
+    one_hot         (n, classes) numbers, (n,) integers        largest output is the target
+    vectors         (n, d) numbers, (n, d) numbers             squared error below a threshold
 
 `loss` is differentiable; `slopes` gives the loss of many runs at once and its gradient with respect
 to their outputs, for models with a closed form (`suite.models.batched`).
@@ -99,4 +101,55 @@ class Logistic(Criterion):
         return functional.softplus(-margins).mean(1), slopes
 
 
+@dataclass(frozen=True)
+class PreciseCrossEntropy(CrossEntropy):
+    """Mean cross-entropy of logits, worked out in float64 whatever they are.
+
+    In float32 the loss of an example is 0 once its logit leads by some 17 nats, and its gradient
+    with it (Nanda et al. 2023); late phases of training live on what remains.
+    """
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over examples, float64."""
+        return functional.cross_entropy(outputs.double(), targets)
+
+
+@dataclass(frozen=True)
+class OneHotSquared(Criterion):
+    """Squared error against one-hot codes of classes, mean over examples and classes."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over all entries."""
+        codes = torch.zeros_like(outputs).scatter_(1, targets.unsqueeze(1), 1.0)
+        return functional.mse_loss(outputs, codes)
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the share of examples whose largest output is the target."""
+        return (outputs.argmax(-1) == targets).float().mean()
+
+
+@dataclass(frozen=True)
+class VectorSquared(Criterion):
+    """Squared error of vectors, mean over examples and their entries.
+
+    Attributes:
+        threshold: of an example's mean squared error, below which it is right.
+    """
+
+    threshold: float = 1e-3
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over all entries."""
+        return functional.mse_loss(outputs, targets)
+
+    def errors(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean squared error of each example, (n,)."""
+        return (outputs - targets).square().mean(1)
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the share of examples whose error is below the threshold."""
+        return (self.errors(outputs, targets) < self.threshold).float().mean()
+
+
 CROSS_ENTROPY, SQUARED, LOGISTIC = CrossEntropy(), Squared(), Logistic()
+PRECISE_CROSS_ENTROPY, ONE_HOT_SQUARED = PreciseCrossEntropy(), OneHotSquared()

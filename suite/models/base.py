@@ -192,3 +192,13 @@ def check_vector(spec: ModelSpec, kind: str) -> None:
     """
     if len(spec.inputs) != 1 or spec.outputs != 1 or spec.entries:
         raise ConfigError("model.kind", kind, "a model for the task's inputs and outputs")
+
+
+def check_plain_vectors(spec: ModelSpec, kind: str) -> None:
+    """Check that inputs are arrays of floats, to be flattened, and that the head is plain.
+
+    Raises:
+        ConfigError: if not, naming the model `kind`.
+    """
+    if spec.modulus or spec.entries or spec.bytes or spec.head != PLAIN:
+        raise ConfigError("model.kind", kind, "a model for the task's inputs and outputs")

@@ -21,24 +21,24 @@ from suite.models.base import MODELS, ModelConfig, ModelSpec, Tap
 from suite.models.normalize import NormKind, norm
 
 
-def _attend(scores: Tensor, values: Tensor, pairs: Tensor, p: int) -> Tensor:
+def attend(scores: Tensor, values: Tensor, pairs: Tensor, p: int) -> Tensor:
     """Return the attention output of the last position, (batch, width).
 
-    An example's five softmax numerators and their denominator are sums of rows of one table: row t
+    An example's softmax numerators and their denominator are sums of rows of one table: row t
     holds exp(score_t) * value_t and exp(score_t), per head. The score subtracted before the
-    exponential is that of the largest of the three tokens that every example shares, so that no
+    exponential is that of the largest of the tokens that every example shares, so that no
     denominator vanishes, raised where an operand's score would overflow.
 
     Args:
-        scores: (2p + 3, heads), the rows as in `GrokkingTransformer.forward`.
-        values: (2p + 3, width).
+        scores: (2p + shared, heads), the first operands' rows, the second ones', the shared ones.
+        values: (2p + shared, width).
         pairs: (batch, 2) operands.
         p: the modulus.
     """
     heads = scores.shape[1]
     with torch.no_grad():
         shift = torch.maximum(scores[2 * p :].amax(0), scores.amax(0) - 80.0)
-    weights = (scores - shift).exp().unsqueeze(-1)  # (2p + 3, heads, 1)
+    weights = (scores - shift).exp().unsqueeze(-1)  # (2p + shared, heads, 1)
     table = torch.cat([weights * values.view(len(values), heads, -1), weights], -1).flatten(1)
     table = torch.cat([table[: 2 * p], table[2 * p :].sum(0, keepdim=True)])
     shared = torch.full_like(pairs[:, :1], 2 * p)
@@ -98,7 +98,7 @@ class GrokkingTransformer(nn.Module):
         keys = self.key(inputs).view(2 * p + 3, heads, -1)
         values = self.value(inputs)
         scores = (keys * query).sum(-1) / math.sqrt(query.shape[-1])  # (2p + 3, heads)
-        attended = self.attention_output(_attend(scores, values, pairs, p))
+        attended = self.attention_output(attend(scores, values, pairs, p))
         stream = rows[-1] + self.mix(attended)
         stream = stream + self.down(self.relu(self.up(self.norm_mlp(stream))))
         logits: Tensor = self.decoder(self.norm_output(stream))
@@ -123,6 +123,6 @@ class TransformerConfig(ModelConfig):
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, 2) integers, outputs (batch, modulus)."""
-        if spec.modulus < 1:
-            raise ConfigError("model.kind", "transformer", "a model for inputs other than pairs")
+        if spec.modulus < 1 or spec.outputs != spec.modulus:
+            raise ConfigError("model.kind", "transformer", "a model for the task's inputs, outputs")
         return GrokkingTransformer(spec.modulus, self.width, self.heads, self.hidden, self.norm)

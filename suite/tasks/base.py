@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from suite.run_config import RunConfig
 
 Batch = tuple[Tensor, Tensor]
-"""Inputs (batch, ...) and targets (batch,)."""
+"""Inputs (batch, ...) and targets (batch,), or (batch, outputs) where they are vectors."""
 
 
 class TaskConfig(Component):

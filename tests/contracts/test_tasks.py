@@ -162,10 +162,9 @@ def test_data_have_the_shapes_that_are_promised(kind: str, smoke: Smoke) -> None
             assert len(batches["batch"][1]) == sizes[phase]
         for inputs, targets in batches.values():
             assert inputs.shape == (len(targets), *spec.inputs)
-            assert targets.shape == (len(inputs),)
-            if targets.is_floating_point():
-                assert spec.outputs == 1
-            else:
+            vectors = targets.is_floating_point() and spec.outputs > 1
+            assert targets.shape == (len(inputs), *([spec.outputs] if vectors else []))
+            if not targets.is_floating_point():
                 assert set(targets.tolist()) <= set(range(spec.modulus or spec.outputs))
             assert inputs.device == targets.device == CPU
     assert task.probe.shape[1:] == spec.inputs

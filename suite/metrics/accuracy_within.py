@@ -1,0 +1,33 @@
+"""Shares of examples that are right to within thresholds, for regression on vectors.
+
+An accuracy of a regression is one threshold's view of the errors: it can jump late where the loss
+falls steadily (Kumar et al. 2024, Fig. 17).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from suite.criteria import VectorSquared
+from suite.metrics.base import Observation, metric
+
+THRESHOLDS = (1e-4, 5e-4, 1e-3, 5e-3, 0.01, 0.1)
+"""Those of Kumar et al. 2024, Figs. 8 and 17."""
+
+
+def layer_of(split: str, threshold: float) -> str:
+    """Return the layer of the rows of a split and threshold, such as ``test<0.001``."""
+    return f"{split}<{threshold:g}"
+
+
+@metric("accuracy_within", "share", "predictions")
+def accuracy_within(seen: Observation) -> dict[str, Tensor]:
+    """Share of examples whose mean squared error is below a threshold, by split and threshold."""
+    if not isinstance(seen.criterion, VectorSquared):
+        return {}
+    errors = {split: seen.criterion.errors(*pair) for split, pair in seen.predictions.items()}
+    return {
+        layer_of(split, threshold): (of < threshold).float().mean()
+        for split, of in errors.items()
+        for threshold in THRESHOLDS
+    }
