@@ -1,0 +1,170 @@
+"""Kumar et al. 2024 on modular addition: the quadratic network (Fig. 2), the transformer (6b, 12).
+
+Times at which an accuracy is reached count as the run's length where it is not.
+"""
+
+from __future__ import annotations
+
+import math
+
+from suite.report.claims.base import above, below, between, claim
+from suite.report.experiment import NotMeasured, Repetition, Track
+from suite.report.transitions import first_above
+
+MATRICES = ("inner.hidden.weight", "inner.readout.weight")
+"""The two maps of the quadratic network, in an output scale."""
+
+PUBLISHED_RATE = 100.0
+"""Rate of Fig. 2 at alpha = 1."""
+
+LEVEL = 0.9
+"""Accuracy at which the transformer's times are taken; ours."""
+
+
+def reached(track: Track, level: float) -> float:
+    """Return the step at which an accuracy reaches `level`, the run's last if it does not."""
+    return min(first_above(track, level), float(track.steps[-1]))
+
+
+def times(seed: Repetition, arm: str, level: float) -> tuple[float, float]:
+    """Return when training and test accuracy reach `level`, at least 1 step each."""
+    train, test = (seed.track(arm, "accuracy", split) for split in ("train", "test"))
+    return max(reached(train, level), 1.0), max(reached(test, level), 1.0)
+
+
+def delay(seed: Repetition, arm: str, level: float) -> float:
+    """Return by how many steps the test accuracy is later, at least 1."""
+    train, test = times(seed, arm, level)
+    return max(test - train, 1.0)
+
+
+def lag(seed: Repetition, arm: str, level: float) -> float:
+    """Return log2 of the ratio of the two times: 1 if the test takes twice as long."""
+    train, test = times(seed, arm, level)
+    return math.log2(test / train)
+
+
+def weight_norm(seed: Repetition, arm: str) -> Track:
+    """Return the sum of the Frobenius norms of the quadratic network's two maps."""
+    first, second = (seed.track(arm, "parameter_norm", name) for name in MATRICES)
+    return Track(first.steps, first.values + second.values)
+
+
+def unscaled(seed: Repetition) -> str:
+    """Return the arm whose output scale is 1."""
+    for alpha, arm in seed.arms_by("model.alpha"):
+        if alpha == 1.0:
+            return arm
+    raise NotMeasured("an arm with model.alpha = 1")
+
+
+def with_decay(seed: Repetition, alpha: float, coefficient: float) -> str:
+    """Return the arm of an output scale and a weight decay."""
+    for found, arm in seed.arms_by("model.alpha"):
+        if found == alpha and seed.setting(arm, "interventions.0.coefficient") == coefficient:
+            return arm
+    raise NotMeasured(f"an arm with model.alpha = {alpha:g} and a decay of {coefficient:g}")
+
+
+@claim(
+    "kumar2024.10a",
+    experiment="kumar2024_fig2",
+    says="A quadratic network fits all training sums 1,000 steps before all test sums are right",
+    statistic="steps from 100% training to 100% test accuracy at alpha = 1, in steps of rate 100",
+    holds=above(1000.0),
+    source="Kumar et al. 2024, Fig. 2a",
+)
+def fits_before_it_generalises(seed: Repetition) -> float:
+    """At other rates steps are counted by the way that gradient flow goes in them."""
+    arm = unscaled(seed)
+    train, test = times(seed, arm, 1.0)
+    return (test - train) * float(seed.setting(arm, "optimizer.lr")) / PUBLISHED_RATE
+
+
+@claim(
+    "kumar2024.10b",
+    experiment="kumar2024_fig2",
+    says="The weights of the quadratic network grow as it learns",
+    statistic="|W_1| + |W_2| at the end over the start, alpha = 1",
+    holds=above(1.0),
+    source="Kumar et al. 2024, Fig. 2b",
+)
+def weights_grow(seed: Repetition) -> float:
+    """Under plain gradient descent, without weight decay."""
+    norm = weight_norm(seed, unscaled(seed))
+    return norm.last / norm.first
+
+
+@claim(
+    "kumar2024.10c",
+    experiment="kumar2024_fig2",
+    says="A larger output scale lengthens the gap between training and test accuracy",
+    statistic="log2 of the steps from 50% to 50% at the paper's alpha 1.5 over those at 0.5",
+    holds=above(1.0),
+    source="Kumar et al. 2024, Fig. 2c; a factor of 2 is ours",
+)
+def scale_lengthens_the_gap(seed: Repetition) -> float:
+    """Its alpha is the root of the output scale, 2.25 and 0.25."""
+    arms = dict(seed.arms_by("model.alpha"))
+    if not {0.25, 2.25} <= set(arms):
+        raise NotMeasured("arms with model.alpha = 0.25 and 2.25")
+    small, large = (delay(seed, arms[alpha], 0.5) for alpha in (0.25, 2.25))
+    return math.log2(large / small)
+
+
+@claim(
+    "kumar2024.13a",
+    experiment="kumar2024_fig12",
+    says="Five times the weight decay shortens the transformer's delay more than fivefold",
+    statistic="log2 of the delay with decay 1 over that with decay 5, alpha = 0.5, from 90% to 90%",
+    holds=above(math.log2(5)),
+    source="Kumar et al. 2024, Fig. 12a and b; the accuracies are ours",
+)
+def decay_shortens_the_delay(seed: Repetition) -> float:
+    """Both arms have the same rate."""
+    weak, strong = (delay(seed, with_decay(seed, 0.5, decay), LEVEL) for decay in (1.0, 5.0))
+    return math.log2(weak / strong)
+
+
+@claim(
+    "kumar2024.13b",
+    experiment="kumar2024_fig12",
+    says="A larger output scale brings the delay back",
+    statistic="log2 of the delay at alpha 1.4, decay 5 over that at alpha 0.5, decay 1",
+    holds=between(-1.0, 1.0),
+    source="Kumar et al. 2024, Fig. 12a and c, to within 2; the accuracies are ours",
+)
+def scale_restores_the_delay(seed: Repetition) -> float:
+    """Its rate is lower as well, by the square of the scale."""
+    lazy = delay(seed, with_decay(seed, 1.4, 5.0), LEVEL)
+    return math.log2(lazy / delay(seed, with_decay(seed, 0.5, 1.0), LEVEL))
+
+
+@claim(
+    "kumar2024.K10a",
+    experiment="kumar2024_fig6b",
+    says="The transformer's delay grows with the output scale",
+    statistic="log2 of the delay at the largest alpha over that at the smallest, from 90% to 90%",
+    holds=above(1.0),
+    source="Kumar et al. 2024, Fig. 6b; the accuracies and the factor of 2 are ours",
+)
+def delay_grows_with_scale(seed: Repetition) -> float:
+    """Rate and weight decay per step change as well, by the square of the scale."""
+    (_, small), *_, (_, large) = seed.arms_by("model.alpha")
+    return math.log2(delay(seed, large, LEVEL) / delay(seed, small, LEVEL))
+
+
+@claim(
+    "kumar2024.K10b",
+    experiment="kumar2024_fig6b",
+    says="At alpha = 0.15 the transformer does not grok: both accuracies rise together",
+    statistic="log2 of the time to 90% test accuracy over that to 90% training accuracy",
+    holds=below(1.0),
+    source="Kumar et al. 2024, Fig. 6b; the accuracies and the factor of 2 are ours",
+)
+def no_delay_at_small_scale(seed: Repetition) -> float:
+    """The published example of no grokking."""
+    arms = dict(seed.arms_by("model.alpha"))
+    if 0.15 not in arms:
+        raise NotMeasured("an arm with model.alpha = 0.15")
+    return lag(seed, arms[0.15], LEVEL)

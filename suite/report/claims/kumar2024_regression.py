@@ -1,0 +1,167 @@
+"""Kumar et al. 2024 on images (Fig. 6a) and on students of a teacher (Figs. 8 and 17).
+
+Times at which an accuracy is reached count as the run's length where it is not.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from suite.metrics.accuracy_within import THRESHOLDS, layer_of
+from suite.report.claims.base import above, below, between, claim
+from suite.report.claims.kumar2024_modular import lag, reached
+from suite.report.experiment import NotMeasured, Repetition, Track
+
+IMAGES_LEVEL = 0.6
+"""Accuracy at which times are taken for images, six times that of chance; ours."""
+
+STUDENT_LEVEL = 0.9
+"""The same for students; ours."""
+
+
+def extremes(seed: Repetition) -> tuple[str, str]:
+    """Return the arms of the smallest and of the largest output scale."""
+    (_, small), *_, (_, large) = seed.arms_by("model.alpha")
+    return small, large
+
+
+def threshold_lag(seed: Repetition, arm: str, threshold: float) -> float | None:
+    """Return log2 of the time to `STUDENT_LEVEL` of the test points over that of the training ones.
+
+    None if the training points are right at the start already, or never are.
+    """
+    train, test = (
+        seed.track(arm, "accuracy_within", layer_of(split, threshold))
+        for split in ("train", "test")
+    )
+    if train.first >= STUDENT_LEVEL or train.values.max() < STUDENT_LEVEL:
+        return None
+    first, second = (max(reached(track, STUDENT_LEVEL), 1.0) for track in (train, test))
+    return math.log2(second / first)
+
+
+def lags(seed: Repetition) -> list[float]:
+    """Return the lags of the one arm of Fig. 17 over thresholds that tell anything."""
+    (arm,) = seed.arms
+    found = [threshold_lag(seed, arm, threshold) for threshold in THRESHOLDS]
+    kept = [value for value in found if value is not None]
+    if len(kept) < 2:
+        raise NotMeasured("two thresholds that training reaches after the start")
+    return kept
+
+
+def losses(seed: Repetition) -> tuple[Track, Track]:
+    """Return training and test loss of the one arm of Fig. 17."""
+    (arm,) = seed.arms
+    return seed.track(arm, "loss", "train"), seed.track(arm, "loss", "test")
+
+
+@claim(
+    "kumar2024.K9a",
+    experiment="kumar2024_fig6a",
+    says="On images a larger output scale lengthens the lag of test behind training accuracy",
+    statistic="log2 of the ratio of times to 60%, at the largest alpha less that at the smallest",
+    holds=above(1.0),
+    source="Kumar et al. 2024, Fig. 6a; the accuracy and the factor of 2 are ours",
+)
+def scale_lengthens_the_lag(seed: Repetition) -> float:
+    """A ratio, for at small scales everything takes longer: the rate stays."""
+    small, large = extremes(seed)
+    return lag(seed, large, IMAGES_LEVEL) - lag(seed, small, IMAGES_LEVEL)
+
+
+@claim(
+    "kumar2024.K9b",
+    experiment="kumar2024_fig6a",
+    says="On images there is no lag at the smallest output scale",
+    statistic="log2 of the time to 60% test accuracy over that to 60% training accuracy",
+    holds=below(1.0),
+    source="Kumar et al. 2024, Fig. 6a; the accuracy and the factor of 2 are ours",
+)
+def no_lag_at_the_smallest_scale(seed: Repetition) -> float:
+    """With initial weights as large as in the other arms."""
+    return lag(seed, extremes(seed)[0], IMAGES_LEVEL)
+
+
+@claim(
+    "kumar2024.K9c",
+    experiment="kumar2024_fig6a",
+    says="On images the lag goes although the norm of the weights stays large",
+    statistic="norm of all weights at the end over the start, smallest alpha",
+    holds=between(0.8, 1.25),
+    source="Kumar et al. 2024, Fig. 6a; a quarter is ours",
+)
+def the_norm_stays(seed: Repetition) -> float:
+    """Small norms are not what makes the smallest scale generalise at once."""
+    norm = seed.track(extremes(seed)[0], "parameter_norm", "all")
+    return norm.last / norm.first
+
+
+@claim(
+    "kumar2024.K11",
+    experiment="kumar2024_fig8",
+    says="The output scale alone changes a student's accuracy gap, its initial weights unchanged",
+    statistic="largest less smallest log2 of the ratio of times to 50% over alpha, threshold 0.001",
+    holds=above(1.0),
+    source="Kumar et al. 2024, Fig. 8; 50% and the factor of 2 are ours",
+)
+def scale_moves_the_gap(seed: Repetition) -> float:
+    """Times to 50%, which more of the scales reach than 90%."""
+    found = [lag(seed, arm, 0.5) for _, arm in seed.arms_by("model.alpha")]
+    return max(found) - min(found)
+
+
+@claim(
+    "kumar2024.14a",
+    experiment="kumar2024_fig17",
+    says="With some threshold a student's test accuracy lags far behind its training accuracy",
+    statistic="largest log2 of the ratio of times to 90% over thresholds",
+    holds=above(1.0),
+    source="Kumar et al. 2024, Fig. 17; 90% and the factor of 2 are ours",
+)
+def a_gap_with_some_threshold(seed: Repetition) -> float:
+    """Over the thresholds that training reaches, though not at the start."""
+    return max(lags(seed))
+
+
+@claim(
+    "kumar2024.14b",
+    experiment="kumar2024_fig17",
+    says="With another threshold the same run's accuracies rise together",
+    statistic="smallest log2 of the ratio of times to 90% over thresholds",
+    holds=below(math.log2(1.5)),
+    source="Kumar et al. 2024, Fig. 17; 90% and the factor of 1.5 are ours",
+)
+def no_gap_with_another(seed: Repetition) -> float:
+    """Over the thresholds that training reaches, though not at the start."""
+    return min(lags(seed))
+
+
+@claim(
+    "kumar2024.14c",
+    experiment="kumar2024_fig17",
+    says="All the while the student's training and test loss stay within a small factor",
+    statistic="largest ratio of test to training loss",
+    holds=below(10.0),
+    source="Kumar et al. 2024, Fig. 17; an order of magnitude is ours",
+)
+def losses_within_a_factor(seed: Repetition) -> float:
+    """To the end of the run, when what is left of both is tiny."""
+    train, test = losses(seed)
+    return float((test.values / np.maximum(train.values, np.finfo(np.float32).tiny)).max())
+
+
+@claim(
+    "kumar2024.14d",
+    experiment="kumar2024_fig17",
+    says="On the scale on which the losses are drawn training and test loss are the same curve",
+    statistic="largest difference of test and training loss over the initial training loss",
+    holds=below(0.1),
+    source="Kumar et al. 2024, Fig. 17; a tenth is ours",
+)
+def losses_look_alike(seed: Repetition) -> float:
+    """A reading of the claim by eye: differences small beside the fall of both."""
+    train, test = losses(seed)
+    return float(np.abs(test.values - train.values).max()) / train.first

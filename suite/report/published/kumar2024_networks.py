@@ -1,0 +1,211 @@
+"""Figures 2, 6, 8, 12 and 17 of Kumar et al. 2024: networks other than the committee machine.
+
+Where the paper draws runs of several output scales over one another, each has a panel here, so that
+training and test curves can be told apart in grey: training dashed and grey, test solid and black.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from suite.metrics.accuracy_within import THRESHOLDS, layer_of
+from suite.report.claims.kumar2024_modular import unscaled, weight_norm
+from suite.report.experiment import Experiment, NotMeasured
+from suite.report.published.base import published
+from suite.report.published.drawing import draw, draw_tracks, look
+from suite.report.style import DASHES, GREY, REFERENCE_COLOUR, SOLID, WIDTH, ArmStyle
+
+TEST = ArmStyle(REFERENCE_COLOUR, SOLID, "o")
+TRAIN = ArmStyle(GREY, DASHES[0], "o")
+STEPS = "gradient steps"
+BANDS = "Lines are means over seeds, bands their 95% intervals."
+
+
+def grid(panels: int, columns: int, height: float = 1.55) -> tuple[Figure, list[Axes]]:
+    """Return a figure with so many panels in rows of `columns`, all with one axis of y."""
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(WIDTH, height * rows + 0.55), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
+    for unused in axes[panels:]:
+        unused.remove()
+    for index, one in enumerate(axes[:panels]):
+        if index + columns >= panels:
+            one.set_xlabel(STEPS)
+    return figure, axes[:panels]
+
+
+def both_splits(axes: Axes, runs: Experiment, arm: str, metric: str) -> None:
+    """Draw a metric of training and test examples."""
+    drawn = [
+        draw(axes, runs, arm, metric, split, style=style, label=label)
+        for split, style, label in (("train", TRAIN, "training"), ("test", TEST, "test"))
+    ]
+    if not any(drawn):
+        raise NotMeasured(f"{metric} of arm {arm!r}")
+
+
+def log_steps(axes: Axes, start: float = 10.0) -> None:
+    """Make the axis of steps logarithmic, from `start`."""
+    axes.set_xscale("log")
+    axes.set_xlim(left=start)
+
+
+def legend(figure: Figure, axes: Axes) -> None:
+    """Put the entries of one panel above all."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = min(len(labels), 6)
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=3.2)
+
+
+def by_arm(
+    runs: Experiment, arms: Sequence[str], title: Callable[[str], str], columns: int
+) -> Figure:
+    """Return accuracies over log steps, a panel for each arm."""
+    figure, panels = grid(len(arms), columns)
+    for index, (axes, arm) in enumerate(zip(panels, arms, strict=True)):
+        both_splits(axes, runs, arm, "accuracy")
+        log_steps(axes)
+        axes.set_title(title(arm))
+        axes.set_ylim(-0.03, 1.03)
+        if index % columns == 0:
+            axes.set_ylabel("accuracy")
+    legend(figure, panels[0])
+    return figure
+
+
+def scales(runs: Experiment) -> list[str]:
+    """Return the arms, the largest output scale first."""
+    return sorted(runs.arms, key=lambda arm: -float(runs.setting(arm, "model.alpha")))
+
+
+def scale_of(runs: Experiment) -> Callable[[str], str]:
+    """Return a function from an arm to its output scale in words."""
+    return lambda arm: f"scale {runs.setting(arm, 'model.alpha'):g}"
+
+
+@published(
+    "kumar2024_fig2",
+    experiment="kumar2024_fig2",
+    caption="Modular addition with a quadratic network under plain gradient descent. At an output "
+    "scale of 1: accuracy, squared error, and the sum of both maps' norms over its start. Last: "
+    "accuracies for other output scales (the paper's alpha is their root; test "
+    f"solid, training dashed). {BANDS} Compare Kumar et al. 2024, Fig. 2: test accuracy follows "
+    "late while norms grow, and later the larger the scale.",
+)
+def figure_2(runs: Experiment) -> Figure:
+    """Accuracy, error, norm, and accuracies for several output scales."""
+    plain = unscaled(runs.repetitions[0])
+    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
+    accuracy, error, norm, sweep = figure.subplots(2, 2).flat
+    both_splits(accuracy, runs, plain, "accuracy")
+    both_splits(error, runs, plain, "loss")
+    accuracy.legend(loc="lower right")
+    accuracy.set_ylabel("accuracy")
+    error.set_ylabel("squared error")
+    norms = [weight_norm(seed, plain) for seed in runs.repetitions if plain in seed.arms]
+    draw_tracks(norm, norms, style=TEST, scale=1 / norms[0].first)
+    norm.set_ylabel("|W₁| + |W₂| over its start")
+    for index, arm in enumerate(reversed(scales(runs))):
+        style = look(index)
+        scale = f"{runs.setting(arm, 'model.alpha'):g}"
+        draw(sweep, runs, arm, "accuracy", "test", style=ArmStyle(style.colour, SOLID, "o"))
+        dashed = ArmStyle(style.colour, DASHES[1], "o")
+        draw(sweep, runs, arm, "accuracy", "train", style=dashed)
+        sweep.plot([], [], color=style.colour, label=f"scale {scale}")
+    sweep.legend(loc="upper left")
+    sweep.set_ylabel("accuracy")
+    for axes in (accuracy, error, norm, sweep):
+        log_steps(axes, 100.0)
+    for axes in (norm, sweep):
+        axes.set_xlabel(STEPS)
+    return figure
+
+
+@published(
+    "kumar2024_fig6a",
+    experiment="kumar2024_fig6a",
+    caption="Regression on one-hot labels of a few images with large initial weights, by output "
+    f"scale. {BANDS} Compare Kumar et al. 2024, Fig. 6a: the lag of the test accuracy shrinks with "
+    "the scale and is gone at the smallest, although the weights stay large.",
+)
+def figure_6a(runs: Experiment) -> Figure:
+    """Accuracies by output scale."""
+    return by_arm(runs, scales(runs), scale_of(runs), 4)
+
+
+@published(
+    "kumar2024_fig6b",
+    experiment="kumar2024_fig6b",
+    caption="Modular addition with a one-layer transformer, by output scale; the rate goes with "
+    f"1 / scale². {BANDS} Compare Kumar et al. 2024, Fig. 6b: the delay grows with the scale; "
+    "at 0.15 there is none.",
+)
+def figure_6b(runs: Experiment) -> Figure:
+    """Accuracies by output scale."""
+    return by_arm(runs, scales(runs), scale_of(runs), min(4, len(runs.arms)))
+
+
+@published(
+    "kumar2024_fig12",
+    experiment="kumar2024_fig12",
+    caption="Modular addition with a one-layer transformer: weight decay against output scale. "
+    f"{BANDS} Compare Kumar et al. 2024, Fig. 12: five times the decay takes the delay away, a "
+    "larger output scale brings it back.",
+)
+def figure_12(runs: Experiment) -> Figure:
+    """Accuracies for three pairs of output scale and weight decay."""
+
+    def title(arm: str) -> str:
+        decay = runs.setting(arm, "interventions.0.coefficient")
+        return f"scale {runs.setting(arm, 'model.alpha'):g}, decay {decay:g}"
+
+    return by_arm(runs, runs.arms, title, 3)
+
+
+@published(
+    "kumar2024_fig8",
+    experiment="kumar2024_fig8",
+    caption="Students of a random tanh network, by output scale: share of points with a squared "
+    f"error below 0.001. {BANDS} Compare Kumar et al. 2024, Fig. 8: the scale changes the gap "
+    "between the curves although initial weights are the same.",
+)
+def figure_8(runs: Experiment) -> Figure:
+    """Accuracies by output scale."""
+    return by_arm(runs, scales(runs)[::-1], scale_of(runs), 3)
+
+
+@published(
+    "kumar2024_fig17",
+    experiment="kumar2024_fig17",
+    caption="One student of a random tanh network: squared error, on both scales, and shares of "
+    f"points with an error below several thresholds. {BANDS} Compare Kumar et al. 2024, Fig. 17: "
+    "one run shows a late rise of test accuracy for some thresholds and none for others.",
+)
+def figure_17(runs: Experiment) -> Figure:
+    """Losses, and accuracies by threshold."""
+    (arm,) = runs.arms
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    panels = list(figure.subplots(3, 3).flat)
+    shown = [t for t in THRESHOLDS if t != 1e-3]  # those of the paper
+    for axes in panels[:2]:
+        both_splits(axes, runs, arm, "loss")
+    panels[0].set_title("squared error")
+    panels[1].set_title("squared error, log scale")
+    panels[1].set_yscale("log")
+    for index, (axes, threshold) in enumerate(zip(panels[2:], shown, strict=False)):
+        for split, style in (("train", TRAIN), ("test", TEST)):
+            draw(axes, runs, arm, "accuracy_within", layer_of(split, threshold), style=style)
+        axes.set_title(f"accuracy, error < {threshold:g}")
+        axes.set_ylim(-0.03, 1.03)
+        if index >= len(shown) - 3:
+            axes.set_xlabel(STEPS)
+    used = 2 + len(shown)
+    for axes in panels[used:]:
+        axes.remove()
+    for axes in panels[:used]:
+        log_steps(axes, 1.0)
+    legend(figure, panels[0])
+    return figure
