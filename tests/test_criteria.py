@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from suite.criteria import CROSS_ENTROPY, LOGISTIC, SQUARED
+from suite.criteria import (
+    CROSS_ENTROPY,
+    LOGISTIC,
+    ONE_HOT_SQUARED,
+    PRECISE_CROSS_ENTROPY,
+    SQUARED,
+    VectorSquared,
+)
 
 
 def drawn(*shape):
@@ -44,3 +51,31 @@ def test_large_margins_do_not_overflow():
 def test_logits_have_no_slopes():
     with pytest.raises(NotImplementedError):
         CROSS_ENTROPY.slopes(drawn(1, 2, 3), torch.zeros(1, 2, dtype=torch.int64))
+
+
+def test_squared_error_against_one_hot_codes():
+    outputs, targets = drawn(6, 4), torch.tensor([0, 3, 1, 1, 2, 0])
+    codes = torch.nn.functional.one_hot(targets, 4).double()
+    expected = (outputs - codes).square().mean()
+    assert ONE_HOT_SQUARED.loss(outputs, targets).item() == pytest.approx(expected.item())
+    assert ONE_HOT_SQUARED.loss(torch.zeros(6, 4), targets).item() == pytest.approx(1 / 4)
+    assert ONE_HOT_SQUARED.correct(codes, targets) == 1
+    assert ONE_HOT_SQUARED.correct(-codes, targets) == 0
+
+
+def test_squared_error_of_vectors():
+    outputs, targets = torch.tensor([[0.04, 0.0], [0.05, 0.0]]), torch.zeros(2, 2)
+    assert VectorSquared().correct(outputs, targets) == 0.5  # 8e-4 and 1.25e-3
+    assert VectorSquared(0.01).correct(outputs, targets) == 1
+    assert VectorSquared().loss(outputs, targets).item() == pytest.approx(1.025e-3)
+
+
+def test_in_float64_a_large_lead_leaves_a_gradient():
+    logits = torch.tensor([[30.0, 0.0]], requires_grad=True)
+    target = torch.tensor([0])
+    assert CROSS_ENTROPY.loss(logits, target) == 0
+    loss = PRECISE_CROSS_ENTROPY.loss(logits, target)
+    assert loss.item() == pytest.approx(math.log1p(math.exp(-30)), rel=1e-9)
+    loss.backward()
+    assert logits.grad[0, 1].item() == pytest.approx(math.exp(-30), rel=1e-5)
+    assert PRECISE_CROSS_ENTROPY.correct(logits, target) == 1

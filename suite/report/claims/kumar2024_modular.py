@@ -58,6 +58,18 @@ def unscaled(seed: Repetition) -> str:
     raise NotMeasured("an arm with model.alpha = 1")
 
 
+def extremes(seed: Repetition) -> tuple[str, str]:
+    """Return the arms of the smallest and of the largest output scale.
+
+    Raises:
+        NotMeasured: if there is one scale alone.
+    """
+    found = seed.arms_by("model.alpha")
+    if found[0][0] == found[-1][0]:
+        raise NotMeasured("arms of two output scales")
+    return found[0][1], found[-1][1]
+
+
 def with_decay(seed: Repetition, alpha: float, coefficient: float) -> str:
     """Return the arm of an output scale and a weight decay."""
     for found, arm in seed.arms_by("model.alpha"):
@@ -150,7 +162,7 @@ def scale_restores_the_delay(seed: Repetition) -> float:
 )
 def delay_grows_with_scale(seed: Repetition) -> float:
     """Rate and weight decay per step change as well, by the square of the scale."""
-    (_, small), *_, (_, large) = seed.arms_by("model.alpha")
+    small, large = extremes(seed)
     return math.log2(delay(seed, large, LEVEL) / delay(seed, small, LEVEL))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from suite.metrics.accuracy_within import THRESHOLDS, layer_of
 from suite.report.claims.base import above, below, between, claim
-from suite.report.claims.kumar2024_modular import lag, reached
+from suite.report.claims.kumar2024_modular import extremes, lag, reached
 from suite.report.experiment import NotMeasured, Repetition, Track
 
 IMAGES_LEVEL = 0.6
@@ -19,12 +19,6 @@ IMAGES_LEVEL = 0.6
 
 STUDENT_LEVEL = 0.9
 """The same for students; ours."""
-
-
-def extremes(seed: Repetition) -> tuple[str, str]:
-    """Return the arms of the smallest and of the largest output scale."""
-    (_, small), *_, (_, large) = seed.arms_by("model.alpha")
-    return small, large
 
 
 def threshold_lag(seed: Repetition, arm: str, threshold: float) -> float | None:
@@ -109,6 +103,7 @@ def the_norm_stays(seed: Repetition) -> float:
 )
 def scale_moves_the_gap(seed: Repetition) -> float:
     """Times to 50%, which more of the scales reach than 90%."""
+    extremes(seed)
     found = [lag(seed, arm, 0.5) for _, arm in seed.arms_by("model.alpha")]
     return max(found) - min(found)
 
