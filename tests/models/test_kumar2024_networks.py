@@ -91,7 +91,7 @@ def test_tanh_students_start_as_scaled_copies() -> None:
     one, two = (make("tanh_mlp", VECTORS, width=8, init_scale=s) for s in (1.0, 2.0))
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         torch.testing.assert_close(2 * a, b)
-    reach = [float(p.abs().max()) for p in one.parameters()]
+    reach = [float(p.detach().abs().max()) for p in one.parameters()]
     bounds = [1 / math.sqrt(f) for f in (6, 6, 8, 8, 8, 8)]
     assert all(r <= b for r, b in zip(reach, bounds, strict=True))
     x = torch.randn(4, 6)
