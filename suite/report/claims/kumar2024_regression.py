@@ -82,15 +82,16 @@ def no_lag_at_the_smallest_scale(seed: Repetition) -> float:
 @claim(
     "kumar2024.K9c",
     experiment="kumar2024_fig6a",
-    says="On images the lag goes although the norm of the weights stays large",
-    statistic="norm of all weights at the end over the start, smallest alpha",
+    says="At the smallest output scale images are learnt with weights as large as at the start",
+    statistic="norm of all weights at 60% test accuracy over that at the start",
     holds=between(0.8, 1.25),
-    source="Kumar et al. 2024, Fig. 6a; a quarter is ours",
+    source="Kumar et al. 2024, Fig. 6a; the accuracy and the quarter are ours",
 )
-def the_norm_stays(seed: Repetition) -> float:
+def learnt_with_large_weights(seed: Repetition) -> float:
     """Small norms are not what makes the smallest scale generalise at once."""
-    norm = seed.track(extremes(seed)[0], "parameter_norm", "all")
-    return norm.last / norm.first
+    arm = extremes(seed)[0]
+    norm = seed.track(arm, "parameter_norm", "all")
+    return norm.at(reached(seed.track(arm, "accuracy", "test"), IMAGES_LEVEL)) / norm.first
 
 
 @claim(

@@ -62,7 +62,7 @@ CASES: dict[str, tuple[list[Mapping[str, Any]], ...]] = {
     ),
     "kumar2024.10b": (
         [fig2(1, g) for g in (1.7, 1.8, 1.9)],
-        [fig2(1, g) for g in (0.7, 0.8, 0.9)],
+        [fig2(1, g) for g in (0.7, 0.71, 0.72)],
         [fig2(1, g) for g in (0.8, 1.0, 1.3)],
     ),
     "kumar2024.10c": (
