@@ -22,7 +22,7 @@ def arm(alpha: float, train: float, test: float, norm: float = 1.0):
     metrics = {
         ("accuracy", "train"): rising(train),
         ("accuracy", "test"): rising(test),
-        ("parameter_norm", "all"): [(0, 100.0), (100, 100.0 * norm), (END, 1.0)],
+        ("parameter_norm", "all"): [(0, 100.0), (50, 100.0 * norm), (END, 1.0)],
     }
     return {"model": {"alpha": alpha}}, metrics
 
