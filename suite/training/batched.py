@@ -22,6 +22,7 @@ from torch import Tensor
 from suite.errors import DivergedError
 from suite.interventions.weight_decay import WeightDecayConfig
 from suite.optimizers import SgdConfig, set_rate
+from suite.params import ParamRole
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.base import SupervisedTaskConfig
@@ -61,9 +62,10 @@ def batch_key(config: RunConfig) -> Hashable | None:
     )
 
 
-def decay(config: RunConfig) -> float:
-    """Return the coefficient of a run's weight decay, 0 without."""
-    return sum(i.coefficient for i in config.interventions if isinstance(i, WeightDecayConfig))
+def decay(config: RunConfig, role: ParamRole) -> float:
+    """Return the coefficient of a run's weight decay on a role, 0 without."""
+    decays = (i for i in config.interventions if isinstance(i, WeightDecayConfig))
+    return sum(i.coefficient for i in decays if role in i.roles)
 
 
 class BatchedRun:
@@ -178,8 +180,12 @@ class Descent:
         assert closed is not None, "batch_key lets no others through"
         self.closed = closed
         self.criterion = runs[0].task.criterion
-        self._decay = like.new_tensor([decay(run.config) for run in runs])
-        self._rates = self._keep = like.new_empty(0, len(runs))
+        self._decay = {
+            name: like.new_tensor([decay(run.config, role) for run in runs])
+            for name, role in runs[0].observer.roles.items()
+        }
+        self._rates = like.new_empty(0, len(runs))
+        self._keep: dict[str, Tensor] = {}
         self._losses = like.new_empty(0, len(runs))
         self._at = self._handed = 0
 
@@ -191,7 +197,7 @@ class Descent:
             for step in range(start, stop)
         ]
         self._rates = self._rates.new_tensor(rates)
-        self._keep = 1 - self._rates * self._decay
+        self._keep = {name: 1 - self._rates * decays for name, decays in self._decay.items()}
         self._losses = torch.empty_like(self._rates)
         self._at = self._handed = 0
 
@@ -201,10 +207,11 @@ class Descent:
         losses, slopes = self.criterion.slopes(outputs, self.targets)
         gradients = self.closed.backward(self.parameters, self.inputs, slopes, context)
         self._losses[self._at] = losses
-        rate, keep = self._rates[self._at], self._keep[self._at]
+        rate = self._rates[self._at]
         for name, gradient in gradients.items():
             parameter = self.parameters[name]
             shape = (-1, *[1] * (parameter.ndim - 1))
+            keep = self._keep[name][self._at]
             parameter.mul_(keep.view(shape)).addcmul_(gradient, rate.view(shape), value=-1.0)
         self._at += 1
 
