@@ -157,6 +157,13 @@ class SupervisedTask(ABC):
         inputs, targets = batch
         return self.criterion.loss(model(inputs), targets)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a task that keeps account of its updates has counted; mostly nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 - nothing by default
+        """Continue from `state_dict`."""
+
 
 TASKS: Registry[type[TaskConfig]] = Registry("task", "suite.tasks")
 

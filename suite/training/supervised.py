@@ -249,6 +249,7 @@ class SupervisedRun:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "stack": self.stack.state_dict(),
+            "task": self.task.state_dict(),
             "schedule": schedule.state_dict() if isinstance(schedule, AdaptiveSchedule) else {},
             "observer": self.observer.state_dict(),
             "losses": self.losses.values(),
@@ -262,6 +263,7 @@ class SupervisedRun:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.stack.load_state_dict(state["stack"])
+        self.task.load_state_dict(state.get("task", {}))
         if isinstance(self.schedule, AdaptiveSchedule):
             self.schedule.load_state_dict(state["schedule"])
         self.observer.load_state_dict(state["observer"])
