@@ -3,6 +3,7 @@
 A criterion compares outputs with targets, mean over examples::
 
     cross_entropy   (n, classes) logits, (n,) integers         largest logit is the target
+    log_cross_entropy   its logarithm, also where it is too small for a float
     squared         (n,) or (n, 1) numbers, (n,) numbers       same sign; 0 is half right
     logistic        (n,) or (n, 1) numbers, (n,) of -1 and 1   same sign; 0 is half right
     one_hot         (n, classes) numbers, (n,) integers        largest output is the target
@@ -14,6 +15,7 @@ to their outputs, for models with a closed form (`suite.models.batched`).
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -35,14 +37,11 @@ class Criterion(ABC):
         """Return the share of examples that are right, a scalar."""
 
     def slopes(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean loss of each run (runs,), and its gradient in the outputs (runs, n).
+        """Return the mean loss of each run (runs,), and its gradient in the outputs, alike in shape.
 
         Args:
-            outputs: (runs, n).
+            outputs: (runs, n), or (runs, n, classes) where there are classes.
             targets: (runs, n), or (1, n) for all.
-
-        Raises:
-            NotImplementedError: if outputs are not one number per example.
         """
         raise NotImplementedError
 
@@ -58,6 +57,42 @@ class CrossEntropy(Criterion):
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the share of examples whose largest logit is the target."""
         return (outputs.argmax(-1) == targets).float().mean()
+
+    def slopes(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return losses and ``(softmax(f) - onehot(y)) / n``."""
+        index = targets.expand(outputs.shape[:2]).unsqueeze(-1)
+        logs = outputs.log_softmax(-1)
+        losses = logs.gather(-1, index).squeeze(-1).mean(1).neg_()
+        slopes = logs.exp_()
+        slopes.scatter_add_(-1, index, slopes.new_full((), -1.0).expand(index.shape))
+        return losses, slopes.div_(outputs.shape[1])
+
+
+@dataclass(frozen=True)
+class LogCrossEntropy(CrossEntropy):
+    """Logarithm of the mean cross-entropy of logits, exact also where that is 0 in floats."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return ``log mean_i log(1 + exp(a_i))``, ``a_i = logsumexp_(j != y_i) f_ij - f_iy_i``."""
+        index = targets.unsqueeze(-1)
+        others = outputs.scatter(-1, index, -math.inf).logsumexp(-1)
+        logs = log_softplus(others - outputs.gather(-1, index).squeeze(-1))
+        return logs.logsumexp(0) - math.log(len(targets))
+
+    def slopes(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """There is no closed form of it here.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError
+
+
+def log_softplus(a: Tensor) -> Tensor:
+    """Return ``log log(1 + exp(a))``, which is ``a - exp(a) / 2 + O(exp(2 a))`` far below 0."""
+    edge = -18.0  # where the rest is 1e-17
+    near = torch.logaddexp(a.clamp_min(edge), torch.zeros_like(a)).log()
+    return torch.where(a < edge, a - a.clamp_max(edge).exp() / 2, near)
 
 
 def _same_sign(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -153,3 +188,4 @@ class VectorSquared(Criterion):
 
 CROSS_ENTROPY, SQUARED, LOGISTIC = CrossEntropy(), Squared(), Logistic()
 PRECISE_CROSS_ENTROPY, ONE_HOT_SQUARED = PreciseCrossEntropy(), OneHotSquared()
+LOG_CROSS_ENTROPY = LogCrossEntropy()

@@ -21,7 +21,7 @@ class BatchedModel(ABC):
     """Outputs and gradients of all runs.
 
     Inputs are (runs, n, ...), or (1, n, ...) where all runs see the same; outputs and slopes are
-    (runs, n).
+    (runs, n), or (runs, n, classes) where there are classes.
 
     Attributes:
         has_tangent: whether there is a `tangent`.

@@ -30,6 +30,7 @@ class DiagonalNetwork(nn.Module):
         norm: A, the initial norm of (u, v).
     """
 
+    homogeneity = 2
     param_roles: ClassVar[dict[str, ParamRole]] = {"u": ParamRole.WEIGHT, "v": ParamRole.WEIGHT}
 
     def __init__(self, inputs: int, norm: float) -> None:

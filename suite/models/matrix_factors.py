@@ -30,6 +30,7 @@ class MatrixFactors(nn.Module):
         scale: alpha.
     """
 
+    homogeneity = 2
     param_roles: ClassVar[dict[str, ParamRole]] = {"u": ParamRole.WEIGHT, "v": ParamRole.WEIGHT}
 
     def __init__(self, size: int, scale: float) -> None:

@@ -72,7 +72,7 @@ class BatchedScaled(BatchedModel):
     """
 
     def __init__(self, inner: BatchedModel, alpha: Tensor, centred: bool) -> None:
-        self.inner, self.alpha, self.centred = inner, alpha.view(-1, 1), centred
+        self.inner, self.alpha, self.centred = inner, alpha, centred
         self._seen: Tensor | None = None
         self._start = alpha.new_empty(0)
 
@@ -84,15 +84,19 @@ class BatchedScaled(BatchedModel):
                 start = under(f"{START}model.", parameters)
                 self._seen, self._start = inputs, self.inner.forward(start, inputs)[0]
             outputs = outputs - self._start
-        return self.alpha * outputs, context
+        return self._scaled(outputs), context
 
     def backward(
         self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
     ) -> dict[str, Tensor]:
         """Return the inner networks' gradients."""
         own = under(INNER, parameters)
-        inner = self.inner.backward(own, inputs, self.alpha * slopes, context)
+        inner = self.inner.backward(own, inputs, self._scaled(slopes), context)
         return {INNER + name: gradient for name, gradient in inner.items()}
+
+    def _scaled(self, values: Tensor) -> Tensor:
+        """Return alpha times what is (runs, n, ...)."""
+        return self.alpha.view(-1, *[1] * (values.ndim - 1)) * values
 
 
 def build_inner(inner: ModelConfig, spec: ModelSpec, kind: str) -> nn.Module:

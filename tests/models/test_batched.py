@@ -42,6 +42,7 @@ CASES = {
     ),
     "diagonal": (VECTORS, [{"initial_norm": a} for a in (1.0, 2.0, 8.0)]),
     "matrix_factors": (ModelSpec((2,), 1, entries=5), [{"scale": a} for a in (1.0, 2.0, 3.0)]),
+    "pair_relu": (ModelSpec((2,), 5, modulus=5), [{"width": 6, "scale": a} for a in (1, 2, 3)]),
     "scaled": (
         VECTORS,
         [{"alpha": a, "centred": True, "inner": {**INNER, "epsilon": e}} for a, e in SCALES],
@@ -58,11 +59,13 @@ def make(case):
     for model in models:  # away from symmetric starts
         for p in filter(lambda p: p.requires_grad, model.parameters()):
             p.data += 0.3 * torch.randn(p.shape, generator=generator, dtype=torch.float64)
-    if spec.entries:
-        inputs = torch.randint(0, spec.entries, (RUNS, N, 2), generator=generator)
+    if spec.entries or spec.modulus:
+        size = spec.entries or spec.modulus
+        inputs = torch.randint(0, size, (RUNS, N, 2), generator=generator)
     else:
         inputs = torch.randn(RUNS, N, *spec.inputs, generator=generator, dtype=torch.float64)
-    slopes = torch.randn(RUNS, N, generator=generator, dtype=torch.float64)
+    classes = [spec.outputs] if spec.outputs > 1 else []
+    slopes = torch.randn(RUNS, N, *classes, generator=generator, dtype=torch.float64)
     return configs, models, inputs, slopes
 
 
@@ -78,9 +81,9 @@ def test_outputs_and_gradients_are_those_of_autograd(case, shared):
     batched = type(configs[0]).batched(configs, slopes)
     outputs, context = batched.forward(parameters, inputs)
     gradients = batched.backward(parameters, inputs, slopes, context)
-    assert outputs.shape == (RUNS, N)
+    assert outputs.shape == slopes.shape
     for run, model in enumerate(models):
-        own = model(inputs[0 if shared else run]).squeeze(1)
+        own = model(inputs[0 if shared else run]).view_as(slopes[run])
         torch.testing.assert_close(outputs[run], own.detach(), rtol=1e-11, atol=1e-12)
         (own * slopes[run]).sum().backward()
         assert set(gradients) == {n for n, p in model.named_parameters() if p.requires_grad}
@@ -96,3 +99,33 @@ def test_models_without_a_closed_form_have_none_inside_others():
     diagonal = {"kind": "linearised", "inner": {"kind": "diagonal"}}  # has no first order
     config = MODELS["linearised"].from_mapping(diagonal)
     assert type(config).batched([config], torch.zeros(1)) is None
+def test_pairs_by_columns_are_products_with_one_hot_codes():
+    spec = ModelSpec((2,), 7, modulus=7)
+    config = MODELS["pair_relu"].from_mapping({"kind": "pair_relu", "width": 11, "scale": 2.0})
+    model = build_model(config, spec, 0).double()
+    model.hidden.bias.data.normal_()
+    pairs = torch.cartesian_prod(torch.arange(7), torch.arange(7))
+    codes = torch.nn.functional.one_hot(pairs, 7).flatten(1).double()
+    torch.testing.assert_close(model(pairs), model.readout(model.hidden(codes).relu()))
+
+
+def test_pair_relu_starts_as_he_et_al_with_its_scale_and_is_homogeneous():
+    spec, wide = ModelSpec((2,), 31, modulus=31), {"kind": "pair_relu", "width": 400}
+    model = build_model(MODELS["pair_relu"].from_mapping({**wide, "scale": 3.0}), spec, 0)
+    assert model.hidden.weight.std().item() == pytest.approx(3 * (2 / 62) ** 0.5, rel=0.02)
+    assert model.readout.weight.std().item() == pytest.approx(3 / 20, rel=0.02)
+    assert not model.hidden.bias.any()
+    pairs = torch.tensor([[3, 4], [30, 0]])
+    before = model(pairs)
+    for parameter in model.parameters():
+        parameter.data *= 1.7
+    torch.testing.assert_close(model(pairs), 1.7**model.homogeneity * before)
+    silent = MODELS["pair_relu"].from_mapping({**wide, "zero_output": True, "bias": False})
+    model = build_model(silent, spec, 0)
+    assert not model(pairs).any()
+    assert model.hidden.bias is None
+
+
+def test_trained_readouts_have_no_closed_form():
+    config = MODELS["committee"].from_mapping({"kind": "committee", "trained_readout": True})
+    assert MODELS["committee"].batched([config], torch.zeros(1)) is None

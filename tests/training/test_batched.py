@@ -23,6 +23,11 @@ CASES = {
         [{"kind": "diagonal", "initial_norm": a} for a in (2.0, 5.0)],
         0.1,
     ),
+    "modular_addition": (
+        {"modulus": 5, "fraction": 0.6},
+        [{"kind": "pair_relu", "width": 6, "scale": a} for a in (1.0, 2.0)],
+        0.1,
+    ),
     "matrix_completion": (
         {"size": 6, "fraction": 0.3},
         [{"kind": "matrix_factors", "scale": a} for a in (1.0, 1.5)],

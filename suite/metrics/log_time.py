@@ -1,0 +1,16 @@
+"""The time of the gradient flow that descent at a changing rate has covered, in logarithms."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from suite.metrics.base import Observation, metric
+from suite.tasks.modular_log_loss import ModularLogLoss
+
+
+@metric("log_time", "ln(rate * step)", "parameters")
+def log_time(seen: Observation) -> dict[str, Tensor]:
+    """Logarithm of ``1 + sum of rates on the loss``; of tasks that keep account of it."""
+    if not isinstance(seen.task, ModularLogLoss):
+        return {}
+    return {"": seen.task.log_time(next(iter(seen.rates.values())))}
