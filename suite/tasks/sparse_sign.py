@@ -47,7 +47,7 @@ class SparseSignConfig(FixedSetConfig):
     )
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {"kind": "sparse_sign", "dimension": 30, "points": 12, "test_points": 8},
-        "model": {"kind": "mlp", "width": 8, "norm": "layer"},
+        "model": {"kind": "diagonal", "initial_norm": 4.0},
         "optimizer": {"kind": "adam", "lr": 0.3},
         "budget": 12,
     }

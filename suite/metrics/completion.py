@@ -1,0 +1,90 @@
+"""What a matrix completion says where nothing was seen (Lyu et al. 2024, section 3.3.3).
+
+The kernel phase ends at the completion of least Frobenius norm: entries neither observed nor
+mirrored by an observed one are 0. The rich phase ends at that of least nuclear norm, among
+symmetric matrices::
+
+    min |W|_*  with W_ij = W_ji = X_ij for observed (i, j)
+
+which Douglas and Rachford's splitting finds: alternately put the observed entries in place and
+shrink the eigenvalues.
+"""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from suite.metrics.base import Observation, metric
+from suite.models.matrix_factors import MatrixFactors
+from suite.tasks.base import SupervisedTask
+from suite.tasks.matrix_completion import MatrixCompletion
+
+_known: WeakKeyDictionary[SupervisedTask, Tensor] = WeakKeyDictionary()
+
+
+def observed(pairs: Tensor, values: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Return where a matrix is known, mirrored, and what it is there (0 elsewhere).
+
+    Args:
+        pairs: (n, 2) indices.
+        values: (n,).
+        size: d, of the (d, d) matrices that are returned.
+    """
+    mask = torch.zeros(size, size, dtype=torch.bool, device=pairs.device)
+    known = torch.zeros(size, size, dtype=torch.float64, device=pairs.device)
+    for i, j in (pairs.T, pairs.T.flip(0)):
+        mask[i, j], known[i, j] = True, values.double()
+    return mask, known
+
+
+def least_nuclear_norm(
+    mask: Tensor, known: Tensor, *, tolerance: float = 1e-9, most: int = 20_000
+) -> Tensor:
+    """Return the symmetric matrix of least nuclear norm with the known entries.
+
+    Args:
+        mask: (d, d) booleans, symmetric.
+        known: (d, d), symmetric, double precision; read where `mask` is true.
+        tolerance: on the change of a step, relative to the norm of what is known.
+        most: steps.
+    """
+    shrink = known.norm() / 10  # of the order of the eigenvalues; any value ends at the same place
+    z = torch.where(mask, known, 0.0)
+    for _ in range(most):
+        fitted = torch.where(mask, known, z)
+        values, vectors = torch.linalg.eigh(2 * fitted - z)
+        shrunk = values.sign() * (values.abs() - shrink).clamp_min(0)
+        step = (vectors * shrunk) @ vectors.T - fitted
+        z = z + (step + step.T) / 2
+        if step.norm() <= tolerance * known.norm():
+            break
+    return torch.where(mask, known, z)
+
+
+@metric("unseen_entry", "1", "parameters")
+def unseen_entry(seen: Observation) -> dict[str, Tensor]:
+    """Largest absolute value of an entry that is neither observed nor mirrors an observed one."""
+    if not isinstance(seen.task, MatrixCompletion) or not isinstance(seen.model, MatrixFactors):
+        return {}
+    matrix = seen.model.matrix()
+    mask, _ = observed(*seen.splits["train"], len(matrix))
+    return {"": matrix[~mask].abs().max()} if not bool(mask.all()) else {}
+
+
+@metric("nuclear_misfit", "1", "parameters")
+def nuclear_misfit(seen: Observation) -> dict[str, Tensor]:
+    """Frobenius distance from the completion of least nuclear norm, over its norm.
+
+    The completion is worked out once per run.
+    """
+    task, model = seen.task, seen.model
+    if not isinstance(task, MatrixCompletion) or not isinstance(model, MatrixFactors):
+        return {}
+    matrix = model.matrix().double()
+    if task not in _known:
+        _known[task] = least_nuclear_norm(*observed(*seen.splits["train"], len(matrix)))
+    best = _known[task]
+    return {"": (matrix - best).norm() / best.norm().clamp_min(torch.finfo(best.dtype).tiny)}
