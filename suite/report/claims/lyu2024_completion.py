@@ -1,0 +1,188 @@
+"""Claims of Lyu et al. 2024, section 3.3.3: matrix completion; and of the theory's units of time."""
+
+from __future__ import annotations
+
+import math
+
+from suite.report.claims.base import above, below, between, claim
+from suite.report.claims.lyu2024_theory import (
+    decay_time,
+    falls,
+    middle,
+    norm_misfit,
+    only,
+    rate_of,
+)
+from suite.report.experiment import NotMeasured, Repetition
+
+FITTED = 100
+"""Steps within which the observed entries are fitted."""
+BEFORE = 0.8
+"""The share of the time to 90% of the first test loss that counts as before the transition."""
+
+
+def kernel_loss(seed: Repetition, arm: str) -> float:
+    """Return the test loss of a matrix that is right where observed or mirrored, else 0.
+
+    The mean of (i j / d^2)^2 over all entries, times the share of test entries whose mirror image
+    is not observed.
+    """
+    d = int(seed.setting(arm, "task.size"))
+    squares = (d - 1) * (2 * d - 1) / (6 * d**2)  # mean of (i / d)^2
+    return float(squares**2 * (1 - float(seed.setting(arm, "task.fraction"))))
+
+
+def transition(seed: Repetition, arm: str, share: float = 0.5) -> float:
+    """Return the step at which the test loss is a share of its first value, or the run's length."""
+    test = seed.track(arm, "loss", "test")
+    return falls(test, share * test.first)
+
+
+def _plateau(seed: Repetition) -> float:
+    return middle(FITTED, transition(seed, only(seed)))
+
+
+@claim(
+    "lyu2024.10a",
+    experiment="lyu2024_fig3",
+    says="The observed entries are fitted within 100 steps",
+    statistic="training loss after 100 steps",
+    holds=below(1e-3),
+    source="Lyu et al. 2024, Fig. 3; the numbers are of the list of claims",
+)
+def observed_are_fitted(seed: Repetition) -> float:
+    """Training loss after 100 steps."""
+    return seed.track(only(seed), "loss", "train").at(FITTED)
+
+
+@claim(
+    "lyu2024.10b",
+    experiment="lyu2024_fig3",
+    says="The plateau's test loss is that of a matrix which is 0 where nothing is known",
+    statistic="test loss halfway in log steps between 100 steps and half of the first test loss, "
+    "over ((d - 1)(2 d - 1) / 6 d^2)^2 (1 - fraction)",
+    holds=between(0.9, 1.1),
+    source="Lyu et al. 2024, section 3.3.3; 0.10 +- 0.01 at the published size",
+)
+def plateau_loss(seed: Repetition) -> float:
+    """Plateau over prediction."""
+    return seed.track(only(seed), "loss", "test").at(_plateau(seed)) / kernel_loss(seed, only(seed))
+
+
+@claim(
+    "lyu2024.10c",
+    experiment="lyu2024_fig3",
+    says="At the plateau entries neither observed nor mirrored are 0",
+    statistic="largest absolute value of such an entry at the same step",
+    holds=below(0.01),
+    source="Lyu et al. 2024, section 3.3.3; 0.01 of the list of claims",
+)
+def unseen_are_zero(seed: Repetition) -> float:
+    """Largest unseen entry."""
+    return seed.track(only(seed), "unseen_entry").at(_plateau(seed))
+
+
+@claim(
+    "lyu2024.10d",
+    experiment="lyu2024_fig3",
+    says="After the transition the test loss is less than a tenth of the plateau's",
+    statistic="test loss at the plateau over the last",
+    holds=above(10.0),
+    source="Lyu et al. 2024, Fig. 3; 10 of the list of claims",
+)
+def completes(seed: Repetition) -> float:
+    """Plateau over last test loss."""
+    test = seed.track(only(seed), "loss", "test")
+    return test.at(_plateau(seed)) / max(test.last, 1e-12)
+
+
+@claim(
+    "lyu2024.5c",
+    experiment="lyu2024_fig3",
+    says="In matrix completion, too, the norm is that of weight decay alone before the transition",
+    statistic="largest relative distance of the parameters' norm from |theta(0)| exp(-decay rate "
+    "step), until 0.8 of the step of 90% of the first test loss",
+    holds=below(0.05),
+    source="Lyu et al. 2024, Theorem 3.8; 5% of the list of claims, 0.8 is ours",
+)
+def norm_decays(seed: Repetition) -> float:
+    """Misfit of the norm."""
+    norm = seed.track(only(seed), "parameter_norm", "all")
+    until = BEFORE * _leaves(seed)
+    return norm_misfit(norm, decay_time(seed, only(seed)), until)
+
+
+@claim(
+    "lyu2024.5d",
+    experiment="lyu2024_fig3",
+    says="In matrix completion, too, the parameters keep their direction before the transition",
+    statistic="smallest cosine of the parameters and their start, until 0.8 of the step of 90% of "
+    "the plateau's test loss",
+    holds=above(0.9),
+    source="Lyu et al. 2024, Theorem 3.8; 0.9 of the list of claims, 0.8 is ours",
+)
+def direction_stays(seed: Repetition) -> float:
+    """Smallest cosine."""
+    cosine = seed.track(only(seed), "start_cosine", "all")
+    return float(cosine.between(0, BEFORE * _leaves(seed)).values.min())
+
+
+def _leaves(seed: Repetition) -> float:
+    """Return the step at which the test loss leaves the plateau, by a tenth of it."""
+    test = seed.track(only(seed), "loss", "test")
+    late = test.between(FITTED, float(test.steps[-1]))
+    return falls(late, 0.9 * test.at(_plateau(seed)))
+
+
+@claim(
+    "lyu2024.11a",
+    experiment="lyu2024_fig3_scale",
+    says="Twice the logarithm of the initial scale doubles the step of the transition",
+    statistic="step of half of the first test loss at the largest scale over that at the smallest, "
+    "whose logarithm is half as large; a step not reached counts as the run's length",
+    holds=between(1.6, 2.4),
+    source="Lyu et al. 2024, Theorem 3.9: (1 / decay) ln(alpha) of time; 20% is ours",
+)
+def proportional_to_log_scale(seed: Repetition) -> float:
+    """Ratio of the transitions."""
+    arms = seed.arms_by("model.scale")
+    (small, early), (large, late) = arms[0], arms[-1]
+    if not math.isclose(math.log(large), 2 * math.log(small), rel_tol=0.01):
+        raise NotMeasured("a scale and its square")
+    return transition(seed, late) / transition(seed, early)
+
+
+@claim(
+    "lyu2024.11b",
+    experiment="lyu2024_fig3_scale",
+    says="The transition moves by 1 / (rate decay) steps for every factor e of the scale",
+    statistic="slope of decay times rate times step of the transition in ln(alpha), between the "
+    "smallest and the largest scale; a step not reached counts as the run's length",
+    holds=between(0.8, 1.2),
+    source="Lyu et al. 2024, Theorem 3.9; 20% is ours",
+)
+def slope_in_log_scale(seed: Repetition) -> float:
+    """Slope of the transition in units of the decay."""
+    arms = seed.arms_by("model.scale")
+    (small, early), (large, late) = arms[0], arms[-1]
+    if large <= small:
+        raise NotMeasured("two scales")
+    moved = transition(seed, late) - transition(seed, early)
+    return moved / decay_time(seed, late) / math.log(large / small)
+
+
+@claim(
+    "lyu2024.12",
+    experiment="lyu2024_rate",
+    says="Only rate times steps matters: a larger rate gives the same curve in fewer steps",
+    statistic="largest over smallest rate times step of the transition, less 1; a step not reached "
+    "counts as the run's length",
+    holds=below(0.05),
+    source="The gradient flow of Lyu et al. 2024, section 3; 5% is ours",
+)
+def rate_times_steps(seed: Repetition) -> float:
+    """Spread of the time of the transition over rates."""
+    times = [rate_of(seed, arm) * transition(seed, arm) for arm in seed.arms]
+    if len(times) < 2:
+        raise NotMeasured("two rates")
+    return max(times) / min(times) - 1

@@ -1,0 +1,71 @@
+"""Claims of Lyu et al. 2024, Appendix B.2: label noise acts as a weight decay of the rate's order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from suite.report.claims.base import above, below, between, claim
+from suite.report.claims.lyu2024_theory import falls, rate_of
+from suite.report.experiment import NotMeasured, Repetition
+
+LEVEL = 0.1
+"""Population loss, over |w|^2, that counts as generalising (ours)."""
+
+
+def _size(seed: Repetition, arm: str) -> float:
+    """Return |w|^2, the number of ones in w."""
+    return float(seed.setting(arm, "task.active"))
+
+
+def _noisy(seed: Repetition) -> list[str]:
+    """Return the arms with label noise."""
+    found = [arm for arm in seed.arms if seed.setting(arm, "task.noise") > 0]
+    if len(found) < 2:
+        raise NotMeasured("two rates with label noise")
+    return found
+
+
+@claim(
+    "lyu2024.13a",
+    experiment="lyu2024_label_noise",
+    says="Without noise descent ends at an interpolation that does not generalise",
+    statistic="last test loss of full-batch descent, over |w|^2",
+    holds=above(LEVEL),
+    source="Lyu et al. 2024, Theorem B.1: of the order of |w|^2; a tenth is ours",
+)
+def flow_does_not_generalise(seed: Repetition) -> float:
+    """Last loss of the arm without noise."""
+    clean = [arm for arm in seed.arms if seed.setting(arm, "task.noise") == 0]
+    if not clean:
+        raise NotMeasured("an arm without noise")
+    return seed.track(clean[0], "loss", "test").last / _size(seed, clean[0])
+
+
+@claim(
+    "lyu2024.13b",
+    experiment="lyu2024_label_noise",
+    says="With label noise the network generalises in the end",
+    statistic="largest over rates of the last test loss, over |w|^2",
+    holds=below(LEVEL),
+    source="Lyu et al. 2024, Theorem B.2; a tenth is ours",
+)
+def noise_generalises(seed: Repetition) -> float:
+    """Largest last loss of the arms with noise."""
+    return max(seed.track(a, "loss", "test").last / _size(seed, a) for a in _noisy(seed))
+
+
+@claim(
+    "lyu2024.13c",
+    experiment="lyu2024_label_noise",
+    says="The steps that it takes grow as 1 / rate^2",
+    statistic="slope, on logarithmic axes, of the step at which the test loss falls to a tenth of "
+    "|w|^2 against the rate; a step not reached counts as the run's length",
+    holds=between(-2.4, -1.6),
+    source="Lyu et al. 2024, Theorem B.2: T / rate^2 steps; 20% is ours",
+)
+def inverse_square_of_rate(seed: Repetition) -> float:
+    """Exponent of the rate."""
+    arms = _noisy(seed)
+    rates = [rate_of(seed, arm) for arm in arms]
+    steps = [falls(seed.track(a, "loss", "test"), LEVEL * _size(seed, a)) for a in arms]
+    return float(np.polyfit(np.log(rates), np.log(np.maximum(steps, 1)), 1)[0])

@@ -1,0 +1,246 @@
+"""Claims of Lyu et al. 2024, section 2 and Appendix B.1: modular addition with a ReLU network."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from suite.report.claims.base import above, below, between, claim
+from suite.report.claims.lyu2024_theory import (
+    decay_of,
+    decay_time,
+    fit_time,
+    norm_misfit,
+    only,
+    rises,
+    width,
+)
+from suite.report.experiment import NotMeasured, Repetition, Track
+from suite.report.transitions import first_above
+
+BEFORE = 0.8
+"""The share of the time to 10% test accuracy that counts as before the transition (ours)."""
+
+
+def _test(seed: Repetition, arm: str) -> Track:
+    return seed.track(arm, "accuracy", "test")
+
+
+def _half(seed: Repetition, arm: str) -> float:
+    return rises(_test(seed, arm), 0.5)
+
+
+@claim(
+    "lyu2024.1a",
+    experiment="lyu2024_fig2a",
+    says="The training set is fitted within the first twentieth of the run",
+    statistic="first measured step of 100% training accuracy over the run's length",
+    holds=below(0.05),
+    source="Lyu et al. 2024, Fig. 2a: before 10^6 of 2 x 10^7 steps",
+)
+def fitted_early(seed: Repetition) -> float:
+    """Time to fit over the length of the run; the length if it is never fitted."""
+    end = float(seed.track(only(seed), "accuracy", "train").steps[-1])
+    try:
+        return fit_time(seed, only(seed)) / end
+    except NotMeasured:
+        return 1.0
+
+
+@claim(
+    "lyu2024.1b",
+    experiment="lyu2024_fig2a",
+    says="Nothing generalises when the training set is fitted",
+    statistic="test accuracy at the first measured step of 100% training accuracy",
+    holds=below(0.05),
+    source="Lyu et al. 2024, Fig. 2a",
+)
+def no_generalisation_at_first(seed: Repetition) -> float:
+    """Test accuracy once the training set is fitted."""
+    return _test(seed, only(seed)).at(fit_time(seed, only(seed)))
+
+
+@claim(
+    "lyu2024.1c",
+    experiment="lyu2024_fig2a",
+    says="The test accuracy is above 99% at the end of the run",
+    statistic="last test accuracy",
+    holds=above(0.99),
+    source="Lyu et al. 2024, Fig. 2a: by about 2 x 10^7 steps, the length of the run",
+)
+def generalises_at_last(seed: Repetition) -> float:
+    """Last test accuracy."""
+    return _test(seed, only(seed)).last
+
+
+@claim(
+    "lyu2024.2a",
+    experiment="lyu2024_fig2b",
+    says="The larger the initial scale, the later the test accuracy reaches 50%",
+    statistic="smallest ratio of the steps of 50% test accuracy of neighbouring scales; a step not "
+    "reached counts as the run's length",
+    holds=above(1.0),
+    source="Lyu et al. 2024, Fig. 2b",
+)
+def later_with_scale(seed: Repetition) -> float:
+    """Smallest ratio of neighbouring times."""
+    times = [_half(seed, arm) for _, arm in seed.arms_by("model.scale")]
+    if len(times) < 2:
+        raise NotMeasured("two scales")
+    return min(b / a for a, b in zip(times[:-1], times[1:], strict=True))
+
+
+@claim(
+    "lyu2024.2b",
+    experiment="lyu2024_fig2b",
+    says="Equal factors of the initial scale delay by equal numbers of steps",
+    statistic="second delay over the first, of three scales a factor apart; from 0 to 10, and 0 "
+    "without a first delay; a step not reached counts as the run's length",
+    holds=between(0.7, 1.3),
+    source="Lyu et al. 2024, Fig. 2b and Theorem 3.1; 30% of the list of claims",
+)
+def equal_delays(seed: Repetition) -> float:
+    """Ratio of the two delays."""
+    times = [_half(seed, arm) for _, arm in seed.arms_by("model.scale")]
+    if len(times) != 3:
+        raise NotMeasured("three scales")
+    first, second = times[1] - times[0], times[2] - times[1]
+    return min(max(second / first, 0.0), 10.0) if first > 0 else 0.0
+
+
+@claim(
+    "lyu2024.3",
+    experiment="lyu2024_fig2c",
+    says="The step of 50% test accuracy is inversely proportional to the weight decay",
+    statistic="largest over smallest decay times step of 50% test accuracy, the largest decay left "
+    "out; a step not reached counts as the run's length",
+    holds=below(1.3),
+    source="Lyu et al. 2024, Fig. 2c and Theorem 3.1; 30% of the list of claims",
+)
+def inverse_to_decay(seed: Repetition) -> float:
+    """Spread of decay times step, over all decays but the largest."""
+    arms = sorted((decay_of(seed, arm), arm) for arm in seed.arms)
+    if len(arms) < 3:
+        raise NotMeasured("three decays")
+    products = [decay * _half(seed, arm) for decay, arm in arms[:-1]]
+    return max(products) / min(products)
+
+
+@claim(
+    "lyu2024.4",
+    experiment="lyu2024_fig2c",
+    says="At the largest weight decay the training accuracy reaches a maximum and later falls",
+    statistic="largest less last training accuracy at the largest decay",
+    holds=above(0.1),
+    source="Lyu et al. 2024, Fig. 2c; 0.1 is ours",
+)
+def too_much_decay(seed: Repetition) -> float:
+    """Fall of the training accuracy."""
+    arm = max(seed.arms, key=lambda a: decay_of(seed, a))
+    train = seed.track(arm, "accuracy", "train")
+    return float(train.values.max()) - train.last
+
+
+def _largest_scale(seed: Repetition) -> tuple[str, float]:
+    """Return the arm of the largest scale, and the end of what counts as its kernel phase."""
+    arm = seed.arms_by("model.scale")[-1][1]
+    return arm, BEFORE * rises(_test(seed, arm), 0.1)
+
+
+@claim(
+    "lyu2024.5a",
+    experiment="lyu2024_fig2b",
+    says="Until shortly before the transition the norm is that of weight decay alone",
+    statistic="largest relative distance of the parameters' norm from |theta(0)| exp(-decay rate "
+    "step), at the largest scale, until 0.8 of the step of 10% test accuracy",
+    holds=below(0.05),
+    source="Lyu et al. 2024, Theorem 3.2; 5% of the list of claims, 0.8 is ours",
+)
+def norm_decays(seed: Repetition) -> float:
+    """Misfit of the norm."""
+    arm, until = _largest_scale(seed)
+    norm = seed.track(arm, "parameter_norm", "all")
+    return norm_misfit(norm, decay_time(seed, arm), until)
+
+
+@claim(
+    "lyu2024.5b",
+    experiment="lyu2024_fig2b",
+    says="Until shortly before the transition the parameters keep their direction",
+    statistic="smallest cosine of the parameters and their start, at the largest scale, until 0.8 "
+    "of the step of 10% test accuracy",
+    holds=above(0.9),
+    source="Lyu et al. 2024, Theorem 3.2; 0.9 of the list of claims, 0.8 is ours",
+)
+def direction_stays(seed: Repetition) -> float:
+    """Smallest cosine."""
+    arm, until = _largest_scale(seed)
+    return float(seed.track(arm, "start_cosine", "all").between(0, until).values.min())
+
+
+@claim(
+    "lyu2024.6a",
+    experiment="lyu2024_fig2a",
+    says="With weight decay the transition is sharp",
+    statistic="(T90 - T10) / T50 of the test accuracy; a step not reached counts as the run's "
+    "length",
+    holds=below(0.5),
+    source="Lyu et al. 2024, section 2; the measure and 0.5 are of the list of claims",
+)
+def sharp(seed: Repetition) -> float:
+    """Width of the rise."""
+    return width(_test(seed, only(seed)))
+
+
+@claim(
+    "lyu2024.6b",
+    experiment="lyu2024_fig2b",
+    says="The transition is sharper, the larger the initial scale",
+    statistic="(T90 - T10) / T50 of the test accuracy at the largest scale over that at the "
+    "smallest; a step not reached counts as the run's length",
+    holds=below(1.0),
+    source="Lyu et al. 2024, section 3.1",
+)
+def sharper_with_scale(seed: Repetition) -> float:
+    """Ratio of widths."""
+    arms = [arm for _, arm in seed.arms_by("model.scale")]
+    if len(arms) < 2:
+        raise NotMeasured("two scales")
+    narrow, wide = (width(_test(seed, arm)) for arm in (arms[-1], arms[0]))
+    return narrow / wide if wide > 0 else 1.0
+
+
+def over_log_time(seed: Repetition, arm: str, metric: str, layer: str) -> Track:
+    """Return a metric over ln(t) instead of steps, where t is the time of the gradient flow."""
+    track, time = seed.track(arm, metric, layer), seed.track(arm, "log_time")
+    return Track(np.interp(track.steps, time.steps, time.values), track.values)
+
+
+@claim(
+    "lyu2024.6c",
+    experiment="lyu2024_fig4",
+    says="Without weight decay the transition is spread over more than a decade of log(t)",
+    statistic="log10 of ln(t) at 90% over ln(t) at 10% test accuracy; a time not reached counts as "
+    "the run's last",
+    holds=above(1.0),
+    source="Lyu et al. 2024, Appendix B.1 and Fig. 4",
+)
+def gradual_without_decay(seed: Repetition) -> float:
+    """Decades of log(t) that the rise takes."""
+    test = over_log_time(seed, only(seed), "accuracy", "test")
+    early, late = (min(first_above(test, level), float(test.steps[-1])) for level in (0.1, 0.9))
+    return math.log10(max(late, 1e-3) / max(early, 1e-3))
+
+
+@claim(
+    "lyu2024.6d",
+    experiment="lyu2024_fig4",
+    says="Without weight decay the test accuracy rises late all the same",
+    statistic="last test accuracy",
+    holds=above(0.99),
+    source="Lyu et al. 2024, Fig. 4",
+)
+def generalises_without_decay(seed: Repetition) -> float:
+    """Last test accuracy."""
+    return _test(seed, only(seed)).last

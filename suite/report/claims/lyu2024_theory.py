@@ -1,0 +1,94 @@
+"""What the claims on Lyu et al. 2024 share: the units of time of the theory, and crossings."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from suite.report.experiment import NotMeasured, Repetition, Track
+from suite.report.transitions import first_above, first_below
+
+
+def rate_of(seed: Repetition, arm: str) -> float:
+    """Return the base rate of an arm."""
+    return float(seed.setting(arm, "optimizer.lr"))
+
+
+def decay_of(seed: Repetition, arm: str) -> float:
+    """Return the coefficient of an arm's weight decay, 0 without.
+
+    Raises:
+        NotMeasured: if there is no such arm.
+    """
+    found = seed.setting(arm, "interventions")
+    return float(sum(i["coefficient"] for i in found if i["kind"] == "weight_decay"))
+
+
+def decay_time(seed: Repetition, arm: str) -> float:
+    """Return the steps in which decay alone shrinks the norm by a factor e, 1 / (rate decay).
+
+    Raises:
+        NotMeasured: if the arm has no weight decay.
+    """
+    if (coefficient := decay_of(seed, arm)) == 0:
+        raise NotMeasured(f"weight decay of arm {arm!r}")
+    return 1 / (rate_of(seed, arm) * coefficient)
+
+
+def only(seed: Repetition) -> str:
+    """Return the one arm of an experiment.
+
+    Raises:
+        NotMeasured: if it did not come to an end.
+    """
+    if len(seed.arms) != 1:
+        raise NotMeasured("the only arm")
+    return seed.arms[0]
+
+
+def rises(track: Track, level: float) -> float:
+    """Return the step at which a track first reaches a level, the run's length if it does not."""
+    return min(first_above(track, level), float(track.steps[-1]))
+
+
+def falls(track: Track, level: float) -> float:
+    """Return the step at which a track first falls to a level, the run's length if it does not."""
+    return min(first_below(track, level), float(track.steps[-1]))
+
+
+def fit_time(seed: Repetition, arm: str) -> float:
+    """Return the first measured step with a training accuracy of 100%.
+
+    Raises:
+        NotMeasured: if there is none.
+    """
+    train = seed.track(arm, "accuracy", "train")
+    reached = np.flatnonzero(train.values >= 1.0)
+    if not len(reached):
+        raise NotMeasured(f"a fitted training set of arm {arm!r}")
+    return max(float(train.steps[reached[0]]), 1.0)
+
+
+def middle(start: float, stop: float) -> float:
+    """Return the middle of an interval of steps on a log axis."""
+    return math.sqrt(max(start, 1.0) * max(stop, 1.0))
+
+
+def norm_misfit(norm: Track, decay_steps: float, until: float) -> float:
+    """Return the largest relative distance of a norm from ``norm(0) exp(-step / decay_steps)``.
+
+    Args:
+        norm: the norm of all parameters, measured from step 0.
+        decay_steps: 1 / (rate decay).
+        until: the last step that counts.
+    """
+    seen = norm.between(0, until)
+    expected = norm.first * np.exp(-seen.steps / decay_steps)
+    return float(np.abs(seen.values / expected - 1).max())
+
+
+def width(track: Track) -> float:
+    """Return (T90 - T10) / T50 of an accuracy; times not reached count as the run's length."""
+    t10, t50, t90 = (rises(track, level) for level in (0.1, 0.5, 0.9))
+    return (t90 - t10) / t50
