@@ -37,7 +37,7 @@ class Criterion(ABC):
         """Return the share of examples that are right, a scalar."""
 
     def slopes(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean loss of each run (runs,), and its gradient in the outputs, alike in shape.
+        """Return the mean loss of each run (runs,), and its gradient in the outputs.
 
         Args:
             outputs: (runs, n), or (runs, n, classes) where there are classes.

@@ -1,4 +1,4 @@
-"""Claims of Lyu et al. 2024, section 3.3.3: matrix completion; and of the theory's units of time."""
+"""Claims of Lyu et al. 2024, section 3.3.3: matrix completion; and what the unit of time is."""
 
 from __future__ import annotations
 

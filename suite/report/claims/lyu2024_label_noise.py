@@ -1,4 +1,4 @@
-"""Claims of Lyu et al. 2024, Appendix B.2: label noise acts as a weight decay of the rate's order."""
+"""Claims of Lyu et al. 2024, Appendix B.2: label noise acts as a slow weight decay."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def later_with_scale(seed: Repetition) -> float:
     times = [_half(seed, arm) for _, arm in seed.arms_by("model.scale")]
     if len(times) < 2:
         raise NotMeasured("two scales")
-    return min(b / a for a, b in zip(times[:-1], times[1:], strict=True))
+    return min(b / a for a, b in pairwise(times))
 
 
 @claim(
