@@ -128,3 +128,21 @@ def test_the_figures_of_a_soak_tell_growth_from_steadiness(load):
     slower = [{**look, "cpu_s": look["cpu_s"] ** 2} for look in steady]
     assert soak.figures(worse, 100)["memory_growth_share"] > 1
     assert soak.figures(slower, 100)["pace_end_vs_start"] < 0.5
+
+
+@pytest.mark.parametrize("name", ["committee", "diagonal", "completion", "pairs"])
+def test_both_loops_of_the_laboratory_make_the_same_updates(load, name):
+    grokking = load("grokking")
+    assert f"batched_{name}" in grokking.__doc__
+    configs = grokking.requests(name, runs=2)
+    seen = []
+    for make, given in ((grokking.one_at_a_time, configs[0]), (grokking.side_by_side, configs)):
+        runs = []
+        real = grokking.SupervisedRun
+        grokking.SupervisedRun = lambda *a, real=real, runs=runs: runs.append(real(*a)) or runs[-1]
+        make(given, steps=3)()
+        grokking.SupervisedRun = real
+        seen.append(runs[0])
+    assert seen[0].step == seen[1].step == 3
+    for mine, other in zip(seen[0].model.parameters(), seen[1].model.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
