@@ -17,7 +17,16 @@ from suite.params import ParamRole
 from suite.registry import Registry
 
 Need = Literal[
-    "parameters", "update", "initial", "features", "features_then", "taps", "predictions"
+    "parameters",
+    "update",
+    "initial",
+    "features",
+    "features_then",
+    "taps",
+    "predictions",
+    "model",
+    "task",
+    "splits",
 ]
 """What a metric reads of an observation; only what somebody needs is computed."""
 

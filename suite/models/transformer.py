@@ -85,20 +85,39 @@ class GrokkingTransformer(nn.Module):
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=1 / math.sqrt(module.weight.shape[1]))
 
-    def forward(self, pairs: Tensor) -> Tensor:
-        """Return logits (batch, p) for operand pairs (batch, 2) of integers below p."""
-        p, heads = self.modulus, self.heads
-        tokens, places = self.tokens.weight, self.places.weight
-        # Rows: x = 0..p-1 at place 0, y = 0..p-1 at place 2, then ".", "=", "_" at 1, 3, 4.
-        rows = torch.cat(
+    def _rows(self) -> Tensor:
+        """Return the streams that an example may begin with, (2p + 3, width).
+
+        x = 0..p-1 at place 0, y = 0..p-1 at place 2, then ".", "=", "_" at 1, 3, 4.
+        """
+        p, tokens, places = self.modulus, self.tokens.weight, self.places.weight
+        return torch.cat(
             [tokens[:p] + places[0], tokens[:p] + places[2], tokens[p:] + places[[1, 3, 4]]]
         )
+
+    def _scores(self, inputs: Tensor) -> Tensor:
+        """Return the last position's scores of every row, (2p + 3, heads)."""
+        query = self.query(inputs[-1]).view(self.heads, -1)
+        keys = self.key(inputs).view(len(inputs), self.heads, -1)
+        return (keys * query).sum(-1) / math.sqrt(query.shape[-1])
+
+    def attention(self, pairs: Tensor) -> Tensor:
+        """Return the last position's attention, (batch, heads, 5), for operand pairs (batch, 2).
+
+        Weights are in the order of the string, and sum to 1.
+        """
+        p = self.modulus
+        scores = self._scores(self.norm_attention(self._rows()))
+        dot, equals, blank = (torch.full_like(pairs[:, 0], 2 * p + i) for i in range(3))
+        places = torch.stack([pairs[:, 0], dot, pairs[:, 1] + p, equals, blank], 1)
+        return scores[places].softmax(1).transpose(1, 2)
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Return logits (batch, p) for operand pairs (batch, 2) of integers below p."""
+        rows = self._rows()
         inputs = self.norm_attention(rows)
-        query = self.query(inputs[-1]).view(heads, -1)
-        keys = self.key(inputs).view(2 * p + 3, heads, -1)
-        values = self.value(inputs)
-        scores = (keys * query).sum(-1) / math.sqrt(query.shape[-1])  # (2p + 3, heads)
-        attended = self.attention_output(attend(scores, values, pairs, p))
+        values, scores = self.value(inputs), self._scores(inputs)
+        attended = self.attention_output(attend(scores, values, pairs, self.modulus))
         stream = rows[-1] + self.mix(attended)
         stream = stream + self.down(self.relu(self.up(self.norm_mlp(stream))))
         logits: Tensor = self.decoder(self.norm_output(stream))

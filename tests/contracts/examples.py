@@ -86,6 +86,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "scaled": [
             {"inner": {"kind": "mlp", "width": 8}, "alpha": 2.0, "centred": True},
         ],
+        "scaled_start": [{"inner": {"kind": "mlp", "width": 8}, "factor": 2.0}],
     },
     "optimizer": {"adam": [{}], "sgd": [{"momentum": 0.9}]},
 }

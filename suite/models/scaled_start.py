@@ -1,0 +1,73 @@
+"""Any network whose initial matrices are multiplied by a factor.
+
+The network itself is as it was: names, structure and outputs for given weights. Projection that is
+bound to it pins its norms at `factor` times those of a usual start, which separates the norm from
+the effective learning rate: with Adam that is ``lr / |W|``, so that a rate proportional to the factor
+holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from suite.errors import ConfigError
+from suite.models.base import MODELS, AnyModel, Aside, ModelConfig, ModelSpec
+from suite.models.batched import BatchedModel
+from suite.models.scaled import build_inner
+from suite.params import ParamRole, classify
+
+SCALED = (ParamRole.WEIGHT, ParamRole.OUTPUT, ParamRole.EMBEDDING)
+"""What is multiplied; gains, offsets and biases start as ever."""
+
+
+@MODELS.register("scaled_start")
+class ScaledStartConfig(ModelConfig):
+    """Any model, its matrices larger or smaller at the start.
+
+    Attributes:
+        inner: the network.
+        factor: on its initial weights, output maps and embeddings.
+    """
+
+    kind: Literal["scaled_start"] = "scaled_start"
+    inner: AnyModel
+    factor: Annotated[float, Field(gt=0)] = 1.0
+
+    @property
+    def norm(self) -> str:
+        """The inner model's normalisation layers."""
+        return getattr(self.inner, "norm", "none")
+
+    def build(self, spec: ModelSpec) -> nn.Module:
+        """Return the inner network; with the same draws its start is `factor` times the usual.
+
+        Raises:
+            ConfigError: if the inner model does not serve the spec, or keeps a copy of its start.
+        """
+        model = build_inner(self.inner, spec, self.kind)
+        if any(isinstance(module, Aside) for module in model.modules()):
+            wanted = "a model without a copy of its start: scale the start inside it"
+            raise ConfigError("model.inner.kind", self.inner.kind, wanted)
+        roles = classify(model)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if roles.get(name) in SCALED:
+                    parameter.mul_(self.factor)
+        return model
+
+    def shape(self) -> dict[str, Any]:
+        """Return the keys that the shapes of tensors depend on."""
+        return {"kind": self.kind, "inner": self.inner.shape()}
+
+    @classmethod
+    def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel | None:
+        """Return the inner models' closed form, if they are of one kind and have one."""
+        inner = [c.inner for c in configs if isinstance(c, cls)]
+        if len(inner) < len(configs) or len({type(i) for i in inner}) > 1:
+            return None
+        return type(inner[0]).batched(inner, like)

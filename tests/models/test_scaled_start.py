@@ -1,0 +1,74 @@
+"""The scaled start: what is multiplied, what projection makes of it, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from suite.errors import ConfigError
+from suite.interventions.normalize_project import Projection
+from suite.metrics.effective_lr import effective_lr
+from suite.models.base import MODELS, ModelSpec, build_model
+
+SPEC = ModelSpec((2,), 7, modulus=7)
+INNER = {"kind": "transformer", "width": 8, "heads": 2, "hidden": 16, "norm": "layer"}
+
+
+def make(spec: ModelSpec = SPEC, **keys: Any) -> nn.Module:
+    config = MODELS["scaled_start"].from_mapping({"kind": "scaled_start", "inner": INNER, **keys})
+    return build_model(config, spec, 0)
+
+
+def test_matrices_are_multiplied_and_gains_are_not() -> None:
+    usual = build_model(MODELS["transformer"].from_mapping(INNER), SPEC, 0)
+    halved = make(factor=0.5).state_dict()
+    assert halved.keys() == usual.state_dict().keys()
+    for name, value in usual.state_dict().items():
+        factor = 1.0 if "norm" in name else 0.5
+        torch.testing.assert_close(halved[name], factor * value)
+
+
+def test_a_factor_of_one_is_the_inner_model() -> None:
+    usual = build_model(MODELS["transformer"].from_mapping(INNER), SPEC, 0).state_dict()
+    assert all(torch.equal(v, usual[k]) for k, v in make().state_dict().items())
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_projection_holds_it_there_and_a_rate_in_proportion_holds_the_effective_one(
+    factor: float,
+) -> None:
+    usual, scaled = make(), make(factor=factor)
+    for model, rate in ((usual, 0.1), (scaled, 0.1 * factor)):
+        projection = Projection(model, which="matrices")
+        for parameter in model.parameters():
+            parameter.data.add_(torch.randn_like(parameter) * 0.1)
+        projection.step()
+        model.rate = rate
+    for name in ("query.weight", "tokens.weight", "decoder.weight"):
+        a, b = (m.get_parameter(name).norm() for m in (usual, scaled))
+        torch.testing.assert_close(b, factor * a)
+        rates = [
+            effective_lr(float(m.rate), norm, normalised_updates=True)
+            for m, norm in ((usual, a), (scaled, b))
+        ]
+        torch.testing.assert_close(rates[0], rates[1])
+
+
+def test_what_cannot_be_inside_is_refused_by_its_path() -> None:
+    with pytest.raises(ConfigError, match=r"model\.inner\.kind"):
+        make(spec=ModelSpec((5,), 3))
+    centred = {"kind": "scaled", "inner": {"kind": "mlp"}, "centred": True}
+    with pytest.raises(ConfigError, match=r"model\.inner\.kind.*copy of its start"):
+        make(spec=ModelSpec((5,), 3), inner=centred)
+
+
+def test_there_is_a_closed_form_where_the_inner_model_has_one() -> None:
+    kinds = {"committee": 4, "mlp": None}
+    for kind, width in kinds.items():
+        inner = {"kind": kind} if width is None else {"kind": kind, "width": width}
+        config = MODELS["scaled_start"].from_mapping({"kind": "scaled_start", "inner": inner})
+        found = type(config).batched([config, config], torch.zeros(1))
+        assert (found is None) == (width is None)
