@@ -1,0 +1,170 @@
+"""Claims of Lyle et al. 2025, section 4: norm, effective rate and grokking on demand.
+
+"Reached" means a test accuracy of 95%. The floor is the training fraction rho, what a network
+scores that has memorised and knows that addition commutes, plus 0.10.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from suite.report.claims.base import above, below, claim
+from suite.report.experiment import NotMeasured, Repetition
+from suite.report.transitions import first_above
+
+REACHED = 0.95
+FLOOR = 0.10
+"""Above the training fraction."""
+
+WITHIN = 0.25
+"""Share of the budget within which a re-warmed network has to generalise."""
+
+
+def length(seed: Repetition, arm: str) -> float:
+    """Return the number of gradient steps that an arm was given, whenever it ended."""
+    return float(seed.setting(arm, "budget.steps"))
+
+
+def step_reached(seed: Repetition, arm: str) -> float:
+    """Return the step of 95% test accuracy; a time not reached counts as the run's length."""
+    found = first_above(seed.track(arm, "accuracy", "test"), REACHED)
+    return min(found, length(seed, arm))
+
+
+def reached(seed: Repetition, arm: str) -> bool:
+    """Return whether an arm ever has 95% of the test set right."""
+    return bool((seed.track(arm, "accuracy", "test").values >= REACHED).any())
+
+
+def best_over_floor(seed: Repetition, arm: str) -> float:
+    """Return the best test accuracy of an arm less the training fraction."""
+    fraction = float(seed.setting(arm, "task.fraction"))
+    return float(seed.track(arm, "accuracy", "test").values.max()) - fraction
+
+
+def coefficient(seed: Repetition, arm: str, kind: str) -> float | None:
+    """Return the coefficient of an arm's intervention of a kind, None if it has none."""
+    for member in seed.setting(arm, "interventions"):
+        if member["kind"] == kind:
+            return float(member.get("coefficient", math.nan))
+    return None
+
+
+def projected(seed: Repetition, arm: str) -> bool:
+    """Return whether an arm's norms are pinned."""
+    return any(member["kind"] == "nap" for member in seed.setting(arm, "interventions"))
+
+
+def by_rate_and_decay(seed: Repetition, pinned: bool) -> dict[tuple[float, float], str]:
+    """Return the arms with pinned or with free norms, by (rate, weight decay).
+
+    Raises:
+        NotMeasured: unless there are two rates and two decays, crossed.
+    """
+    found = {}
+    for rate, arm in seed.arms_by("optimizer.lr"):
+        decay = coefficient(seed, arm, "weight_decay")
+        if projected(seed, arm) == pinned and decay is not None:
+            found[float(rate), decay] = arm
+    rates, decays = ({key[i] for key in found} for i in (0, 1))
+    if len(rates) < 2 or len(decays) < 2 or len(found) < len(rates) * len(decays):
+        raise NotMeasured("arms of all rates and decays")
+    return found
+
+
+def _share_reached(seed: Repetition, pinned: bool, *, small_decay: bool) -> float:
+    """Return the share of the arms of the two highest rates that reach 95%."""
+    arms = by_rate_and_decay(seed, pinned)
+    rates = sorted({rate for rate, _ in arms})[-2:]
+    least = min(decay for _, decay in arms)
+    chosen = [
+        arm
+        for (rate, decay), arm in arms.items()
+        if rate in rates and (decay == least or not small_decay)
+    ]
+    return float(np.mean([reached(seed, arm) for arm in chosen]))
+
+
+@claim(
+    "lyle2025.1a",
+    experiment="lyle2025_fig2l",
+    says="With norms pinned, networks grok at the two highest rates whatever the weight decay",
+    statistic="share of the projected arms of the two highest rates that reach 95% on the test set",
+    holds=above(0.9),
+    source="Lyle et al. 2025, Fig. 2 left; 90% and 95% are ours",
+)
+def pinned_networks_grok(seed: Repetition) -> float:
+    """Return the share of projected arms that reach 95%."""
+    return _share_reached(seed, True, small_decay=False)
+
+
+@claim(
+    "lyle2025.1b",
+    experiment="lyle2025_fig2l",
+    says="With free norms and little weight decay fewer networks grok than with pinned norms",
+    statistic="share of the projected arms of the two highest rates and the smallest decay that "
+    "reach 95%, less that of the free ones",
+    holds=above(0.0),
+    source="Lyle et al. 2025, Fig. 2 left; 95% is ours",
+)
+def free_networks_grok_less(seed: Repetition) -> float:
+    """Return by how much more projected than free arms reach 95%."""
+    pinned, free = (_share_reached(seed, p, small_decay=True) for p in (True, False))
+    return pinned - free
+
+
+@claim(
+    "lyle2025.2",
+    experiment="lyle2025_fig2l",
+    says="With free norms the rate matters more for when a network groks than weight decay does",
+    statistic="mean |change of log10(step of 95%)| per decade of the rate, less the same per decade "
+    "of the decay, over the extremes of each; a step not reached counts as the run's length",
+    holds=above(0.0),
+    source="Lyle et al. 2025, section 4.1; there both are varied 100-fold",
+)
+def rate_matters_more_than_decay(seed: Repetition) -> float:
+    """Return the effect of a decade of the rate less that of a decade of the decay."""
+    arms = by_rate_and_decay(seed, False)
+    times = {key: math.log10(step_reached(seed, arm)) for key, arm in arms.items()}
+    rates, decays = (sorted({key[i] for key in times}) for i in (0, 1))
+    low, high = rates[0], rates[-1]
+    of_rate = [abs(times[high, d] - times[low, d]) for d in decays]
+    weak, strong = decays[0], decays[-1]
+    of_decay = [abs(times[r, strong] - times[r, weak]) for r in rates]
+    return float(
+        np.mean(of_rate) / math.log10(high / low) - np.mean(of_decay) / math.log10(strong / weak)
+    )
+
+
+@claim(
+    "lyle2025.3a",
+    experiment="lyle2025_fig2r",
+    says="With norm layers and pinned weights, and no scale decay, a network does not grok",
+    statistic="best test accuracy of the whole run less the training fraction",
+    holds=below(FLOOR),
+    source="Lyle et al. 2025, Fig. 2 right; 0.10 is ours",
+)
+def norm_layers_prevent_it(seed: Repetition) -> float:
+    """Return the best test accuracy over the training fraction."""
+    arms = [arm for arm in seed.arms if coefficient(seed, arm, "scale_decay") is None]
+    if len(arms) != 1:
+        raise NotMeasured("the arm without scale decay")
+    return best_over_floor(seed, arms[0])
+
+
+@claim(
+    "lyle2025.3b",
+    experiment="lyle2025_fig2r",
+    says="Decay of the gains makes it grok",
+    statistic="lowest over the coefficients of the best test accuracy",
+    holds=above(REACHED),
+    source="Lyle et al. 2025, Fig. 2 right; 95% is ours",
+)
+def scale_decay_brings_it_back(seed: Repetition) -> float:
+    """Return the best test accuracy of the worst arm with scale decay."""
+    arms = [arm for arm in seed.arms if coefficient(seed, arm, "scale_decay")]
+    if len(arms) < 2:
+        raise NotMeasured("arms with scale decay")
+    return min(float(seed.track(arm, "accuracy", "test").values.max()) for arm in arms)

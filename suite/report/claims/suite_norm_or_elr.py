@@ -1,0 +1,98 @@
+"""Our own claims: is it the norm of the parameters or the effective rate that decides on grokking?
+
+Both are pinned, at every combination of three values each (`tune_configs/norm_or_elr.yaml`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from suite.report.claims.base import above, between, claim
+from suite.report.claims.lyle2025_grokking import step_reached
+from suite.report.experiment import NotMeasured, Repetition
+
+Grid = dict[tuple[float, float], float]
+"""By (norm, effective rate), each in multiples of the middle one."""
+
+
+def times(seed: Repetition) -> Grid:
+    """Return log2 of the step of 95% test accuracy; one not reached counts as the run's length.
+
+    Raises:
+        NotMeasured: unless the two are crossed, three values or more of each.
+    """
+    found = {}
+    for factor, arm in seed.arms_by("model.factor"):
+        relative = float(seed.setting(arm, "schedule.value"))
+        found[float(factor), relative] = math.log2(step_reached(seed, arm))
+    norms, rates = ({key[i] for key in found} for i in (0, 1))
+    crossed = len(found) == len(norms) * len(rates)
+    if not crossed or min(len(norms), len(rates)) < 3 or not {1.0} <= norms & rates:
+        raise NotMeasured("norms and effective rates, crossed")
+    return found
+
+
+def slopes(grid: Grid, of: int) -> list[float]:
+    """Return, for each value of the other, the slope of log2(step) by log2 of norm (0) or rate (1).
+
+    By least squares.
+    """
+    found = []
+    for held in sorted({key[1 - of] for key in grid}):
+        along = sorted((key[of], value) for key, value in grid.items() if key[1 - of] == held)
+        x, y = np.log2([a for a, _ in along]), [b for _, b in along]
+        found.append(float(np.polyfit(x, y, 1)[0]))
+    return found
+
+
+def _middle(grid: Grid, of: int) -> float:
+    """Return the slope where the other is 1."""
+    held = sorted({key[1 - of] for key in grid})
+    return slopes(grid, of)[held.index(1.0)]
+
+
+OURS = "ours, after Lyle et al. 2025, section 4.1; so are thresholds"
+TIME = "log2(step of 95% test accuracy); a step not reached counts as the run's length"
+
+
+@claim(
+    "suite.norm_or_elr.1",
+    experiment="norm_or_elr",
+    says="At one norm, grokking takes the longer the smaller the effective rate, in proportion",
+    statistic=f"slope by log2(effective rate), at the usual norm, of {TIME}",
+    holds=between(-1.5, -0.5),
+    source=OURS,
+)
+def effective_rate_decides(seed: Repetition) -> float:
+    """Return the slope by effective rate at the usual norm."""
+    return _middle(times(seed), 1)
+
+
+@claim(
+    "suite.norm_or_elr.2",
+    experiment="norm_or_elr",
+    says="At one effective rate the norm does not matter",
+    statistic=f"slope by log2(norm), at the middle effective rate, of {TIME}",
+    holds=between(-0.5, 0.5),
+    source=OURS,
+)
+def norm_does_not_matter(seed: Repetition) -> float:
+    """Return the slope by norm at the middle effective rate."""
+    return _middle(times(seed), 0)
+
+
+@claim(
+    "suite.norm_or_elr.3",
+    experiment="norm_or_elr",
+    says="Over the whole grid the effective rate matters more than the norm",
+    statistic=f"mean |slope by log2(effective rate)| less mean |slope by log2(norm)| of {TIME}",
+    holds=above(0.0),
+    source=OURS,
+)
+def effective_rate_matters_more(seed: Repetition) -> float:
+    """Return by how much more the effective rate matters."""
+    grid = times(seed)
+    of_norm, of_rate = (np.abs(slopes(grid, of)).mean() for of in (0, 1))
+    return float(of_rate - of_norm)
