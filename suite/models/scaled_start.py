@@ -2,8 +2,8 @@
 
 The network itself is as it was: names, structure and outputs for given weights. Projection that is
 bound to it pins its norms at `factor` times those of a usual start, which separates the norm from
-the effective learning rate: with Adam that is ``lr / |W|``, so that a rate proportional to the factor
-holds it.
+the effective learning rate: with Adam that is ``lr / |W|``, held by a rate in proportion to the
+factor.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def free_networks_grok_less(seed: Repetition) -> float:
     "lyle2025.2",
     experiment="lyle2025_fig2l",
     says="With free norms the rate matters more for when a network groks than weight decay does",
-    statistic="mean |change of log10(step of 95%)| per decade of the rate, less the same per decade "
+    statistic="mean |change of log10(step of 95%)| per decade of the rate, less the same by decade "
     "of the decay, over the extremes of each; a step not reached counts as the run's length",
     holds=above(0.0),
     source="Lyle et al. 2025, section 4.1; there both are varied 100-fold",

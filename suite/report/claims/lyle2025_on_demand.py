@@ -98,7 +98,7 @@ def rise_of_flips(seed: Repetition, *, highest: bool) -> list[float]:
         if offset > 0:
             flips = seed.track(arm, "activation_pattern_change", "mean")
             span = 0.05 * length(seed, arm)
-            # Right at the offset the interval that was looked back on is still that of the low rate.
+            # Right at the offset, what is looked back on is still the low rate.
             before = np.median(flips.between(max(offset - span, 1), offset).values)
             after = flips.between(offset + 1, offset + span).values.max()
             found.append(float(after / max(before, 1e-6)))

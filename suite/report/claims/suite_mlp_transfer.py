@@ -34,9 +34,7 @@ def arm_of(seed: Repetition, layers: str, pinned: bool, rate: str) -> str:
 
 def sooner(seed: Repetition, layers: str) -> float:
     """Return log10 of the step of 95% with free norms over that with pinned ones."""
-    free, pinned = (
-        step_reached(seed, arm_of(seed, layers, p, "constant")) for p in (False, True)
-    )
+    free, pinned = (step_reached(seed, arm_of(seed, layers, p, "constant")) for p in (False, True))
     return math.log10(free / pinned)
 
 
@@ -110,7 +108,7 @@ def re_warming_helps_without_norm_layers(seed: Repetition) -> float:
     "suite.mlp_transfer.3",
     experiment="lyle2025_mlp",
     says="Re-warming does more with pinned norms than with free ones, norm layers or not",
-    statistic="what re-warming adds to the test accuracy with projection less what it adds without, "
+    statistic="what re-warming adds to the test accuracy with projection, less the same without, "
     "mean over both networks",
     holds=above(0.0),
     source=OURS,

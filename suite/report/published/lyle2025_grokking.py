@@ -1,0 +1,195 @@
+"""Figures 2, 3 and 8 of Lyle et al. 2025: norm, effective rate and grokking on demand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from suite.report.experiment import Experiment, NotMeasured
+from suite.report.published.base import published
+from suite.report.published.drawing import draw, look
+from suite.report.style import GREY, WIDTH
+
+Chosen = list[tuple[Any, str]]
+"""Values and arms."""
+
+
+def has(runs: Experiment, arm: str, kind: str) -> bool:
+    """Return whether an arm has an intervention of a kind."""
+    return any(member["kind"] == kind for member in runs.setting(arm, "interventions"))
+
+
+def member(runs: Experiment, arm: str, kind: str, key: str) -> Any:
+    """Return a key of an arm's intervention of a kind, 0 if it has none."""
+    found = [m[key] for m in runs.setting(arm, "interventions") if m["kind"] == kind]
+    return found[0] if found else 0
+
+
+def floor(axes: Axes, runs: Experiment) -> None:
+    """Draw what a network scores that has memorised and knows that addition commutes."""
+    fraction = float(runs.setting(runs.arms[0], "task.fraction"))
+    axes.axhline(fraction, color=GREY, lw=0.7, ls=":")
+    axes.set_ylim(-0.02, 1.03)
+
+
+def by_row(figure: Figure, grid: Any) -> None:
+    """Name the axes of a grid of panels of test accuracy, and give it one legend below."""
+    for axes in grid[-1]:
+        axes.set_xlabel("gradient steps")
+    for row in grid:
+        row[0].set_ylabel("test accuracy")
+    handles: dict[str, Any] = {}
+    for axes in grid.flat:
+        lines, labels = axes.get_legend_handles_labels()
+        handles |= {label: line for label, line in zip(labels, lines, strict=True)}
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside lower center", ncols=4, handlelength=3
+    )
+
+
+@published(
+    "lyle2025_fig2l",
+    experiment="lyle2025_fig2l",
+    caption=(
+        "Test accuracy without norm layers, norms free and pinned. Dotted: the training fraction. "
+        "The paper: with pinned norms all networks grok, weight decay making little difference; "
+        "with free ones a high rate or strong decay is needed. Bands: 95% intervals over seeds."
+    ),
+)
+def figure_2_left(runs: Experiment) -> Figure:
+    """Draw a panel for free and one for pinned norms, a line for each rate and decay."""
+    figure = Figure((WIDTH, 2.7), layout="constrained")
+    grid = figure.subplots(1, 2, sharex=True, sharey=True, squeeze=False)
+    rates = sorted({runs.setting(arm, "optimizer.lr") for arm in runs.arms}, reverse=True)
+    decays = sorted({member(runs, arm, "weight_decay", "coefficient") for arm in runs.arms})
+    for axes, pinned in zip(grid[0], (False, True), strict=True):
+        axes.set_title("norms pinned" if pinned else "norms free")
+        for arm in runs.arms:
+            if has(runs, arm, "nap") == pinned:
+                rate = runs.setting(arm, "optimizer.lr")
+                decay = member(runs, arm, "weight_decay", "coefficient")
+                place = rates.index(rate) * len(decays) + decays.index(decay)
+                label = f"rate {rate:g}, decay {decay:g}"
+                draw(axes, runs, arm, "accuracy", "test", style=look(place), label=label)
+        floor(axes, runs)
+        axes.set_xscale("log")
+    by_row(figure, grid)
+    return figure
+
+
+@published(
+    "lyle2025_fig2r",
+    experiment="lyle2025_fig2r",
+    caption=(
+        "Test accuracy, entropy of the attention and rank of its outputs with norm layers and "
+        "pinned weights, by the coefficient of scale decay. Dotted: the training fraction. The "
+        "paper: without scale decay accuracy never leaves that floor, which it explains by "
+        "attention of low entropy. Bands: 95% intervals over seeds."
+    ),
+)
+def figure_2_right(runs: Experiment) -> Figure:
+    """Draw accuracy as in the paper, and what its explanation is about."""
+    figure = Figure((WIDTH, 2.4), layout="constrained")
+    panels = figure.subplots(1, 3, sharex=True)
+    shown = (
+        ("accuracy", "test", "test accuracy"),
+        ("attention_entropy", "mean", "attention entropy (nats)"),
+        ("attention_rank", "attention_output", "rank of attention outputs"),
+    )
+    arms = sorted((member(runs, arm, "scale_decay", "coefficient"), arm) for arm in runs.arms)
+    for axes, (metric, layer, name) in zip(panels, shown, strict=True):
+        for place, (value, arm) in enumerate(arms):
+            label = f"scale decay {value:g}" if value else "no scale decay"
+            draw(axes, runs, arm, metric, layer, style=look(place), label=label)
+        axes.set_xscale("log")
+        axes.set_xlabel("gradient steps")
+        axes.set_ylabel(name)
+    floor(panels[0], runs)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=3)
+    return figure
+
+
+@published(
+    "lyle2025_fig3",
+    experiment="lyle2025_fig3",
+    caption=(
+        "Grokking on demand: test accuracy (above) and share of activations flipped since the last "
+        "measurement (below). Dotted: re-warming, from a rate that is too low. The paper: a high "
+        "peak flips many activations and test accuracy rises soon after; a ten times lower one "
+        "does neither. Bands: 95% intervals over seeds."
+    ),
+)
+def figure_3(runs: Experiment) -> Figure:
+    """Draw the highest peak at the left and the lowest at the right."""
+    figure = Figure((WIDTH, 3.6), layout="constrained")
+    panels = figure.subplots(2, 2, sharex=True, sharey="row")
+    peaks = sorted({runs.setting(arm, "optimizer.lr") for arm in runs.arms}, reverse=True)
+    for column, peak in enumerate((peaks[0], peaks[-1])):
+        above, below = panels[:, column]
+        arms = sorted(
+            (runs.setting(arm, "schedule.offset.steps"), arm)
+            for arm in runs.arms
+            if runs.setting(arm, "optimizer.lr") == peak
+        )
+        for place, (offset, arm) in enumerate(arms):
+            style = look(place)
+            draw(above, runs, arm, "accuracy", "test", style=style, label=f"offset {offset:,}")
+            draw(below, runs, arm, "activation_pattern_change", "mean", style=style, scale=100)
+            for axes in (above, below):
+                if offset:
+                    axes.axvline(offset, color=style.colour, lw=0.8, ls=":")
+        above.set_title(f"peak rate {peak:g}")
+        floor(above, runs)
+        below.set_xlabel("gradient steps")
+        below.set_yscale("log")
+    panels[0, 0].set_ylabel("test accuracy")
+    panels[1, 0].set_ylabel("activations flipped (%)")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=3)
+    return figure
+
+
+@published(
+    "lyle2025_fig8",
+    experiment="lyle2025_fig8",
+    caption=(
+        "Test accuracy (black) and rank of the attention outputs as a share of its largest (blue, "
+        "dashed), with norm layers, by weight decay (rows) and updates between two projections "
+        "(columns). Dotted: the training fraction. The paper: every network that groks loses rank "
+        "as it does. Bands: 95% intervals over seeds."
+    ),
+)
+def figure_8(runs: Experiment) -> Figure:
+    """Draw a panel for each pair of decay and frequency."""
+    by = {
+        (member(runs, arm, "weight_decay", "coefficient"), member(runs, arm, "nap", "every")): arm
+        for arm in runs.arms
+    }
+    decays, everys = (sorted({key[i] for key in by}) for i in (0, 1))
+    figure = Figure((WIDTH, 0.5 + 1.4 * len(decays)), layout="constrained")
+    grid = figure.subplots(len(decays), len(everys), sharex=True, sharey=True, squeeze=False)
+    ranks = [
+        float(track.values.max())
+        for arm in runs.arms
+        for track in runs.tracks(arm, "attention_rank", "attention_output")
+    ]
+    if not ranks:
+        raise NotMeasured("attention_rank")
+    for row, decay in zip(grid, decays, strict=True):
+        for axes, every in zip(row, everys, strict=True):
+            arm = by.get((decay, every))
+            axes.set_title(f"decay {decay:g}, every {every}")
+            axes.set_xscale("log")
+            floor(axes, runs)
+            if arm is not None:
+                draw(axes, runs, arm, "accuracy", "test", style=look(0), label="test accuracy")
+                rank = ("attention_rank", "attention_output")
+                scale = 1 / max(ranks)
+                draw(axes, runs, arm, *rank, style=look(1), label="rank (share)", scale=scale)
+    by_row(figure, grid)
+    for row in grid:
+        row[0].set_ylabel("accuracy, rank")
+    return figure

@@ -1,0 +1,178 @@
+"""Figures of Lyle et al. 2025, section 4, and of our own questions, from made-up rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from suite.report.experiment import Experiment, NotMeasured, Repetition
+from suite.report.published.base import PUBLISHED
+from suite.report.style import paper_style
+
+TOTAL = 1000
+NAP = {"kind": "nap", "every": 10}
+STEPS = np.unique(np.geomspace(1, TOTAL, 25).round())
+
+
+def _config(**keys: Any) -> dict[str, Any]:
+    base = {
+        "task": {"fraction": 0.2},
+        "budget": {"steps": TOTAL},
+        "interventions": [],
+        "optimizer": {"lr": 0.01},
+    }
+    return base | keys
+
+
+def _rows(seed: int, step: float) -> pd.DataFrame:
+    """Return an arm's rows: test accuracy rises around `step`."""
+    rise = 0.2 + 0.8 / (1 + np.exp(-8 * np.log(STEPS / step))) - 0.01 * seed
+    curves = {
+        ("accuracy", "test"): rise,
+        ("accuracy", "train"): np.ones_like(STEPS),
+        ("attention_entropy", "mean"): 0.5 + rise,
+        ("attention_rank", "attention_output"): np.round(32 - 10 * rise),
+        ("activation_pattern_change", "mean"): 0.02 + 0.01 * rise,
+    }
+    flat = [
+        (m, k, s, v)
+        for (m, k), values in curves.items()
+        for s, v in zip(STEPS, values, strict=True)
+    ]
+    return pd.DataFrame(flat, columns=["metric", "layer", "step", "value"])
+
+
+def _experiment(arms: Mapping[str, Mapping[str, Any]], seeds: int) -> Experiment:
+    repetitions = [
+        Repetition(
+            seed,
+            {("task", arm): arm for arm in arms},
+            arms,
+            {arm: _rows(seed, 30 + 40 * place) for place, arm in enumerate(arms)},
+        )
+        for seed in range(seeds)
+    ]
+    return Experiment("made_up", "small", repetitions)
+
+
+def _arms(name: str) -> dict[str, dict[str, Any]]:
+    """Return the configs of a figure's arms, as far as it reads them."""
+
+    def decay(value: float) -> dict[str, Any]:
+        return {"kind": "weight_decay", "coefficient": value}
+
+    if name == "lyle2025_fig2l":
+        return {
+            f"{pinned},{rate},{d}": _config(
+                optimizer={"lr": rate}, interventions=[decay(d), *([NAP] if pinned else [])]
+            )
+            for pinned in (False, True)
+            for rate in (0.01, 0.001, 0.0001)
+            for d in (0.01, 1.0)
+        }
+    if name == "lyle2025_fig2r":
+        return {
+            str(c): _config(
+                interventions=[NAP, *([{"kind": "scale_decay", "coefficient": c}] if c else [])]
+            )
+            for c in (0.0, 1.0, 10.0)
+        }
+    if name == "lyle2025_fig3":
+        return {
+            f"{peak},{offset}": _config(
+                optimizer={"lr": peak}, schedule={"kind": "delayed", "offset": {"steps": offset}}
+            )
+            for peak in (0.01, 0.001)
+            for offset in (0, 100, 500)
+        }
+    if name == "lyle2025_fig8":
+        return {
+            f"{d},{every}": _config(interventions=[decay(d), {"kind": "nap", "every": every}])
+            for d in (0.1, 3.0)
+            for every in (1, 30, 300)
+        }
+    if name == "norm_or_elr":
+        return {
+            f"{factor},{value}": _config(model={"factor": factor}, schedule={"value": value})
+            for factor in (0.5, 1.0, 2.0)
+            for value in (0.5, 1.0, 2.0)
+        }
+    schedules = (
+        {"kind": "constant", "value": 1.0},
+        {"kind": "constant", "value": 0.03},
+        {"kind": "delayed", "offset": {"fraction": 0.4}},
+    )
+    return {
+        f"{layers},{pinned},{place}": _config(
+            model={"norm": layers}, interventions=[NAP] if pinned else [], schedule=schedule
+        )
+        for layers in ("none", "rms")
+        for pinned in (False, True)
+        for place, schedule in enumerate(schedules)
+    }
+
+
+LINES = {
+    "lyle2025_fig2l": [7, 7],
+    "lyle2025_fig2r": [4, 3, 3],
+    "lyle2025_fig3": [6, 6, 5, 5],
+    "lyle2025_fig8": [3] * 6,
+    "norm_or_elr": [10, 9],
+    "lyle2025_mlp": [5] * 4,
+}
+"""Lines of each panel, reference lines among them; of bars the line, and a cap at either end."""
+
+
+def _draw(name: str, seeds: int, arms: Mapping[str, Mapping[str, Any]] | None = None) -> Figure:
+    with paper_style():
+        figure = PUBLISHED[name].function(_experiment(arms or _arms(name), seeds))
+        figure.draw_without_rendering()
+    return figure
+
+
+@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_every_arm_is_drawn(name: str, seeds: int) -> None:
+    figure = _draw(name, seeds)
+    assert [len(axes.lines) for axes in figure.axes] == LINES[name]
+    for axes in figure.axes:
+        assert axes.get_xlabel() or not axes.get_subplotspec().is_last_row()
+        looks = {(line.get_color(), line.get_linestyle()) for line in axes.lines}
+        assert len(looks) > 1
+    assert figure.legends or any(axes.get_legend() for axes in figure.axes)
+
+
+@pytest.mark.parametrize("name", [n for n in LINES if n != "norm_or_elr"])
+def test_bands_are_drawn_where_there_are_seeds(name: str) -> None:
+    one, many = (sum(len(a.collections) for a in _draw(name, n).axes) for n in (1, 5))
+    assert one == 0
+    assert many >= len(_arms(name))
+
+
+def test_the_grid_shows_the_step_of_95_percent() -> None:
+    figure = _draw("norm_or_elr", 5)
+    for axes in figure.axes:
+        assert axes.get_yscale() == axes.get_xscale() == "log"
+        for line in axes.lines:
+            values = np.asarray(line.get_ydata(), dtype=float)
+            assert ((values >= 1) & (values <= 1.01 * TOTAL)).all()
+
+
+def test_an_arm_that_is_missing_leaves_its_place_empty() -> None:
+    some = {k: v for k, v in _arms("lyle2025_fig8").items() if k != "3.0,300"}
+    figure = _draw("lyle2025_fig8", 3, some)
+    assert [len(axes.lines) for axes in figure.axes] == [3, 3, 3, 3, 3, 1]
+
+
+def test_nothing_to_show_is_said() -> None:
+    runs = _experiment(_arms("lyle2025_fig8"), 1)
+    empty = {arm: rows[:0] for arm, rows in runs.repetitions[0].rows.items()}
+    seed = runs.repetitions[0]
+    bare = Experiment("x", "small", [Repetition(0, seed.runs, seed.configs, empty)])
+    with pytest.raises(NotMeasured):
+        PUBLISHED["lyle2025_fig8"].function(bare)
