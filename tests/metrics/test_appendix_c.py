@@ -76,7 +76,7 @@ def test_the_gradient_behind_a_norm_layer_shrinks_as_the_scale_grows(alpha: floa
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("eta_sigma", [0.3, 1.5])
 def test_probability_that_an_active_unit_flips(alpha: float, eta_sigma: float) -> None:
-    """``1/2 - arctan(alpha^2 / (eta sigma)) / pi``: the paper's own, with the same power of alpha."""
+    """``1/2 - arctan(alpha^2 / (eta sigma)) / pi``: the same power of alpha."""
     inputs, weights, update = _layer()
     step = eta_sigma * update / alpha
     then, now = inputs @ (alpha * weights).T, inputs @ (alpha * weights + step).T

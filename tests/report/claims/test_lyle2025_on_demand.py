@@ -95,7 +95,7 @@ def eight(*arms: tuple[bool, float]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("left", "verdict"),
-    [([0.5, 0.6, 0.55], "holds"), ([1.0, 1.1, 1.0], "fails"), ([0.5, 1.2, 0.9], "inconclusive")],
+    [([0.5, 0.6, 0.55], "holds"), ([1.1, 1.2, 1.15], "fails"), ([0.5, 1.2, 0.9], "inconclusive")],
 )
 def test_fig8a_rank_falls(verdict_of: Judge, left: list[float], verdict: str) -> None:
     seeds = [eight((True, share), (False, 0.1)) for share in left]
@@ -104,7 +104,7 @@ def test_fig8a_rank_falls(verdict_of: Judge, left: list[float], verdict: str) ->
 
 @pytest.mark.parametrize(
     ("left", "verdict"),
-    [([0.5, 0.6, 0.55], "holds"), ([1.2, 1.1, 1.3], "fails"), ([0.5, 1.5, 1.0], "inconclusive")],
+    [([0.5, 0.6, 0.55], "holds"), ([1.2, 1.25, 1.3], "fails"), ([0.5, 1.5, 1.0], "inconclusive")],
 )
 def test_fig8b_falls_further(verdict_of: Judge, left: list[float], verdict: str) -> None:
     seeds = [eight((True, share), (False, 1.0)) for share in left]
