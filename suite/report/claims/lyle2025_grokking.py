@@ -23,8 +23,15 @@ WITHIN = 0.25
 
 
 def length(seed: Repetition, arm: str) -> float:
-    """Return the number of gradient steps that an arm was given, whenever it ended."""
-    return float(seed.setting(arm, "budget.steps"))
+    """Return the number of gradient steps that an arm was given, whenever it ended.
+
+    Raises:
+        NotMeasured: if its budget is in another unit.
+    """
+    budget = seed.setting(arm, "budget")
+    if not isinstance(budget, int):
+        raise NotMeasured(f"a budget in gradient steps of arm {arm!r}")
+    return float(budget)
 
 
 def step_reached(seed: Repetition, arm: str) -> float:

@@ -32,7 +32,7 @@ def by_offset(seed: Repetition, *, highest: bool) -> list[tuple[float, str]]:
         raise NotMeasured("arms of two peaks")
     peak = peaks[-1] if highest else peaks[0]
     arms = [arm for rate, arm in seed.arms_by("optimizer.lr") if rate == peak]
-    found = sorted((float(seed.setting(a, "schedule.offset.steps")), a) for a in arms)
+    found = sorted((float(seed.setting(a, "schedule.offset")), a) for a in arms)
     if found[-1][0] <= 0:
         raise NotMeasured("arms with an offset")
     return found

@@ -130,7 +130,7 @@ def figure_3(runs: Experiment) -> Figure:
     for column, peak in enumerate((peaks[0], peaks[-1])):
         above, below = panels[:, column]
         arms = sorted(
-            (runs.setting(arm, "schedule.offset.steps"), arm)
+            (runs.setting(arm, "schedule.offset"), arm)
             for arm in runs.arms
             if runs.setting(arm, "optimizer.lr") == peak
         )

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from suite.report.claims.lyle2025_grokking import projected, step_reached
+from suite.report.claims.lyle2025_grokking import length, projected, step_reached
 from suite.report.claims.suite_mlp_transfer import rate_of
 from suite.report.experiment import Experiment, NotMeasured
 from suite.report.published.base import published
@@ -112,7 +112,7 @@ def mlp(runs: Experiment) -> Figure:
                 )
                 if rate == "rewarmed":
                     share = float(seed.setting(arm, "schedule.offset.fraction"))
-                    steps = share * float(seed.setting(arm, "budget.steps"))
+                    steps = share * length(seed, arm)
                     axes.axvline(steps, color=GREY, lw=0.8, ls=":")
             floor(axes, runs)
     by_row(figure, grid)

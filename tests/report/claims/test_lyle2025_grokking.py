@@ -34,7 +34,7 @@ def left(step: Any) -> dict[str, Any]:
                 config = {
                     "optimizer": {"lr": rate},
                     "interventions": members,
-                    "budget": {"steps": TOTAL},
+                    "budget": TOTAL,
                     "task": {"fraction": 0.2},
                 }
                 arms[f"{pinned},{rate},{decay}"] = (config, curve(step(pinned, rate, decay)))

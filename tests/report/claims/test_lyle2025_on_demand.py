@@ -26,8 +26,8 @@ def arm(rate: float, offset: int, delay: float | None, flips: float, early: floa
     ]
     config = {
         "optimizer": {"lr": rate},
-        "schedule": {"kind": "delayed", "offset": {"steps": offset}},
-        "budget": {"steps": TOTAL},
+        "schedule": {"kind": "delayed", "offset": offset},
+        "budget": TOTAL,
         "task": {"fraction": 0.2},
     }
     return config, {

@@ -38,7 +38,7 @@ def mlp(free: float | None = None, pinned: float | None = 100, **last: float) ->
                     "model": {"norm": layers},
                     "interventions": [NAP] if norm == "pinned" else [],
                     "schedule": schedule,
-                    "budget": {"steps": TOTAL},
+                    "budget": TOTAL,
                 }
                 step = when if rate == "constant" else 1 if rate == "low" else 500
                 end = 0.3 if rate == "low" else last.get(f"{layers}_{norm}", 0.3)
@@ -90,7 +90,7 @@ def grid(norm: float, rate: float) -> dict[str, Any]:
             config = {
                 "model": {"factor": factor},
                 "schedule": {"kind": "constant", "value": value},
-                "budget": {"steps": TOTAL},
+                "budget": TOTAL,
             }
             arms[f"{factor},{value}"] = (config, rising(200 * factor**norm * value**rate))
     return arms

@@ -22,7 +22,7 @@ STEPS = np.unique(np.geomspace(1, TOTAL, 25).round())
 def _config(**keys: Any) -> dict[str, Any]:
     base = {
         "task": {"fraction": 0.2},
-        "budget": {"steps": TOTAL},
+        "budget": TOTAL,
         "interventions": [],
         "optimizer": {"lr": 0.01},
     }
@@ -85,7 +85,7 @@ def _arms(name: str) -> dict[str, dict[str, Any]]:
     if name == "lyle2025_fig3":
         return {
             f"{peak},{offset}": _config(
-                optimizer={"lr": peak}, schedule={"kind": "delayed", "offset": {"steps": offset}}
+                optimizer={"lr": peak}, schedule={"kind": "delayed", "offset": offset}
             )
             for peak in (0.01, 0.001)
             for offset in (0, 100, 500)
