@@ -28,7 +28,9 @@ def attention_entropy(seen: Observation) -> dict[str, Tensor]:
     Of networks with a method ``attention(inputs)`` that returns the weights. By head, as
     ``head_0``, and the mean over heads, ``mean``.
     """
-    of = [] if seen.model is None else [m for m in seen.model.modules() if _attends(m)]
+    if seen.model is None or seen.task is None:
+        return {}
+    of = [module for module in seen.model.modules() if _attends(module)]
     if not of:
         return {}
     with torch.no_grad():
