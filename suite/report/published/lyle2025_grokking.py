@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
+from suite.report.axes import count_axis, log_axis
 from suite.report.experiment import Experiment, NotMeasured
 from suite.report.published.base import published
 from suite.report.published.drawing import draw, look
 from suite.report.style import GREY, WIDTH
-
-Chosen = list[tuple[Any, str]]
-"""Values and arms."""
 
 
 def has(runs: Experiment, arm: str, kind: str) -> bool:
@@ -34,10 +34,19 @@ def floor(axes: Axes, runs: Experiment) -> None:
     axes.set_ylim(-0.02, 1.03)
 
 
-def by_row(figure: Figure, grid: Any) -> None:
+def steps_axes(grid: Any, runs: Experiment, *, log: bool) -> None:
+    """Make the x axes of a grid of panels those of gradient steps, named in the last row."""
+    end = max(float(runs.setting(arm, "budget")) for arm in runs.arms)
+    for axes in grid.flat:
+        count_axis(axes, "steps", end, log=log)
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    for axes in grid[:-1].flat:
+        axes.set_xlabel("")
+
+
+def by_row(figure: Figure, grid: Any, runs: Experiment, *, log: bool) -> None:
     """Name the axes of a grid of panels of test accuracy, and give it one legend below."""
-    for axes in grid[-1]:
-        axes.set_xlabel("gradient steps")
+    steps_axes(grid, runs, log=log)
     for row in grid:
         row[0].set_ylabel("test accuracy")
     handles: dict[str, Any] = {}
@@ -74,8 +83,7 @@ def figure_2_left(runs: Experiment) -> Figure:
                 label = f"rate {rate:g}, decay {decay:g}"
                 draw(axes, runs, arm, "accuracy", "test", style=look(place), label=label)
         floor(axes, runs)
-        axes.set_xscale("log")
-    by_row(figure, grid)
+    by_row(figure, grid, runs, log=True)
     return figure
 
 
@@ -103,9 +111,8 @@ def figure_2_right(runs: Experiment) -> Figure:
         for place, (value, arm) in enumerate(arms):
             label = f"scale decay {value:g}" if value else "no scale decay"
             draw(axes, runs, arm, metric, layer, style=look(place), label=label)
-        axes.set_xscale("log")
-        axes.set_xlabel("gradient steps")
         axes.set_ylabel(name)
+    steps_axes(panels[None], runs, log=True)
     floor(panels[0], runs)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=3)
@@ -138,13 +145,21 @@ def figure_3(runs: Experiment) -> Figure:
             style = look(place)
             draw(above, runs, arm, "accuracy", "test", style=style, label=f"offset {offset:,}")
             draw(below, runs, arm, "activation_pattern_change", "mean", style=style, scale=100)
-            for axes in (above, below):
-                if offset:
-                    axes.axvline(offset, color=style.colour, lw=0.8, ls=":")
         above.set_title(f"peak rate {peak:g}")
-        floor(above, runs)
-        below.set_xlabel("gradient steps")
-        below.set_yscale("log")
+    log_axis(
+        panels[1, 0], [np.asarray(line.get_ydata()) for axes in panels[1] for line in axes.lines]
+    )
+    for column, peak in enumerate((peaks[0], peaks[-1])):
+        found = {
+            runs.setting(arm, "schedule.offset")
+            for arm in runs.arms
+            if runs.setting(arm, "optimizer.lr") == peak
+        }
+        for place, offset in enumerate(sorted(found)):
+            for axes in panels[:, column] if offset else ():
+                axes.axvline(offset, color=look(place).colour, lw=0.8, ls=":")
+        floor(panels[0, column], runs)
+    steps_axes(panels, runs, log=False)
     panels[0, 0].set_ylabel("test accuracy")
     panels[1, 0].set_ylabel("activations flipped (%)")
     handles, labels = panels[0, 0].get_legend_handles_labels()
@@ -182,14 +197,13 @@ def figure_8(runs: Experiment) -> Figure:
         for axes, every in zip(row, everys, strict=True):
             arm = by.get((decay, every))
             axes.set_title(f"decay {decay:g}, every {every}")
-            axes.set_xscale("log")
             floor(axes, runs)
             if arm is not None:
                 draw(axes, runs, arm, "accuracy", "test", style=look(0), label="test accuracy")
                 rank = ("attention_rank", "attention_output")
                 scale = 1 / max(ranks)
                 draw(axes, runs, arm, *rank, style=look(1), label="rank (share)", scale=scale)
-    by_row(figure, grid)
+    by_row(figure, grid, runs, log=True)
     for row in grid:
         row[0].set_ylabel("accuracy, rank")
     return figure

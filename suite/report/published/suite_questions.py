@@ -115,5 +115,5 @@ def mlp(runs: Experiment) -> Figure:
                     steps = share * length(seed, arm)
                     axes.axvline(steps, color=GREY, lw=0.8, ls=":")
             floor(axes, runs)
-    by_row(figure, grid)
+    by_row(figure, grid, runs, log=False)
     return figure

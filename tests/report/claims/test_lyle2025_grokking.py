@@ -16,6 +16,7 @@ NAP = {"kind": "nap", "every": 10}
 
 def curve(step: float | None, best: float = 1.0) -> Any:
     """Return an arm's rows: test accuracy jumps to `best` at `step`, or stays at 0.3."""
+    points: list[tuple[float, float]]
     if step is None:
         points = [(1, 0.3), (TOTAL, 0.3)]
     else:

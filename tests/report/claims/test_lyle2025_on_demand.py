@@ -16,7 +16,7 @@ OFFSETS = (0, 200, 500)
 
 def arm(rate: float, offset: int, delay: float | None, flips: float, early: float) -> Any:
     """Return an arm that groks `delay` steps after its offset, or never."""
-    accuracy = [(1, 0.1), (max(offset, 2), early)]
+    accuracy: list[tuple[float, float]] = [(1, 0.1), (max(offset, 2), early)]
     if delay is not None:
         accuracy += [(offset + delay * 0.99 + 2, early), (offset + delay + 2, 1.0), (TOTAL, 1.0)]
     else:
