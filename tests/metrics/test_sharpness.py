@@ -51,7 +51,7 @@ def test_products_are_exact_for_a_quartic() -> None:
     torch.testing.assert_close(product(v), expected, rtol=1e-6, atol=1e-6)
 
 
-def _observe(model: nn.Module, pairs: Tensor, **keys: Any) -> Observation:
+def _observe(model: nn.Module, pairs: Tensor, /, **keys: Any) -> Observation:
     parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
     train = (pairs, pairs.sum(1) % model.modulus)
     keys = {"model": model, "splits": {"train": train}, "criterion": CROSS_ENTROPY, **keys}
