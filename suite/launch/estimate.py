@@ -52,7 +52,7 @@ def _forward_cost(model: ModelConfig, spec: ModelSpec, batch: int) -> tuple[floa
 
     network = dry_model(model, spec)
     with torch.device("meta"):
-        dtype = torch.int64 if spec.modulus else torch.float32
+        dtype = torch.int64 if spec.modulus or spec.entries else torch.float32
         inputs = torch.zeros((batch, *spec.inputs), dtype=dtype)
     with FlopCounterMode(display=False) as counter:
         network(inputs)

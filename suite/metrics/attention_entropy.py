@@ -18,7 +18,8 @@ def entropy(weights: Tensor) -> Tensor:
     Args:
         weights: (..., places), not negative, with sums of 1 along the last axis.
     """
-    return torch.special.entr(weights).sum(-1).mean()
+    mean: Tensor = torch.special.entr(weights).sum(-1).mean()
+    return mean
 
 
 @metric("attention_entropy", "nat", "model", "task")

@@ -92,7 +92,7 @@ def sharpness(seen: Observation) -> dict[str, Tensor]:
     }
 
     def loss(flat: Tensor) -> Tensor:
-        pieces = zip(shapes.items(), flat.split(sizes), strict=True)
+        pieces = zip(shapes.items(), torch.split(flat, sizes), strict=True)
         own = {name: piece.view(shape) for (name, shape), piece in pieces}
         outputs = functional_call(model, {**own, **frozen}, (inputs,))
         return seen.criterion.loss(outputs, targets)

@@ -12,7 +12,8 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
     """Return the cosine between two tensors of one shape, 0 where either is 0."""
     a, b = a.flatten().double(), b.flatten().double()
     scale = a.norm() * b.norm()
-    return (a @ b) / scale.clamp_min(torch.finfo(scale.dtype).tiny)
+    found: Tensor = (a @ b) / scale.clamp_min(torch.finfo(scale.dtype).tiny)
+    return found
 
 
 @metric("start_cosine", "1", "parameters", "initial")

@@ -59,7 +59,7 @@ class PairMlp(nn.Module):
         if self.tokens is not None:
             first = self.first(self.tokens(pairs).flatten(1))
         else:  # a one-hot code picks a column
-            left, right = self.first.weight.T.split(self.modulus)
+            left, right = self.first.weight.T.chunk(2)
             first = left[pairs[:, 0]] + right[pairs[:, 1]]
         logits: Tensor = self.decoder(self.hidden(first))
         return logits

@@ -99,7 +99,8 @@ class GrokkingTransformer(nn.Module):
         """Return the last position's scores of every row, (2p + 3, heads)."""
         query = self.query(inputs[-1]).view(self.heads, -1)
         keys = self.key(inputs).view(len(inputs), self.heads, -1)
-        return (keys * query).sum(-1) / math.sqrt(query.shape[-1])
+        scores: Tensor = (keys * query).sum(-1) / math.sqrt(query.shape[-1])
+        return scores
 
     def attention(self, pairs: Tensor) -> Tensor:
         """Return the last position's attention, (batch, heads, 5), for operand pairs (batch, 2).
@@ -110,7 +111,8 @@ class GrokkingTransformer(nn.Module):
         scores = self._scores(self.norm_attention(self._rows()))
         dot, equals, blank = (torch.full_like(pairs[:, 0], 2 * p + i) for i in range(3))
         places = torch.stack([pairs[:, 0], dot, pairs[:, 1] + p, equals, blank], 1)
-        return scores[places].softmax(1).transpose(1, 2)
+        weights: Tensor = scores[places].softmax(1).transpose(1, 2)
+        return weights
 
     def forward(self, pairs: Tensor) -> Tensor:
         """Return logits (batch, p) for operand pairs (batch, 2) of integers below p."""

@@ -19,11 +19,6 @@ from suite.training.supervised import SupervisedRun
 Look = tuple[Observation, nn.Module]
 
 
-def _plain(seen: Observation) -> dict[str, Any]:
-    """Return all but network and task, which two copies have of their own."""
-    return {key: value for key, value in vars(seen).items() if key not in ("model", "task")}
-
-
 @pytest.fixture
 def look(smoke: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Look]:
     """Return a function that trains a smoke run and returns its last observation and its model."""

@@ -99,6 +99,8 @@ def test_models_without_a_closed_form_have_none_inside_others():
     diagonal = {"kind": "linearised", "inner": {"kind": "diagonal"}}  # has no first order
     config = MODELS["linearised"].from_mapping(diagonal)
     assert type(config).batched([config], torch.zeros(1)) is None
+
+
 def test_pairs_by_columns_are_products_with_one_hot_codes():
     spec = ModelSpec((2,), 7, modulus=7)
     config = MODELS["pair_relu"].from_mapping({"kind": "pair_relu", "width": 11, "scale": 2.0})
