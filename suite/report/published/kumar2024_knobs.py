@@ -164,7 +164,7 @@ def _ladder(runs: Experiment, path: str, symbol: str) -> Figure:
     step_axis(left, "Test")
     step_axis(right, "Training")
     left.set_ylabel(RELATIVE)
-    left.legend(fontsize="small", ncols=1 + len(arms) // 5)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=5)
     return figure
 
 
