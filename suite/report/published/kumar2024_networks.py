@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from suite.metrics.accuracy_within import THRESHOLDS, layer_of
+from suite.report.axes import count_axis, log_axis
 from suite.report.claims.kumar2024_modular import unscaled, weight_norm
 from suite.report.experiment import Experiment, NotMeasured
 from suite.report.published.base import published
@@ -20,7 +23,6 @@ from suite.report.style import DASHES, GREY, REFERENCE_COLOUR, SOLID, WIDTH, Arm
 
 TEST = ArmStyle(REFERENCE_COLOUR, SOLID, "o")
 TRAIN = ArmStyle(GREY, DASHES[0], "o")
-STEPS = "gradient steps"
 BANDS = "Lines are means over seeds, bands their 95% intervals."
 
 
@@ -31,9 +33,6 @@ def grid(panels: int, columns: int, height: float = 1.55) -> tuple[Figure, list[
     axes = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
     for unused in axes[panels:]:
         unused.remove()
-    for index, one in enumerate(axes[:panels]):
-        if index + columns >= panels:
-            one.set_xlabel(STEPS)
     return figure, axes[:panels]
 
 
@@ -47,10 +46,21 @@ def both_splits(axes: Axes, runs: Experiment, arm: str, metric: str) -> None:
         raise NotMeasured(f"{metric} of arm {arm!r}")
 
 
-def log_steps(axes: Axes, start: float = 10.0) -> None:
-    """Make the axis of steps logarithmic, from `start`."""
-    axes.set_xscale("log")
-    axes.set_xlim(left=start)
+def log_steps(axes: Axes, runs: Experiment, start: float = 10.0, *, named: bool = True) -> None:
+    """Make the axis of steps logarithmic, from `start` to the end.
+
+    Args:
+        axes: what is drawn already.
+        runs: the experiment.
+        start: the first step shown.
+        named: whether to say what is on the axis.
+    """
+    end = max(float(of["step"].max()) for seed in runs.repetitions for of in seed.rows.values())
+    count_axis(axes, "steps", end, log=True)
+    axes.set_xlim(left=min(start, end / 10))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if not named:
+        axes.set_xlabel("")
 
 
 def legend(figure: Figure, axes: Axes) -> None:
@@ -67,7 +77,7 @@ def by_arm(
     figure, panels = grid(len(arms), columns)
     for index, (axes, arm) in enumerate(zip(panels, arms, strict=True)):
         both_splits(axes, runs, arm, "accuracy")
-        log_steps(axes)
+        log_steps(axes, runs, named=index + columns >= len(arms))
         axes.set_title(title(arm))
         axes.set_ylim(-0.03, 1.03)
         if index % columns == 0:
@@ -118,9 +128,7 @@ def figure_2(runs: Experiment) -> Figure:
     sweep.legend(loc="upper left")
     sweep.set_ylabel("accuracy")
     for axes in (accuracy, error, norm, sweep):
-        log_steps(axes, 100.0)
-    for axes in (norm, sweep):
-        axes.set_xlabel(STEPS)
+        log_steps(axes, runs, 100.0, named=axes in (norm, sweep))
     return figure
 
 
@@ -187,25 +195,21 @@ def figure_8(runs: Experiment) -> Figure:
 def figure_17(runs: Experiment) -> Figure:
     """Losses, and accuracies by threshold."""
     (arm,) = runs.arms
-    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
-    panels = list(figure.subplots(3, 3).flat)
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    panels = list(figure.subplots(2, 4).flat)
+    panels.pop().remove()
+    loss, log_loss, *accuracies = panels
     shown = [t for t in THRESHOLDS if t != 1e-3]  # those of the paper
-    for axes in panels[:2]:
+    for axes, title in ((loss, "squared error"), (log_loss, "squared error, log")):
         both_splits(axes, runs, arm, "loss")
-    panels[0].set_title("squared error")
-    panels[1].set_title("squared error, log scale")
-    panels[1].set_yscale("log")
-    for index, (axes, threshold) in enumerate(zip(panels[2:], shown, strict=False)):
+        axes.set_title(title)
+    log_axis(log_loss, [np.asarray(line.get_ydata(), float) for line in log_loss.lines])
+    for axes, threshold in zip(accuracies, shown, strict=True):
         for split, style in (("train", TRAIN), ("test", TEST)):
             draw(axes, runs, arm, "accuracy_within", layer_of(split, threshold), style=style)
-        axes.set_title(f"accuracy, error < {threshold:g}")
+        axes.set_title(f"right if < {threshold:g}")
         axes.set_ylim(-0.03, 1.03)
-        if index >= len(shown) - 3:
-            axes.set_xlabel(STEPS)
-    used = 2 + len(shown)
-    for axes in panels[used:]:
-        axes.remove()
-    for axes in panels[:used]:
-        log_steps(axes, 1.0)
-    legend(figure, panels[0])
+    for index, axes in enumerate(panels):
+        log_steps(axes, runs, 1.0, named=index >= 3)
+    legend(figure, loss)
     return figure
