@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from suite.report.axes import power
 from suite.report.claims.lyu2024_modular import over_log_time
 from suite.report.experiment import Experiment, NotMeasured, Track
 from suite.report.published.base import published
@@ -25,9 +27,29 @@ def panels(count: int) -> tuple[Figure, Sequence[Axes]]:
     return figure, figure.subplots(1, count, squeeze=False)[0]
 
 
+def log_scale(axes: Axes, *which: str) -> None:
+    """Make axes logarithmic, ``x`` or ``y`` or both, with powers of ten as ticks."""
+    for name in which:
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        (axes.set_xscale if name == "x" else axes.set_yscale)("log")
+        axis.set_major_locator(LogLocator(10, numticks=6))
+        axis.set_major_formatter(FuncFormatter(power))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def legend(figure: Figure) -> None:
+    """Name the lines of all panels above them, each once."""
+    found = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    columns = 4 if len(figure.axes) > 1 else 2
+    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=columns)
+
+
 def in_steps(axes: Axes, label: str) -> None:
     """Name both axes; steps are logarithmic from the first on, as in the paper."""
-    axes.set_xscale("log")
+    log_scale(axes, "x")
     axes.set_xlim(left=1)
     axes.set_xlabel("gradient steps")
     axes.set_ylabel(label)
@@ -57,12 +79,11 @@ def _diagonal(runs: Experiment, extra: Sequence[tuple[str, str, int]]) -> Figure
     figure, (left, right) = panels(2)
     accuracies(left, runs, _one(runs))
     left.axhline(CHANCE[runs.name], color="#999999", lw=0.7, zorder=0)
-    left.legend(loc="center left")
     for metric, label, index in extra:
         draw(right, runs, _one(runs), metric, style=look(index), label=label)
     in_steps(right, "effective weight")
     shares(right)
-    right.legend(loc="center left")
+    legend(figure)
     return figure
 
 
@@ -99,7 +120,7 @@ def figure_2a(runs: Experiment) -> Figure:
     """Draw Fig. 2a."""
     figure, (axes,) = panels(1)
     accuracies(axes, runs, _one(runs))
-    axes.legend(loc="center left")
+    legend(figure)
     return figure
 
 
@@ -117,8 +138,8 @@ def _of_arms(runs: Experiment, arms: Sequence[tuple[str, str]]) -> Figure:
         in_steps(panel, label)
     for panel in axes[:2]:
         shares(panel)
-    axes[2].set_yscale("log")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    log_scale(axes[2], "y")
+    legend(figure)
     return figure
 
 
@@ -167,9 +188,9 @@ def figure_3(runs: Experiment) -> Figure:
     draw(right, runs, arm, "unseen_entry", style=look(2), label="largest unseen entry")
     for axes, label in ((left, "mean squared error"), (right, "relative distance; entry")):
         in_steps(axes, label)
-        axes.set_yscale("log")
-        axes.legend(loc="lower left")
+        log_scale(axes, "y")
     right.set_ylim(bottom=1e-4)
+    legend(figure)
     return figure
 
 
@@ -198,8 +219,8 @@ def figure_4(runs: Experiment) -> Figure:
         shares(axes)
     left.set_xlim(0, 20)
     left.set_xlabel("ln(t)")
-    right.set_xscale("log")
+    log_scale(right, "x")
     right.set_xlim(left=1)
     right.set_xlabel("ln(t), logarithmic axis")
-    right.legend(loc="center left")
+    legend(figure)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from suite.report.experiment import Experiment, NotMeasured, Track
 from suite.report.published.base import published
 from suite.report.published.drawing import draw, draw_tracks, look
-from suite.report.published.lyu2024 import in_steps, panels
+from suite.report.published.lyu2024 import in_steps, log_scale, panels
 
 
 def _ordered(runs: Experiment, path: str) -> list[tuple[float, str]]:
@@ -25,7 +25,7 @@ def _stretched(
     tracks = [Track(t.steps * factor, t.values) for t in runs.tracks(arm, "loss", "test")]
     if not tracks:
         raise NotMeasured(f"test loss of arm {arm!r}")
-    draw_tracks(axes, tracks, style=look(index), label=name)
+    draw_tracks(axes, tracks, style=look(index), label=name or None)
 
 
 def _losses(arms: Sequence[tuple[str, str]], runs: Experiment, right: str) -> tuple[Figure, Axes]:
@@ -34,9 +34,9 @@ def _losses(arms: Sequence[tuple[str, str]], runs: Experiment, right: str) -> tu
     for index, (arm, name) in enumerate(arms):
         draw(left, runs, arm, "loss", "test", style=look(index), label=name)
     in_steps(left, "test loss")
-    left.set_yscale("log")
+    log_scale(left, "y")
     left.legend(loc="lower left")
-    beside.set_yscale("log")
+    log_scale(beside, "y")
     beside.set_xlabel(right)
     beside.set_ylabel("test loss")
     return figure, beside
@@ -74,7 +74,7 @@ def figure_rate(runs: Experiment) -> Figure:
     figure, right = _losses([(arm, f"rate {rate:g}") for rate, arm in arms], runs, "rate x steps")
     for index, (rate, arm) in enumerate(arms):
         _stretched(right, runs, arm, rate, index, "")
-    right.set_xscale("log")
+    log_scale(right, "x")
     right.set_xlim(left=1)
     return figure
 
