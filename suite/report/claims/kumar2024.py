@@ -53,6 +53,11 @@ def delay(seed: Repetition, arm: str) -> float:
     return max(0.0, min(test, budget(seed, arm)) - train)
 
 
+def is_open(seed: Repetition, arm: str) -> bool:
+    """Return whether the test loss never falls, so that the time to grok is longer than known."""
+    return math.isinf(fall_times(seed, arm)[1])
+
+
 def ladder(seed: Repetition, path: str) -> list[tuple[float, float]]:
     """Return (value, time to grok) of the arms in the order of a key, as far as times are known.
 

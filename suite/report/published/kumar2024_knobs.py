@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from suite.report.claims.kumar2024 import delay
+from suite.report.claims.kumar2024 import delay, is_open
 from suite.report.experiment import Experiment, NotMeasured
 from suite.report.published.base import published
 from suite.report.published.ladders import (
@@ -31,6 +31,7 @@ A, E, S = (
     "\N{GREEK SMALL LETTER SIGMA}",
 )
 BOTH = f"{S}, {A} = {S}\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT TWO}"
+AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
 PRODUCT = f"{S}\N{SUPERSCRIPT TWO} {A}"
 
 
@@ -61,11 +62,12 @@ def figure_3b(runs: Experiment) -> Figure:
     experiment="kumar2024_fig3e",
     caption="Kumar et al. 2024, Fig. 3e. Time to grok, the steps from a training loss to a test "
     "loss below 0.1, over laziness and alignment; mean over seeds. A test loss that never falls "
-    "counts as the run's length; cells whose training loss never falls are empty.",
+    "counts as the run's length, and its cell is marked; cells whose training loss never falls are "
+    "empty.",
 )
 def figure_3e(runs: Experiment) -> Figure:
     """Draw the map of times to grok."""
-    cells = {}
+    cells, marked = {}, set()
     for arm in runs.arms:
         found = []
         for seed in runs.repetitions:
@@ -75,11 +77,16 @@ def figure_3e(runs: Experiment) -> Figure:
                 continue
         key = float(runs.setting(arm, ALPHA)), float(runs.setting(arm, EPSILON))
         cells[key] = float(np.mean(found)) if found else np.nan
+        if found and any(is_open(seed, arm) for seed in runs.repetitions if arm in seed.arms):
+            marked.add(key)
     alphas, epsilons = (sorted({key[i] for key in cells}) for i in (0, 1))
     values = np.array([[cells.get((a, e), np.nan) for a in alphas] for e in epsilons])
     figure, (axes,) = panels(1, 1, 3.0)
     figure.set_figwidth(4.2)
     image = axes.pcolormesh(1 + values, cmap="viridis", norm="log", edgecolors="white", lw=0.5)
+    for alpha, epsilon in marked:
+        at = alphas.index(alpha) + 0.5, epsilons.index(epsilon) + 0.5
+        axes.text(*at, AT_LEAST, ha="center", va="center", backgroundcolor="white", size="small")
     for ticks, labels in ((axes.set_xticks, alphas), (axes.set_yticks, epsilons)):
         ticks(np.arange(len(labels)) + 0.5, [f"{value:g}" for value in labels])
     axes.grid(False)

@@ -104,8 +104,11 @@ def test_the_longest_delay_is_in_its_corner(verdict_of, corners, verdict):
         cells = {(1, 0.1): other, (1, 0.5): 60, (2, 0.1): corner, (2, 0.5): 70, (1, 0.3): 9_999}
         arms.append({f"{a} {e}": arm(50, t, alpha=a, epsilon=e) for (a, e), t in cells.items()})
     assert verdict_of("kumar2024.7c", *arms).verdict == verdict
-    del arms[0]["2 0.5"]
     assert verdict_of("kumar2024.7c", {"1 0.1": arms[0]["1 0.1"]}).verdict == "not run"
+    endless = {**arms[0], "2 0.1": arm(50, None, alpha=2, epsilon=0.1)}
+    assert verdict_of("kumar2024.7c", endless).n == 1
+    endless["2 0.5"] = arm(10, None, alpha=2, epsilon=0.5)
+    assert verdict_of("kumar2024.7c", endless).verdict == "not run"
 
 
 @pytest.mark.parametrize(
