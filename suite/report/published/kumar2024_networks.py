@@ -182,7 +182,7 @@ def figure_12(runs: Experiment) -> Figure:
 )
 def figure_8(runs: Experiment) -> Figure:
     """Accuracies by output scale."""
-    return by_arm(runs, scales(runs)[::-1], scale_of(runs), 3)
+    return by_arm(runs, scales(runs)[::-1], scale_of(runs), 3 if len(runs.arms) > 4 else 4)
 
 
 @published(
