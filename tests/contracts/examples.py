@@ -83,6 +83,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "model": {
         "linearised": [{"inner": {"kind": "mlp", "width": 8}}],
         "mean_field_mlp": [{"width": 8, "init_scale": 2.0}],
+        "pair_relu": [{"width": 16}, {"width": 8, "scale": 2.0, "zero_output": True}],
         "scaled": [
             {"inner": {"kind": "mlp", "width": 8}, "alpha": 2.0, "centred": True},
         ],
