@@ -97,7 +97,7 @@ def _diagonal(runs: Experiment, extra: Sequence[tuple[str, str, int]]) -> Figure
 def figure_1a(runs: Experiment) -> Figure:
     """Draw Fig. 1a."""
     cosine = ("max_margin_cosine", "cosine with largest L2 margin", 1)
-    return _diagonal(runs, [cosine, ("true_coordinates", "share on true coordinates", 2)])
+    return _diagonal(runs, [cosine, ("true_coordinates", "share on true coordinates", 3)])
 
 
 @published(
@@ -185,7 +185,7 @@ def figure_3(runs: Experiment) -> Figure:
     draw(
         right, runs, arm, "nuclear_misfit", style=look(1), label="distance from least nuclear norm"
     )
-    draw(right, runs, arm, "unseen_entry", style=look(2), label="largest unseen entry")
+    draw(right, runs, arm, "unseen_entry", style=look(3), label="largest unseen entry")
     for axes, label in ((left, "mean squared error"), (right, "relative distance; entry")):
         in_steps(axes, label)
         log_scale(axes, "y")
