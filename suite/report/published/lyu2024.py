@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -39,12 +40,12 @@ def log_scale(axes: Axes, *which: str) -> None:
 
 def legend(figure: Figure) -> None:
     """Name the lines of all panels above them, each once."""
-    found = {}
+    found: dict[str, Artist] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     columns = 4 if len(figure.axes) > 1 else 2
-    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=columns)
+    figure.legend(list(found.values()), list(found), loc="outside upper center", ncols=columns)
 
 
 def in_steps(axes: Axes, label: str) -> None:
