@@ -58,6 +58,14 @@ TIME = "log2(step of 95% test accuracy); a step not reached counts as the run's 
 
 
 @claim(
+    "suite.norm_or_elr.4",
+    experiment="norm_or_elr_mlp",
+    says="In an MLP whose hidden maps are scale-invariant the effective rate sets the pace",
+    statistic=f"slope by log2(effective rate), at the usual norm, of {TIME}",
+    holds=between(-1.5, -0.5),
+    source=OURS,
+)
+@claim(
     "suite.norm_or_elr.1",
     experiment="norm_or_elr",
     says="At one norm, grokking takes the longer the smaller the effective rate, in proportion",
@@ -70,6 +78,14 @@ def effective_rate_decides(seed: Repetition) -> float:
     return _middle(times(seed), 1)
 
 
+@claim(
+    "suite.norm_or_elr.5",
+    experiment="norm_or_elr_mlp",
+    says="In an MLP whose hidden maps are scale-invariant the norm does not matter",
+    statistic=f"slope by log2(norm), at the middle effective rate, of {TIME}",
+    holds=between(-0.5, 0.5),
+    source=OURS,
+)
 @claim(
     "suite.norm_or_elr.2",
     experiment="norm_or_elr",

@@ -15,17 +15,18 @@ from suite.report.published.lyle2025_grokking import by_row, floor
 from suite.report.statistics import estimate
 from suite.report.style import GREY, WIDTH
 
+GRID = (
+    "Gradient steps to 95% test accuracy with all norms and the effective rate lr / |W| "
+    "pinned, each a multiple of the usual. Left: by effective rate, a line for each norm. "
+    "Right: by norm, a line for each effective rate. Dotted: in inverse proportion to the "
+    "effective rate. A step not reached counts as the run's length. Bars: 95% intervals over "
+    "seeds of the mean of the logarithm."
+)
 
+
+@published("norm_or_elr_mlp", experiment="norm_or_elr_mlp", caption=f"{GRID} An MLP with RMSNorm.")
 @published(
-    "norm_or_elr",
-    experiment="norm_or_elr",
-    caption=(
-        "Gradient steps to 95% test accuracy with all norms and the effective rate lr / |W| "
-        "pinned, each a multiple of the usual. Left: by effective rate, a line for each norm. "
-        "Right: by norm, a line for each effective rate. Dotted: in inverse proportion to the "
-        "effective rate. A step not reached counts as the run's length. Bars: 95% intervals over "
-        "seeds of the mean of the logarithm."
-    ),
+    "norm_or_elr", experiment="norm_or_elr", caption=f"{GRID} A transformer without norm layers."
 )
 def norm_or_elr(runs: Experiment) -> Figure:
     """Draw the steps by one of the two, lines by the other."""

@@ -105,6 +105,12 @@ def grid(norm: float, rate: float) -> dict[str, Any]:
         ("2", [(0, -1), (0.1, -1), (-0.1, -1)], "holds"),
         ("2", [(1, -1), (1.1, -1), (0.9, -1)], "fails"),
         ("2", [(0, -1), (1, -1), (0.4, -1)], "inconclusive"),
+        ("4", [(0, -1), (0, -0.9), (1, -1.1)], "holds"),
+        ("4", [(0, 0), (0, 0.1), (0, 0.05)], "fails"),
+        ("4", [(0, -1), (0, -0.1), (0, -0.4)], "inconclusive"),
+        ("5", [(0, -1), (0.1, -1), (-0.1, -1)], "holds"),
+        ("5", [(1, -1), (1.1, -1), (0.9, -1)], "fails"),
+        ("5", [(0, -1), (1, -1), (0.4, -1)], "inconclusive"),
         ("3", [(0, -1), (0.2, -1), (-0.1, -1)], "holds"),
         ("3", [(1, 0), (1.1, 0.1), (-1, 0)], "fails"),
         ("3", [(1, 0), (0, 1), (0.5, 0.5)], "inconclusive"),
@@ -123,7 +129,7 @@ def test_norm_or_elr(
 @pytest.mark.parametrize(
     "claim",
     [*(f"mlp_transfer.{c}" for c in ("1a", "1b", "2a", "2b", "3")),
-     *(f"norm_or_elr.{c}" for c in ("1", "2", "3"))],
+     *(f"norm_or_elr.{c}" for c in ("1", "2", "3", "4", "5"))],
 )  # fmt: skip
 def test_what_lacks_arms_is_not_run(verdict_of: Judge, claim: str) -> None:
     some = {"0.5,0.5": grid(0, -1)["0.5,0.5"]} if "elr" in claim else {"a": ({}, {})}

@@ -96,7 +96,7 @@ def _arms(name: str) -> dict[str, dict[str, Any]]:
             for d in (0.1, 3.0)
             for every in (1, 30, 300)
         }
-    if name == "norm_or_elr":
+    if name.startswith("norm_or_elr"):
         return {
             f"{factor},{value}": _config(model={"factor": factor}, schedule={"value": value})
             for factor in (0.5, 1.0, 2.0)
@@ -123,6 +123,7 @@ LINES = {
     "lyle2025_fig3": [6, 6, 5, 5],
     "lyle2025_fig8": [3] * 6,
     "norm_or_elr": [10, 9],
+    "norm_or_elr_mlp": [10, 9],
     "lyle2025_mlp": [5] * 4,
 }
 """Lines of each panel, reference lines among them; of bars the line, and a cap at either end."""
@@ -145,7 +146,7 @@ def test_every_arm_is_drawn(name: str, seeds: int) -> None:
         looks = {(line.get_color(), line.get_linestyle()) for line in axes.lines}
         assert len(looks) > 1
     bands = sum(len(axes.collections) for axes in figure.axes)
-    if name != "norm_or_elr":  # which has bars
+    if not name.startswith("norm_or_elr"):  # which have bars
         assert bands == 0 if seeds == 1 else bands >= len(_arms(name))
     assert figure.legends or any(axes.get_legend() for axes in figure.axes)
 
