@@ -46,7 +46,7 @@ def test_operands_share_a_table() -> None:
 def test_activations_start_at_the_order_of_one(embedding: int | None) -> None:
     model = make(embedding=embedding, width=4096)
     torch.manual_seed(0)
-    first = {}
+    first: dict[str, torch.Tensor] = {}
     model.hidden.register_forward_hook(lambda m, i, o: first.update(at=i[0]))
     model(PAIRS)
     assert 0.5 < first["at"].std().item() < 2
