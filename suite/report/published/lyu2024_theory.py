@@ -42,6 +42,13 @@ def _losses(arms: Sequence[tuple[str, str]], runs: Experiment, right: str) -> tu
     return figure, beside
 
 
+def _whole_decades(figure: Figure) -> None:
+    """Begin and end the y axes at powers of ten, so that at least two ticks are named."""
+    for axes in figure.axes:
+        low, high = (math.log10(y) for y in axes.get_ylim())
+        axes.set_ylim(10 ** math.floor(low), 10 ** math.ceil(high))
+
+
 @published(
     "lyu2024_fig3_scale",
     experiment="lyu2024_fig3_scale",
@@ -59,6 +66,7 @@ def figure_scale(runs: Experiment) -> Figure:
         _stretched(right, runs, arm, rate * decay / math.log(scale), index, "")
     right.axvline(1, color="#999999", lw=0.7, zorder=0)
     right.set_xlim(0, 3)
+    _whole_decades(figure)
     return figure
 
 
@@ -76,6 +84,7 @@ def figure_rate(runs: Experiment) -> Figure:
         _stretched(right, runs, arm, rate, index, "")
     log_scale(right, "x")
     right.set_xlim(left=1)
+    _whole_decades(figure)
     return figure
 
 
@@ -96,4 +105,5 @@ def figure_label_noise(runs: Experiment) -> Figure:
     for index, (rate, arm) in enumerate(rates):
         _stretched(right, runs, arm, 16 * rate**2, index + len(clean), "")
     right.set_xlim(left=0)
+    _whole_decades(figure)
     return figure
