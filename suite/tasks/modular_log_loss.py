@@ -13,6 +13,7 @@ exp(10,000), so its logarithm is what is kept, and L itself is never formed.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -96,9 +97,10 @@ class ModularLogLoss(ModularAddition):
         """Return the logarithm of the time so far, ``1 + sum of rates on L``, a scalar.
 
         Args:
-            rate: the base rate eta.
+            rate: the base rate eta, taken to have been the same all along.
         """
-        return torch.logaddexp(self.log_sum.new_zeros(()), self.log_sum + math.log(rate))
+        log_rate = math.log(max(rate, sys.float_info.min))
+        return torch.logaddexp(self.log_sum.new_zeros(()), self.log_sum + log_rate)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sum."""
