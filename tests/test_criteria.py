@@ -48,11 +48,6 @@ def test_large_margins_do_not_overflow():
     assert slopes.tolist() == [[-0.0, -0.5]]
 
 
-def test_logits_have_no_slopes():
-    with pytest.raises(NotImplementedError):
-        CROSS_ENTROPY.slopes(drawn(1, 2, 3), torch.zeros(1, 2, dtype=torch.int64))
-
-
 def test_squared_error_against_one_hot_codes():
     outputs, targets = drawn(6, 4), torch.tensor([0, 3, 1, 1, 2, 0])
     codes = torch.nn.functional.one_hot(targets, 4).double()

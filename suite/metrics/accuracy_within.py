@@ -10,14 +10,7 @@ from torch import Tensor
 
 from suite.criteria import VectorSquared
 from suite.metrics.base import Observation, metric
-
-THRESHOLDS = (1e-4, 5e-4, 1e-3, 5e-3, 0.01, 0.1)
-"""Those of Kumar et al. 2024, Figs. 8 and 17."""
-
-
-def layer_of(split: str, threshold: float) -> str:
-    """Return the layer of the rows of a split and threshold, such as ``test<0.001``."""
-    return f"{split}<{threshold:g}"
+from suite.within import THRESHOLDS, layer_of
 
 
 @metric("accuracy_within", "share", "predictions")

@@ -18,7 +18,7 @@ def relative_change(now: Tensor, then: Tensor) -> Tensor:
     return change
 
 
-@metric("kernel_drift", "1", "parameters", "initial")
+@metric("kernel_drift", "1", "parameters", "initial", "model", "splits")
 def kernel_drift(seen: Observation) -> dict[str, Tensor]:
     """Relative Frobenius change of the tangent kernel on the test points since the start."""
     now = kernel_on_test(seen, seen.parameters) if has_kernel(seen) else None

@@ -40,7 +40,7 @@ def regression(kernel: Tensor, cross: Tensor, targets: Tensor) -> Tensor:
     return (cross @ torch.cholesky_solve(columns, factor)).view(-1, *targets.shape[1:])
 
 
-@metric("kernel_regression", "1", "parameters", "initial")
+@metric("kernel_regression", "1", "parameters", "initial", "model", "splits")
 def kernel_regression(seen: Observation) -> dict[str, Tensor]:
     """Mean squared test error of the regression, on the targets and on what the start leaves."""
     if not has_kernel(seen) or "train" not in seen.splits or seen.criterion != SQUARED:

@@ -8,7 +8,7 @@ from suite.metrics.base import Observation, metric
 from suite.tasks.modular_log_loss import ModularLogLoss
 
 
-@metric("log_time", "ln(rate * step)", "parameters")
+@metric("log_time", "ln(rate * step)", "parameters", "task")
 def log_time(seen: Observation) -> dict[str, Tensor]:
     """Logarithm of ``1 + sum of rates on the loss``; at a constant base rate."""
     if not isinstance(seen.task, ModularLogLoss):

@@ -36,7 +36,7 @@ def loss_terms(linear: Tensor, square: Tensor, target: Tensor) -> dict[str, Tens
     return {**terms, "total": terms["variance"] + terms["misalignment"] + terms["linear"]}
 
 
-@metric("loss_terms", "1", "parameters")
+@metric("loss_terms", "1", "parameters", "model", "task")
 def terms_of_the_loss(seen: Observation) -> dict[str, Tensor]:
     """Variance, misalignment, power of the linear part, and their sum, the expected test loss."""
     square = getattr(seen.task, "square", None)

@@ -50,7 +50,7 @@ def minimum_margin(seen: Observation) -> dict[str, Tensor]:
     return _margins(seen)
 
 
-@metric("normalised_margin", "1", "predictions", "parameters")
+@metric("normalised_margin", "1", "predictions", "parameters", "model")
 def normalised_margin(seen: Observation) -> Mapping[str, Tensor]:
     """Smallest margin over ``|theta|^L``, of networks that say their degree L of homogeneity."""
     degree = getattr(seen.model, "homogeneity", None)

@@ -45,7 +45,7 @@ def max_margin(inputs: Tensor, labels: Tensor) -> Tensor:
     return weights.double()
 
 
-@metric("max_margin_cosine", "1", "parameters")
+@metric("max_margin_cosine", "1", "parameters", "model", "task", "splits")
 def max_margin_cosine(seen: Observation) -> dict[str, Tensor]:
     """Cosine of ``u^2 - v^2`` and the classifier of largest L2 margin, worked out once per run."""
     task, model = seen.task, seen.model

@@ -31,7 +31,7 @@ def one_sided_alignment(kernel: Tensor, targets: Tensor) -> Tensor:
     return alignment(kernel - kernel.mean(0), targets - targets.mean())
 
 
-@metric("ntk_alignment", "1", "parameters")
+@metric("ntk_alignment", "1", "parameters", "model", "splits")
 def ntk_alignment(seen: Observation) -> dict[str, Tensor]:
     """Alignment of the tangent kernel with the test targets, plain and with one-sided centring."""
     kernel = kernel_on_test(seen, seen.parameters) if has_kernel(seen) else None

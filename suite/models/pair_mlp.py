@@ -84,6 +84,6 @@ class PairMlpConfig(ModelConfig):
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, 2) integers, outputs (batch, modulus)."""
-        if spec.modulus < 1 or spec.head != PLAIN:
-            raise ConfigError("model.kind", "pair_mlp", "a model for inputs other than pairs")
+        if spec.modulus < 1 or spec.outputs != spec.modulus or spec.head != PLAIN:
+            raise ConfigError("model.kind", "pair_mlp", "a model for the task's inputs, outputs")
         return PairMlp(spec.modulus, self.embedding, self.width, self.depth, self.norm)

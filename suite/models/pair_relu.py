@@ -25,6 +25,26 @@ from suite.models.base import MODELS, ModelConfig, ModelSpec
 from suite.models.batched import BatchedModel, Parameters
 
 
+class PairLinear(nn.Linear):
+    """A linear map of two concatenated one-hot codes, given as integers: a sum of two columns.
+
+    Args:
+        modulus: p, the length of a code.
+        width: number of outputs.
+        bias: whether one is added.
+    """
+
+    def __init__(self, modulus: int, width: int, bias: bool) -> None:
+        super().__init__(2 * modulus, width, bias=bias)
+        self.modulus = modulus
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Return (batch, width) for pairs (batch, 2) of integers below p."""
+        rows = torch.stack([pairs[:, 0], pairs[:, 1] + self.modulus], 1)
+        outputs = functional.embedding_bag(rows, self.weight.T.contiguous(), mode="sum")
+        return outputs if self.bias is None else outputs + self.bias
+
+
 class PairRelu(nn.Module):
     """``W2 ReLU(W1 [onehot(x), onehot(y)] + b)``; homogeneous of degree 2 in (W1, b, W2).
 
@@ -46,8 +66,7 @@ class PairRelu(nn.Module):
         self, modulus: int, width: int, scale: float, zero_output: bool, bias: bool
     ) -> None:
         super().__init__()
-        self.modulus = modulus
-        self.hidden = nn.Linear(2 * modulus, width, bias=bias)
+        self.hidden = PairLinear(modulus, width, bias)
         self.activation = nn.ReLU()
         self.readout = nn.Linear(width, modulus, bias=False)
         nn.init.normal_(self.hidden.weight, std=scale / math.sqrt(modulus))
@@ -59,11 +78,7 @@ class PairRelu(nn.Module):
 
     def forward(self, pairs: Tensor) -> Tensor:
         """Return logits (batch, p) for pairs (batch, 2) of integers below p."""
-        rows = torch.stack([pairs[:, 0], pairs[:, 1] + self.modulus], 1)
-        hidden = functional.embedding_bag(rows, self.hidden.weight.T.contiguous(), mode="sum")
-        if self.hidden.bias is not None:
-            hidden = hidden + self.hidden.bias
-        logits: Tensor = self.readout(self.activation(hidden))
+        logits: Tensor = self.readout(self.activation(self.hidden(pairs)))
         return logits
 
 

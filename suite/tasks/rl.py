@@ -231,7 +231,7 @@ class RLTaskConfig(TaskConfig):
             self.in_agent_steps(by_error.anneal, run.budget, "agent.prioritized.anneal")
         self._check_lanes(run.agent)
         for index, name in enumerate(run.metric_names):
-            if "predictions" in METRICS[name].needs:
+            if METRICS[name].needs & {"predictions", "splits", "task"}:
                 raise ConfigError(
                     f"metrics.names[{index}]",
                     name,

@@ -47,8 +47,8 @@ class SparseRegressionConfig(FixedSetConfig):
     default_metrics: ClassVar[tuple[str, ...]] = ("loss", "parameter_norm", "true_coordinates")
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {"kind": "sparse_regression", "dimension": 8, "points": 6, "test_points": 8},
-        "model": {"kind": "diagonal", "initial_norm": 2.0},
-        "optimizer": {"kind": "adam", "lr": 0.1},
+        "model": {"kind": "diagonal", "initial_norm": 1.0},
+        "optimizer": {"kind": "adam", "lr": 0.005},
         "budget": 12,
     }
     kind: Literal["sparse_regression"] = "sparse_regression"

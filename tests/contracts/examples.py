@@ -6,6 +6,7 @@ a default, or if with its defaults it does nothing that a dozen updates could sh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -155,8 +156,12 @@ def units(clock: Clock) -> dict[str, bool]:
 
 
 def facts(rows: list[Row]) -> list[tuple[Any, ...]]:
-    """Return rows without the wall clock and without the rows of speed."""
-    return [(r.step, r.frames, *r[3:]) for r in rows if not r.metric.endswith("_per_s")]
+    """Return rows without the wall clock and the rows of speed, not-a-numbers as None."""
+    return [
+        (r.step, r.frames, *r[3:-1], None if math.isnan(r.value) else r.value)
+        for r in rows
+        if not r.metric.endswith("_per_s")
+    ]
 
 
 def equal(a: Any, b: Any) -> bool:

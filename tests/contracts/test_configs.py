@@ -43,7 +43,8 @@ def test_it_loads_and_plans(name: str, tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", FILES)
 def test_seeds_are_listed_and_arms_share_them(name: str) -> None:
     document = read_yaml(FILES[name])
-    for body in document.get("experiments", {"": document}).values():
+    bodies = {} if "include" in document else {"": document}
+    for body in document.get("experiments", bodies).values():
         assert isinstance(body.get("seeds", [0] if "extends" in document else None), list)
     sweep = load_sweep([name], config_folders())
     seeds: dict[str, dict[str, list[int]]] = {}

@@ -64,5 +64,5 @@ def test_with_norm_layers_all_hidden_maps_are_scale_invariant(depth: int) -> Non
 
 def test_other_inputs_are_refused() -> None:
     config = MODELS["pair_mlp"].from_mapping({"kind": "pair_mlp"})
-    with pytest.raises(ConfigError, match="pairs"):
+    with pytest.raises(ConfigError, match="model for the task's inputs"):
         config.build(ModelSpec((5,), 3))

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from suite.clock import Clock, Duration
 from suite.data.images import load_images
 from suite.errors import ConfigError
-from suite.metrics.accuracy_within import THRESHOLDS, accuracy_within
+from suite.metrics.accuracy_within import accuracy_within
 from suite.metrics.base import Observation
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS
+from suite.within import THRESHOLDS
 
 CPU = torch.device("cpu")
 

@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 
-from suite.metrics.accuracy_within import THRESHOLDS, layer_of
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.kumar2024_modular import extremes, lag, reached
 from suite.report.experiment import NotMeasured, Repetition, Track
+from suite.within import THRESHOLDS, layer_of
 
 IMAGES_LEVEL = 0.6
 """Accuracy at which times are taken for images, six times that of chance; ours."""

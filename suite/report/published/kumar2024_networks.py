@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from suite.metrics.accuracy_within import THRESHOLDS, layer_of
 from suite.report.axes import count_axis, log_axis
 from suite.report.claims.kumar2024_modular import unscaled, weight_norm
 from suite.report.experiment import Experiment, NotMeasured
 from suite.report.published.base import published
 from suite.report.published.drawing import draw, draw_tracks, look
 from suite.report.style import DASHES, GREY, REFERENCE_COLOUR, SOLID, WIDTH, ArmStyle
+from suite.within import THRESHOLDS, layer_of
 
 TEST = ArmStyle(REFERENCE_COLOUR, SOLID, "o")
 TRAIN = ArmStyle(GREY, DASHES[0], "o")

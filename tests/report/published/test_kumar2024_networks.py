@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from suite.metrics.accuracy_within import THRESHOLDS, layer_of
 from suite.report.experiment import Experiment, NotMeasured, Repetition
 from suite.report.published.base import PUBLISHED
 from suite.report.style import paper_style
+from suite.within import THRESHOLDS, layer_of
 
 STEPS = (0, 1, 10, 100, 1000, 10_000)
 LAYERS = [
