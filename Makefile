@@ -12,8 +12,10 @@ BENCH_STAMP := $(VENV)/.installed-bench
 run: $(STAMP)
 	$(BIN)/python run_suite.py $(ARGS)
 
+# All but the launch tests, which start Ray on all cores, run on several cores at once.
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow" -q
+	$(BIN)/python -m pytest -m "not slow" -q -n auto --maxprocesses 4 --ignore tests/launch
+	$(BIN)/python -m pytest -m "not slow" -q tests/launch
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -q
@@ -22,7 +24,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow" -q
+	$(MAKE) test
 
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/core.py --json results/benchmarks/core.json
