@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -60,10 +61,11 @@ def judge_all(folder: str | Path, only: str = "*") -> list[Verdict]:
 
 
 def _order(name: str) -> tuple[Any, ...]:
-    """Return a key that sorts 2 before 10, and 1a before 1b."""
-    paper, _, item = name.partition(".")
-    digits = "".join(c for c in item if c.isdigit())
-    return paper, int(digits or 0), item
+    """Return a key that sorts 2 before 10, 1a before 1b, numbers before words."""
+    group, _, item = name.rpartition(".")
+    found = re.fullmatch(r"(\D*)(\d*)(.*)", item)
+    assert found is not None
+    return group, found[1], int(found[2] or 0), found[3]
 
 
 def as_records(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
