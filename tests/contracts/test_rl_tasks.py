@@ -68,7 +68,7 @@ def test_arms_are_paired(kind: str, smoke: Smoke, algorithm: Build) -> None:
     assert not any(equal(a, b) for a, b in zip(drawn(smoke(kind, seed=1)), plain, strict=True))
 
 
-@pytest.mark.usefixtures("_started_ray")
+@pytest.mark.usefixtures("started_ray")
 @pytest.mark.parametrize(("kind", "overrides"), RUNS)
 def test_two_runs_give_the_same_rows(kind: str, overrides: dict[str, Any], smoke: Smoke) -> None:
     from suite.launch.rllib.trial import train_rl
