@@ -119,13 +119,14 @@ class Repetition:
         return sorted((self.setting(arm, path), arm) for arm in self.arms)
 
     def track(self, arm: str, metric: str, layer: str = "", task: str | None = None) -> Track:
-        """Return a metric of an arm over gradient steps, not-a-numbers left out.
+        """Return a metric of an arm over gradient steps, without what is not finite.
 
         Raises:
             NotMeasured: if there are no such rows.
         """
         rows = self.rows[self._run(arm, task)]
-        rows = rows[(rows["metric"] == metric) & (rows["layer"] == layer)].dropna(subset="value")
+        rows = rows[(rows["metric"] == metric) & (rows["layer"] == layer)]
+        rows = rows[np.isfinite(rows["value"].to_numpy())]
         if rows.empty:
             raise NotMeasured(f"{metric} {layer} of arm {arm!r}")
         steps = rows["step"].to_numpy(dtype=np.float64)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from suite.report.claims.base import Claim, Region, above, below, between, judge
 from suite.report.experiment import NotMeasured, Results
 
-POINTS = [(0, 1.0), (10, 0.5), (100, 0.25)]
+POINTS = [(0, 1.0), (10, 0.5), (100, 0.25), (200, float("inf"))]
 
 
 @pytest.fixture
