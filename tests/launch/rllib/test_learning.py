@@ -15,7 +15,7 @@ pytestmark = [
 RAINBOW = {"kind": "rainbow", "batch_size": 8, "replay_capacity": 300, "target_every": 7}
 TRIGGERED = {
     "kind": "triggered",
-    "trigger": {"kind": "cusum", "window": 5, "lag": 1, "h": 0.5, "k": 0.0},
+    "trigger": {"kind": "cusum", "window": 5, "lag": 1, "h": 0.05, "k": 0.0},
     "then": {"kind": "warmup_cosine", "length": 40, "floor": 0.1},
 }
 
