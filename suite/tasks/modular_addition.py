@@ -18,13 +18,12 @@ from suite.clock import Clock, Duration
 from suite.errors import ConfigError
 from suite.models.base import ModelSpec
 from suite.seeding import Seeds
-from suite.tasks.base import TASKS, Batch, SupervisedTask, SupervisedTaskConfig, epoch_order
-
-PROBE = 512
+from suite.tasks.base import TASKS, Batch, SupervisedTask, epoch_order
+from suite.tasks.pairs import Pairs, PairsConfig
 
 
 @TASKS.register("modular_addition")
-class ModularAdditionConfig(SupervisedTaskConfig):
+class ModularAdditionConfig(PairsConfig):
     """Modulus, training fraction and batch; the paper's are 117 and 0.2, its batch is not stated.
 
     `inputs` are operand ``pairs`` for the transformer or their concatenated ``one_hot`` codes for
@@ -41,16 +40,6 @@ class ModularAdditionConfig(SupervisedTaskConfig):
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     batch_size: Annotated[int, Field(ge=1)] | None = None
     inputs: Literal["pairs", "one_hot"] = "pairs"
-
-    @property
-    def label(self) -> str:
-        """For instance ``modular_addition_117``."""
-        return f"modular_addition_{self.modulus}"
-
-    @property
-    def train_size(self) -> int:
-        """Number of training pairs: the fraction of p^2, rounded down."""
-        return int(self.fraction * self.modulus**2)
 
     @property
     def whole_batch(self) -> bool:
@@ -82,26 +71,14 @@ class ModularAdditionConfig(SupervisedTaskConfig):
         return ModularAddition(self, seeds, device)
 
 
-class ModularAddition(SupervisedTask):
+class ModularAddition(Pairs):
     """All pairs, split at random into training and test set."""
 
     def __init__(self, config: ModularAdditionConfig, seeds: Seeds, device: torch.device) -> None:
-        p = config.modulus
-        pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
-        targets = pairs.sum(1) % p
-        order = torch.randperm(len(pairs), generator=seeds.torch("split"))
-        size = config.train_size
-        if config.inputs == "one_hot":
-            inputs = torch.nn.functional.one_hot(pairs, p).flatten(1).float()
-        else:
-            inputs = pairs
+        def one_hot(pairs: Tensor) -> Tensor:
+            return torch.nn.functional.one_hot(pairs, config.modulus).flatten(1).float()
 
-        def part(index: Tensor) -> Batch:
-            return inputs[index].contiguous().to(device), targets[index].contiguous().to(device)
-
-        self._train, self._test = part(order[:size]), part(order[size:])
-        chosen = torch.randperm(len(pairs), generator=seeds.torch("probe"))[:PROBE]
-        self.probe = part(chosen)[0]
+        super().__init__(config, seeds, device, one_hot if config.inputs == "one_hot" else None)
         self._seeds, self._batch_size = seeds, config.batch_size
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
@@ -117,7 +94,3 @@ class ModularAddition(SupervisedTask):
             self._epoch, self._order = epoch, order.to(targets.device)
         index = self._order[within * self._batch_size : (within + 1) * self._batch_size]
         return inputs[index], targets[index]
-
-    def splits(self, step: int) -> Mapping[str, Batch]:
-        """Return training and test set."""
-        return {"train": self._train, "test": self._test}

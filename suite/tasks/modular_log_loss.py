@@ -54,11 +54,6 @@ class ModularLogLossConfig(ModularAdditionConfig):
         return "modular_addition"
 
     @property
-    def label(self) -> str:
-        """For instance ``modular_log_loss_97``."""
-        return f"modular_log_loss_{self.modulus}"
-
-    @property
     def whole_batch(self) -> bool:
         """No: updates keep account of the time, so that runs are trained one by one."""
         return False

@@ -1,7 +1,8 @@
-"""What tasks share that learn (x + y) mod p from a share of all pairs, in full batches."""
+"""What tasks share that learn (x + y) mod p from a share of all pairs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -48,16 +49,30 @@ class PairsConfig(FixedSetConfig):
 
 
 class Pairs(FixedSet):
-    """All pairs, split at random; targets are integers below p."""
+    """All pairs, split at random; targets are integers below p.
 
-    def __init__(self, config: PairsConfig, seeds: Seeds, device: torch.device) -> None:
+    Args:
+        config: modulus and share.
+        seeds: of the run.
+        device: where the data live.
+        encode: makes inputs of pairs (n, 2), which else are the inputs themselves.
+    """
+
+    def __init__(
+        self,
+        config: PairsConfig,
+        seeds: Seeds,
+        device: torch.device,
+        encode: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         p = config.modulus
         pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
         order = torch.randperm(len(pairs), generator=seeds.torch("split"))
 
         def part(index: Tensor) -> Batch:
             chosen = pairs[index].contiguous()
-            return chosen.to(device), (chosen.sum(1) % p).to(device)
+            inputs = chosen if encode is None else encode(chosen)
+            return inputs.to(device), (chosen.sum(1) % p).to(device)
 
         probe = torch.randperm(len(pairs), generator=seeds.torch("probe"))[:PROBE]
         train, test = part(order[: config.train_size]), part(order[config.train_size :])
