@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jvp
 
-from suite.models.base import ACTIVATIONS, MODELS, AnyModel, Aside, ModelConfig, ModelSpec, Tap
+from suite.models.base import ACTIVATIONS, MODELS, Aside, ModelConfig, ModelSpec, Tap
 from suite.models.batched import BatchedModel, Parameters
 from suite.models.closed_forms import quadratic_form, tangent_kernel, under
-from suite.models.scaled import INNER, START, build_inner
+from suite.models.wrapper import INNER, START, WrapperConfig
 from suite.params import classify, output_layers
 
 
@@ -147,30 +147,17 @@ class BatchedLinearised(BatchedModel):
 
 
 @MODELS.register("linearised")
-class LinearisedConfig(ModelConfig):
-    """Any model, to first order at its start.
-
-    Attributes:
-        inner: the network.
-    """
+class LinearisedConfig(WrapperConfig):
+    """Any model, to first order at its start."""
 
     kind: Literal["linearised"] = "linearised"
-    inner: AnyModel
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the expansion, with the inputs and outputs of the inner network."""
-        return Linearised(build_inner(self.inner, spec, self.kind))
-
-    def shape(self) -> dict[str, Any]:
-        """Return the keys that the shapes of tensors depend on."""
-        return {"kind": self.kind, "inner": self.inner.shape()}
+        return Linearised(self.build_inner(spec))
 
     @classmethod
     def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel | None:
         """Return the closed form if the inner models, of one kind, have one of first order."""
-        own = [c for c in configs if isinstance(c, cls)]
-        inner = [c.inner for c in own]
-        if len(own) < len(configs) or len({type(c) for c in inner}) > 1:
-            return None
-        closed = type(inner[0]).batched(inner, like)
+        closed = cls.inner_batched(configs, like)
         return None if closed is None or not closed.has_tangent else BatchedLinearised(closed)

@@ -12,19 +12,16 @@ With the rate proportional to 1 / alpha^2 the outputs move at the same pace for 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from suite.errors import ConfigError
-from suite.models.base import MODELS, AnyModel, Aside, ModelConfig, ModelSpec
+from suite.models.base import MODELS, Aside, ModelConfig, ModelSpec
 from suite.models.batched import BatchedModel, Parameters
 from suite.models.closed_forms import quadratic_form, tangent_kernel, under
-from suite.models.head_spec import PLAIN
+from suite.models.wrapper import INNER, START, WrapperConfig
 from suite.params import output_layers, scale_invariant
-
-INNER, START = "inner.", "start."
 
 
 class Scaled(nn.Module):
@@ -99,33 +96,17 @@ class BatchedScaled(BatchedModel):
         return self.alpha.view(-1, *[1] * (values.ndim - 1)) * values
 
 
-def build_inner(inner: ModelConfig, spec: ModelSpec, kind: str) -> nn.Module:
-    """Return the network inside one of `kind`.
-
-    Raises:
-        ConfigError: if it cannot serve the spec, or the spec is of a value network.
-    """
-    if spec.head != PLAIN or spec.bytes:
-        raise ConfigError("model.kind", kind, "a model of a value network")
-    try:
-        return inner.build(spec)
-    except ConfigError as error:
-        key = error.key.replace("model.", "model.inner.", 1)
-        raise ConfigError(key, error.value, error.expected) from None
-
-
 @MODELS.register("scaled")
-class ScaledConfig(ModelConfig):
+class ScaledConfig(WrapperConfig):
     """Any model with an output scale, and centred.
 
     Attributes:
-        inner: the network.
         alpha: factor on its outputs.
         centred: take the outputs of the start away first.
     """
 
+    values: ClassVar[frozenset[str]] = frozenset({"alpha"})
     kind: Literal["scaled"] = "scaled"
-    inner: AnyModel
     alpha: Annotated[float, Field(gt=0)] = 1.0
     centred: bool = False
 
@@ -136,20 +117,13 @@ class ScaledConfig(ModelConfig):
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network, with the inputs and outputs of the inner one."""
-        return Scaled(build_inner(self.inner, spec, self.kind), self.alpha, self.centred)
-
-    def shape(self) -> dict[str, Any]:
-        """Return the keys that the shapes of tensors depend on."""
-        return {"kind": self.kind, "centred": self.centred, "inner": self.inner.shape()}
+        return Scaled(self.build_inner(spec), self.alpha, self.centred)
 
     @classmethod
     def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel | None:
         """Return the closed form if the inner models, of one kind, have one."""
         own = [c for c in configs if isinstance(c, cls)]
-        inner = [c.inner for c in own]
-        if len(own) < len(configs) or len({(type(c.inner), c.centred) for c in own}) > 1:
-            return None
-        closed = type(inner[0]).batched(inner, like)
-        if closed is None:
+        closed = cls.inner_batched(configs, like)
+        if closed is None or len({c.centred for c in own}) > 1:
             return None
         return BatchedScaled(closed, like.new_tensor([c.alpha for c in own]), own[0].centred)

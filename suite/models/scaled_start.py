@@ -9,16 +9,16 @@ factor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from suite.errors import ConfigError
-from suite.models.base import MODELS, AnyModel, Aside, ModelConfig, ModelSpec
+from suite.models.base import MODELS, Aside, ModelConfig, ModelSpec
 from suite.models.batched import BatchedModel
-from suite.models.scaled import build_inner
+from suite.models.wrapper import WrapperConfig
 from suite.params import ParamRole, classify
 
 SCALED = (ParamRole.WEIGHT, ParamRole.OUTPUT, ParamRole.EMBEDDING)
@@ -26,16 +26,15 @@ SCALED = (ParamRole.WEIGHT, ParamRole.OUTPUT, ParamRole.EMBEDDING)
 
 
 @MODELS.register("scaled_start")
-class ScaledStartConfig(ModelConfig):
+class ScaledStartConfig(WrapperConfig):
     """Any model, its matrices larger or smaller at the start.
 
     Attributes:
-        inner: the network.
         factor: on its initial weights, output maps and embeddings.
     """
 
+    values: ClassVar[frozenset[str]] = frozenset({"factor"})
     kind: Literal["scaled_start"] = "scaled_start"
-    inner: AnyModel
     factor: Annotated[float, Field(gt=0)] = 1.0
 
     @property
@@ -49,7 +48,7 @@ class ScaledStartConfig(ModelConfig):
         Raises:
             ConfigError: if the inner model does not serve the spec, or keeps a copy of its start.
         """
-        model = build_inner(self.inner, spec, self.kind)
+        model = self.build_inner(spec)
         if any(isinstance(module, Aside) for module in model.modules()):
             wanted = "a model without a copy of its start: scale the start inside it"
             raise ConfigError("model.inner.kind", self.inner.kind, wanted)
@@ -60,14 +59,7 @@ class ScaledStartConfig(ModelConfig):
                     parameter.mul_(self.factor)
         return model
 
-    def shape(self) -> dict[str, Any]:
-        """Return the keys that the shapes of tensors depend on."""
-        return {"kind": self.kind, "inner": self.inner.shape()}
-
     @classmethod
     def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel | None:
         """Return the inner models' closed form, if they are of one kind and have one."""
-        inner = [c.inner for c in configs if isinstance(c, cls)]
-        if len(inner) < len(configs) or len({type(i) for i in inner}) > 1:
-            return None
-        return type(inner[0]).batched(inner, like)
+        return cls.inner_batched(configs, like)
