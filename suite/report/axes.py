@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from suite.report.statistics import Array
@@ -69,9 +70,14 @@ def log_axis(axes: Axes, lines: Sequence[Array]) -> None:
     middle, half = (lowest * highest) ** 0.5, max((highest / lowest) ** 0.5 * 1.5, 10**0.55)
     axes.set_ylim(middle / half, middle * half)
     axes.set_yscale("log", nonpositive="clip")
-    axes.yaxis.set_major_locator(LogLocator(10, numticks=5))
-    axes.yaxis.set_major_formatter(FuncFormatter(power))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    power_ticks(axes.yaxis, 5)
+
+
+def power_ticks(axis: Axis, most: int) -> None:
+    """Label a logarithmic axis at powers of ten, at about `most` of them."""
+    axis.set_major_locator(LogLocator(10, numticks=most))
+    axis.set_major_formatter(FuncFormatter(power))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def later_range(lines: Sequence[tuple[Array, Array]]) -> tuple[float, float] | None:

@@ -23,6 +23,16 @@ def first_below(track: Track, level: float, *, log: bool = True) -> float:
     return _crossing(track, track.values <= level, level, log=log)
 
 
+def rises(track: Track, level: float) -> float:
+    """Return the step at which a track first reaches `level`, that of its end if it does not."""
+    return min(first_above(track, level), float(track.steps[-1]))
+
+
+def falls(track: Track, level: float) -> float:
+    """Return the step at which a track first falls to `level`, that of its end if it does not."""
+    return min(first_below(track, level), float(track.steps[-1]))
+
+
 def last_above(track: Track, level: float) -> float:
     """Return the last measured step with a value of at least `level`, -inf if there is none."""
     reached = np.flatnonzero(track.values >= level)

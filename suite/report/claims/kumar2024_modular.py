@@ -9,7 +9,7 @@ import math
 
 from suite.report.claims.base import above, below, between, claim
 from suite.report.experiment import NotMeasured, Repetition, Track
-from suite.report.transitions import first_above
+from suite.report.transitions import rises
 
 MATRICES = ("inner.hidden.weight", "inner.readout.weight")
 """The two maps of the quadratic network, in an output scale."""
@@ -21,15 +21,10 @@ LEVEL = 0.9
 """Accuracy at which the transformer's times are taken; ours."""
 
 
-def reached(track: Track, level: float) -> float:
-    """Return the step at which an accuracy reaches `level`, the run's last if it does not."""
-    return min(first_above(track, level), float(track.steps[-1]))
-
-
 def times(seed: Repetition, arm: str, level: float) -> tuple[float, float]:
     """Return when training and test accuracy reach `level`, at least 1 step each."""
     train, test = (seed.track(arm, "accuracy", split) for split in ("train", "test"))
-    return max(reached(train, level), 1.0), max(reached(test, level), 1.0)
+    return max(rises(train, level), 1.0), max(rises(test, level), 1.0)
 
 
 def delay(seed: Repetition, arm: str, level: float) -> float:

@@ -10,8 +10,9 @@ import math
 import numpy as np
 
 from suite.report.claims.base import above, below, between, claim
-from suite.report.claims.kumar2024_modular import extremes, lag, reached
+from suite.report.claims.kumar2024_modular import extremes, lag
 from suite.report.experiment import NotMeasured, Repetition, Track
+from suite.report.transitions import rises
 from suite.within import THRESHOLDS, layer_of
 
 IMAGES_LEVEL = 0.6
@@ -32,7 +33,7 @@ def threshold_lag(seed: Repetition, arm: str, threshold: float) -> float | None:
     )
     if train.first >= STUDENT_LEVEL or train.values.max() < STUDENT_LEVEL:
         return None
-    first, second = (max(reached(track, STUDENT_LEVEL), 1.0) for track in (train, test))
+    first, second = (max(rises(track, STUDENT_LEVEL), 1.0) for track in (train, test))
     return math.log2(second / first)
 
 
@@ -91,7 +92,7 @@ def learnt_with_large_weights(seed: Repetition) -> float:
     """Small norms are not what makes the smallest scale generalise at once."""
     arm = extremes(seed)[0]
     norm = seed.track(arm, "parameter_norm", "all")
-    return norm.at(reached(seed.track(arm, "accuracy", "test"), IMAGES_LEVEL)) / norm.first
+    return norm.at(rises(seed.track(arm, "accuracy", "test"), IMAGES_LEVEL)) / norm.first
 
 
 @claim(

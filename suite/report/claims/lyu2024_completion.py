@@ -7,13 +7,13 @@ import math
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.lyu2024_theory import (
     decay_time,
-    falls,
     middle,
     norm_misfit,
     only,
     rate_of,
 )
 from suite.report.experiment import NotMeasured, Repetition
+from suite.report.transitions import falls
 
 FITTED = 100
 """Steps within which the observed entries are fitted."""

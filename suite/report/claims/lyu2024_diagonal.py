@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from suite.report.claims.base import above, below, claim
-from suite.report.claims.lyu2024_theory import falls, fit_time, middle, only, rises
+from suite.report.claims.lyu2024_theory import fit_time, middle, only
 from suite.report.experiment import Repetition
+from suite.report.transitions import falls, rises
 
 
 @claim(

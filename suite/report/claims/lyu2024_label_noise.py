@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from suite.report.claims.base import above, below, between, claim
-from suite.report.claims.lyu2024_theory import falls, rate_of
+from suite.report.claims.lyu2024_theory import rate_of
 from suite.report.experiment import NotMeasured, Repetition
+from suite.report.transitions import falls
 
 LEVEL = 0.1
 """Population loss, over |w|^2, that counts as generalising (ours)."""

@@ -14,11 +14,10 @@ from suite.report.claims.lyu2024_theory import (
     fit_time,
     norm_misfit,
     only,
-    rises,
     width,
 )
 from suite.report.experiment import NotMeasured, Repetition, Track
-from suite.report.transitions import first_above
+from suite.report.transitions import rises
 
 BEFORE = 0.8
 """The share of the time to 10% test accuracy that counts as before the transition (ours)."""
@@ -230,7 +229,7 @@ def over_log_time(seed: Repetition, arm: str, metric: str, layer: str) -> Track:
 def gradual_without_decay(seed: Repetition) -> float:
     """Decades of log(t) that the rise takes."""
     test = over_log_time(seed, only(seed), "accuracy", "test")
-    early, late = (min(first_above(test, level), float(test.steps[-1])) for level in (0.1, 0.9))
+    early, late = (rises(test, level) for level in (0.1, 0.9))
     return math.log10(max(late, 1e-3) / max(early, 1e-3))
 
 

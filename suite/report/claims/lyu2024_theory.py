@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from suite.report.experiment import NotMeasured, Repetition, Track
-from suite.report.transitions import first_above, first_below
+from suite.report.transitions import rises
 
 
 def rate_of(seed: Repetition, arm: str) -> float:
@@ -45,16 +45,6 @@ def only(seed: Repetition) -> str:
     if len(seed.arms) != 1:
         raise NotMeasured("the only arm")
     return seed.arms[0]
-
-
-def rises(track: Track, level: float) -> float:
-    """Return the step at which a track first reaches a level, the run's length if it does not."""
-    return min(first_above(track, level), float(track.steps[-1]))
-
-
-def falls(track: Track, level: float) -> float:
-    """Return the step at which a track first falls to a level, the run's length if it does not."""
-    return min(first_below(track, level), float(track.steps[-1]))
 
 
 def fit_time(seed: Repetition, arm: str) -> float:

@@ -11,9 +11,9 @@ from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 
-from suite.report.axes import count, power
+from suite.report.axes import count, power_ticks
 from suite.report.experiment import Experiment, NotMeasured, Track
 from suite.report.published.drawing import draw_tracks
 from suite.report.style import SOLID, WIDTH, ArmStyle
@@ -81,10 +81,10 @@ def log_labels(axis: Axis) -> None:
     Its limits must be what they will be.
     """
     low, high = sorted(axis.get_view_interval())
-    few = high < 100 * low
-    axis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if few else (1,), numticks=7))
-    axis.set_major_formatter(FuncFormatter(count if few else power))
-    axis.set_minor_formatter(NullFormatter())
+    power_ticks(axis, 7)
+    if high < 100 * low:
+        axis.set_major_locator(LogLocator(10, subs=(1, 2, 5), numticks=7))
+        axis.set_major_formatter(FuncFormatter(count))
 
 
 def split_legend(axes: Axes, above: Figure | None = None) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from suite.report.axes import power
+from suite.report.axes import power_ticks
 from suite.report.claims.lyu2024_modular import over_log_time
 from suite.report.experiment import Experiment, NotMeasured, Track
 from suite.report.published.base import published
@@ -33,9 +32,7 @@ def log_scale(axes: Axes, *which: str) -> None:
     for name in which:
         axis = axes.xaxis if name == "x" else axes.yaxis
         (axes.set_xscale if name == "x" else axes.set_yscale)("log")
-        axis.set_major_locator(LogLocator(10, numticks=6))
-        axis.set_major_formatter(FuncFormatter(power))
-        axis.set_minor_formatter(NullFormatter())
+        power_ticks(axis, 6)
 
 
 def legend(figure: Figure) -> None:

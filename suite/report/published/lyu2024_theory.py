@@ -11,11 +11,8 @@ from matplotlib.figure import Figure
 from suite.report.experiment import Experiment, NotMeasured, Track
 from suite.report.published.base import published
 from suite.report.published.drawing import draw, draw_tracks, look
+from suite.report.published.ladders import arms_in_order
 from suite.report.published.lyu2024 import in_steps, log_scale, panels
-
-
-def _ordered(runs: Experiment, path: str) -> list[tuple[float, str]]:
-    return sorted((float(runs.setting(arm, path)), arm) for arm in runs.arms)
 
 
 def _stretched(
@@ -57,7 +54,7 @@ def _whole_decades(figure: Figure) -> None:
 )
 def figure_scale(runs: Experiment) -> Figure:
     """Draw test loss over steps, and over time in units of the theory."""
-    arms = _ordered(runs, "model.scale")
+    arms = arms_in_order(runs, "model.scale")
     named = [(arm, f"scale {scale:g}") for scale, arm in arms]
     figure, right = _losses(named, runs, "decay x rate x steps / ln(scale)")
     for index, (scale, arm) in enumerate(arms):
@@ -78,7 +75,7 @@ def figure_scale(runs: Experiment) -> Figure:
 )
 def figure_rate(runs: Experiment) -> Figure:
     """Draw test loss over steps, and over rate times steps."""
-    arms = _ordered(runs, "optimizer.lr")
+    arms = arms_in_order(runs, "optimizer.lr")
     figure, right = _losses([(arm, f"rate {rate:g}") for rate, arm in arms], runs, "rate x steps")
     for index, (rate, arm) in enumerate(arms):
         _stretched(right, runs, arm, rate, index, "")
