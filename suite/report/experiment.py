@@ -126,7 +126,7 @@ class Repetition:
         """
         rows = self.rows[self._run(arm, task)]
         rows = rows[(rows["metric"] == metric) & (rows["layer"] == layer)]
-        rows = rows[np.isfinite(rows["value"].to_numpy())]
+        rows = rows[np.isfinite(rows["value"].to_numpy(dtype=np.float64))]
         if rows.empty:
             raise NotMeasured(f"{metric} {layer} of arm {arm!r}")
         steps = rows["step"].to_numpy(dtype=np.float64)
@@ -168,6 +168,11 @@ class Experiment:
             if arm in seed.arms:
                 return seed.setting(arm, path)
         raise NotMeasured(f"arm {arm!r}")
+
+
+def interventions(runs: Repetition | Experiment, arm: str, kind: str) -> list[Mapping[str, Any]]:
+    """Return the configs of an arm's interventions of a kind."""
+    return [member for member in runs.setting(arm, "interventions") if member["kind"] == kind]
 
 
 class Results:

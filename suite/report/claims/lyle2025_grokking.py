@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from suite.report.claims.base import above, below, claim
-from suite.report.experiment import NotMeasured, Repetition
+from suite.report.experiment import NotMeasured, Repetition, interventions
 from suite.report.transitions import first_above
 
 REACHED = 0.95
@@ -53,15 +53,13 @@ def best_over_floor(seed: Repetition, arm: str) -> float:
 
 def coefficient(seed: Repetition, arm: str, kind: str) -> float | None:
     """Return the coefficient of an arm's intervention of a kind, None if it has none."""
-    for member in seed.setting(arm, "interventions"):
-        if member["kind"] == kind:
-            return float(member.get("coefficient", math.nan))
-    return None
+    found = interventions(seed, arm, kind)
+    return float(found[0].get("coefficient", math.nan)) if found else None
 
 
 def projected(seed: Repetition, arm: str) -> bool:
     """Return whether an arm's norms are pinned."""
-    return any(member["kind"] == "nap" for member in seed.setting(arm, "interventions"))
+    return bool(interventions(seed, arm, "nap"))
 
 
 def by_rate_and_decay(seed: Repetition, pinned: bool) -> dict[tuple[float, float], str]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from suite.report.experiment import NotMeasured, Repetition, Track
+from suite.report.experiment import NotMeasured, Repetition, Track, interventions
 from suite.report.transitions import rises
 
 
@@ -21,8 +21,7 @@ def decay_of(seed: Repetition, arm: str) -> float:
     Raises:
         NotMeasured: if there is no such arm.
     """
-    found = seed.setting(arm, "interventions")
-    return float(sum(i["coefficient"] for i in found if i["kind"] == "weight_decay"))
+    return float(sum(i["coefficient"] for i in interventions(seed, arm, "weight_decay")))
 
 
 def decay_time(seed: Repetition, arm: str) -> float:

@@ -10,21 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from suite.report.axes import count_axis, log_axis
-from suite.report.experiment import Experiment, NotMeasured
+from suite.report.experiment import Experiment, NotMeasured, interventions
 from suite.report.published.base import published
 from suite.report.published.drawing import draw, look
 from suite.report.style import GREY, WIDTH
 
 
-def has(runs: Experiment, arm: str, kind: str) -> bool:
-    """Return whether an arm has an intervention of a kind."""
-    return any(member["kind"] == kind for member in runs.setting(arm, "interventions"))
-
-
 def member(runs: Experiment, arm: str, kind: str, key: str) -> Any:
     """Return a key of an arm's intervention of a kind, 0 if it has none."""
-    found = [m[key] for m in runs.setting(arm, "interventions") if m["kind"] == kind]
-    return found[0] if found else 0
+    found = interventions(runs, arm, kind)
+    return found[0][key] if found else 0
 
 
 def floor(axes: Axes, runs: Experiment) -> None:
@@ -76,7 +71,7 @@ def figure_2_left(runs: Experiment) -> Figure:
     for axes, pinned in zip(grid[0], (False, True), strict=True):
         axes.set_title("norms pinned" if pinned else "norms free")
         for arm in runs.arms:
-            if has(runs, arm, "nap") == pinned:
+            if bool(interventions(runs, arm, "nap")) == pinned:
                 rate = runs.setting(arm, "optimizer.lr")
                 decay = member(runs, arm, "weight_decay", "coefficient")
                 place = rates.index(rate) * len(decays) + decays.index(decay)
