@@ -263,7 +263,7 @@ class SupervisedRun:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.stack.load_state_dict(state["stack"])
-        self.task.load_state_dict(state.get("task", {}))
+        self.task.load_state_dict(state["task"])
         if isinstance(self.schedule, AdaptiveSchedule):
             self.schedule.load_state_dict(state["schedule"])
         self.observer.load_state_dict(state["observer"])
