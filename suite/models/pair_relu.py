@@ -18,11 +18,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelConfig, ModelSpec
 from suite.models.batched import BatchedModel, Parameters
+from suite.models.row_sums import sum_of_rows
 
 
 class PairLinear(nn.Linear):
@@ -41,7 +41,7 @@ class PairLinear(nn.Linear):
     def forward(self, pairs: Tensor) -> Tensor:
         """Return (batch, width) for pairs (batch, 2) of integers below p."""
         rows = torch.stack([pairs[:, 0], pairs[:, 1] + self.modulus], 1)
-        outputs = functional.embedding_bag(rows, self.weight.T.contiguous(), mode="sum")
+        outputs = sum_of_rows(self.weight.T.contiguous(), rows)
         return outputs if self.bias is None else outputs + self.bias
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelConfig, ModelSpec, Tap
 from suite.models.normalize import NormKind, norm
+from suite.models.row_sums import sum_of_rows
 
 
 def attend(scores: Tensor, values: Tensor, pairs: Tensor, p: int) -> Tensor:
@@ -43,7 +44,7 @@ def attend(scores: Tensor, values: Tensor, pairs: Tensor, p: int) -> Tensor:
     table = torch.cat([table[: 2 * p], table[2 * p :].sum(0, keepdim=True)])
     shared = torch.full_like(pairs[:, :1], 2 * p)
     rows = torch.cat([pairs[:, :1], pairs[:, 1:] + p, shared], 1)
-    sums = nn.functional.embedding_bag(rows, table, mode="sum").view(len(pairs), heads, -1)
+    sums = sum_of_rows(table, rows).view(len(pairs), heads, -1)
     return (sums[..., :-1] / sums[..., -1:]).flatten(1)
 
 

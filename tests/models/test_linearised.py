@@ -16,11 +16,20 @@ INNERS = [
 ]
 KINDS = [f"{c['kind']}{i}" for i, c in enumerate(INNERS)]
 
+PAIRS = [
+    {"kind": "pair_mlp", "embedding": 3, "width": 6, "norm": "rms"},
+    {"kind": "pair_mlp", "embedding": None, "width": 6},
+    {"kind": "pair_quadratic", "width": 6},
+    {"kind": "pair_relu", "width": 6},
+    {"kind": "transformer", "width": 4, "heads": 2, "hidden": 6, "norm": "layer"},
+    {"kind": "three_token_transformer", "width": 4, "heads": 2, "hidden": 6},
+]
 
-def make(inner, wrap="linearised", seed=0):
+
+def make(inner, wrap="linearised", seed=0, spec=SPEC):
     config = MODELS[wrap].from_mapping({"kind": wrap, "inner": inner}) if wrap else None
     config = config or MODELS[inner["kind"]].from_mapping(inner)
-    return build_model(config, SPEC, seed).double()
+    return build_model(config, spec, seed).double()
 
 
 def move(model, size, seed=1):
@@ -60,6 +69,29 @@ def test_outputs_and_gradients_are_those_of_the_jacobian(inner):
     slopes = torch.randn(7, dtype=torch.float64)
     found = torch.autograd.grad((twin(x).squeeze(1) * slopes).sum(), own)
     torch.testing.assert_close(torch.cat([g.flatten() for g in found]), slopes @ jacobian)
+
+
+@pytest.mark.parametrize("inner", PAIRS, ids=[f"{c['kind']}{i}" for i, c in enumerate(PAIRS)])
+def test_networks_on_pairs_have_expansions(inner):
+    """Against central differences of the network along the way it has gone."""
+    spec = ModelSpec((2,), 5, modulus=5)
+    pairs = torch.cartesian_prod(torch.arange(5), torch.arange(5))
+    network, twin = (make(inner, wrap, spec=spec) for wrap in (None, "linearised"))
+    first = {n: network.get_parameter(n).detach().clone() for n in classify(network)}
+    move(twin, 0.3)
+    moved = {n: twin.get_parameter(f"inner.{n}").detach() - p for n, p in first.items()}
+
+    def at(size):
+        return functional_call(
+            network, {n: p + size * moved[n] for n, p in first.items()}, (pairs,)
+        )
+
+    expected = at(0.0) + (at(1e-6) - at(-1e-6)) / 2e-6
+    torch.testing.assert_close(twin(pairs), expected, rtol=1e-6, atol=1e-7)
+    assert (twin(pairs) - at(0.0)).abs().max() > 0.01
+
+    twin(pairs).square().mean().backward()
+    assert all(twin.get_parameter(f"inner.{n}").grad.abs().max() > 0 for n in first)
 
 
 @pytest.mark.parametrize("inner", INNERS, ids=KINDS)

@@ -1,4 +1,4 @@
-"""Kumar et al. 2024: ladders of laziness, alignment and starts (Figs. 3, 5, 7, 10)."""
+"""Kumar et al. 2024: ladders of laziness, alignment and starts (Figs. 3, 5, 7, 10, 19)."""
 
 from __future__ import annotations
 
@@ -112,6 +112,37 @@ def figure_5(runs: Experiment) -> Figure:
         step_axis(axes, f"j = {index:g}")
     grid[0].set_ylabel(RELATIVE)
     split_legend(grid[0])
+    return figure
+
+
+@published(
+    "kumar2024_fig19",
+    experiment="kumar2024_fig19",
+    caption="Kumar et al. 2024, Fig. 19. As Fig. 5, by number P of training points (rows) and "
+    "index j of the eigenvector (columns). Down a column more data removes the gap; along a "
+    "diagonal, j in proportion to P, learning fails. The paper does not state its values.",
+)
+def figure_19(runs: Experiment) -> Figure:
+    """Draw losses by number of points and eigenvector."""
+    cells = {
+        (int(runs.setting(arm, "task.points")), int(runs.setting(arm, "task.index"))): arm
+        for arm in runs.arms
+    }
+    rows, columns = (sorted({key[i] for key in cells}) for i in (0, 1))
+    figure, grid = panels(len(rows), len(columns), 1.7, share_y=True)
+    for place, axes in enumerate(grid):
+        row, column = divmod(place, len(columns))
+        arm = cells.get((rows[row], columns[column]))
+        if arm is None:
+            axes.set_axis_off()
+            continue
+        losses(axes, runs, arm, REFERENCE_COLOUR, relative=True)
+        step_axis(axes, f"P = {rows[row]}, j = {columns[column]}")
+        if not column:
+            axes.set_ylabel(RELATIVE)
+        if row + 1 < len(rows) and (rows[row + 1], columns[column]) in cells:
+            axes.set_xlabel("")
+    split_legend(grid[0], figure)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Figures 2, 6, 8, 12 and 17 of Kumar et al. 2024: networks other than the committee machine.
+"""Figures 2, 6, 8, 12, 17 and 18 of Kumar et al. 2024: networks other than the committee machine.
 
 Where the paper draws runs of several output scales over one another, each has a panel here, so that
 training and test curves can be told apart in grey: training dashed and grey, test solid and black.
@@ -183,6 +183,29 @@ def figure_12(runs: Experiment) -> Figure:
 def figure_8(runs: Experiment) -> Figure:
     """Accuracies by output scale."""
     return by_arm(runs, scales(runs)[::-1], scale_of(runs), 3 if len(runs.arms) > 4 else 4)
+
+
+@published(
+    "kumar2024_fig18",
+    experiment="kumar2024_fig8",
+    caption="Squared errors of the students of Fig. 8, by output scale. "
+    f"{BANDS} For Kumar et al. 2024, Fig. 18: where accuracies part, losses stay together. "
+    "What that figure shows beside the setting of Fig. 8 is inferred.",
+)
+def figure_18(runs: Experiment) -> Figure:
+    """Losses by output scale."""
+    arms = scales(runs)[::-1]
+    columns = 3 if len(arms) > 4 else 4
+    figure, panels = grid(len(arms), columns)
+    for index, (axes, arm) in enumerate(zip(panels, arms, strict=True)):
+        both_splits(axes, runs, arm, "loss")
+        log_steps(axes, runs, named=index + columns >= len(arms))
+        axes.set_title(scale_of(runs)(arm))
+        if index % columns == 0:
+            axes.set_ylabel("squared error")
+    log_axis(panels[0], [np.asarray(line.get_ydata(), float) for a in panels for line in a.lines])
+    legend(figure, panels[0])
+    return figure
 
 
 @published(

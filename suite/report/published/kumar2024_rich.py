@@ -1,4 +1,4 @@
-"""Kumar et al. 2024: learning curves and what goes with them (Figs. 1, 4, 9, 11, 13a, 14, 15)."""
+"""Kumar et al. 2024: learning curves and what goes with them (Figs. 1, 4, 9, 11, 13 to 15)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from suite.report.published.ladders import (
     GREY,
     arms_in_order,
     from_first_step,
+    log_labels,
     losses,
     panels,
     split_legend,
@@ -102,11 +103,41 @@ def figure_9(runs: Experiment) -> Figure:
 )
 def figure_13a(runs: Experiment) -> Figure:
     """Draw losses with momentum."""
+    return _with_twin(runs, "Mean squared error", log=False)
+
+
+@published(
+    "kumar2024_fig13b",
+    experiment="kumar2024_fig13b",
+    caption="Kumar et al. 2024, Fig. 13b. A student of a random tanh network, weights N(0, 1), and "
+    "its linearised twin, both with AdamW.",
+)
+def figure_13b(runs: Experiment) -> Figure:
+    """Draw losses of a student."""
+    return _with_twin(runs, "Squared error")
+
+
+@published(
+    "kumar2024_fig13c",
+    experiment="kumar2024_fig13c",
+    caption="Kumar et al. 2024, Fig. 13c. A one-layer transformer on modular addition and its "
+    "linearised twin, both with AdamW: the loss leaves that of the twin early.",
+)
+def figure_13c(runs: Experiment) -> Figure:
+    """Draw losses of a transformer."""
+    return _with_twin(runs, "Cross-entropy")
+
+
+def _with_twin(runs: Experiment, loss: str, log: bool = True) -> Figure:
+    """Draw the losses of a network and of its expansion, and the network's weight norm."""
     figure, (axes, other) = panels(1, 2)
     losses(axes, runs, "network", REFERENCE_COLOUR, label="Network")
     losses(axes, runs, "linearised", COLOURS[1], label="Linearised")
+    if log:
+        axes.set_yscale("log")
+        log_labels(axes.yaxis)
     step_axis(axes)
-    axes.set_ylabel("Mean squared error")
+    axes.set_ylabel(loss)
     split_legend(axes, figure)
     _line(other, runs, "network", "parameter_norm", "all", 0)
     step_axis(other)

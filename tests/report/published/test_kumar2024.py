@@ -1,4 +1,4 @@
-"""Figures of the committee machine, drawn from made-up rows with the small sweeps' configs."""
+"""Figures of the committee machine and of twins: made-up rows, configs of the small sweeps."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from suite.report.style import paper_style
 from suite.sweep import load_sweep
 
 NAMES = [name for name in PUBLISHED.entries() if name.startswith("kumar2024_fig")]
-COMMITTEE = ["1", "3a", "3b", "3e", "4", "5", "7", "9", "10", "11", "13a", "14", "15"]
+COMMITTEE = ["1", "3a", "3b", "3e", "4", "5", "7", "9", "10", "11", "13a", "13b", "13c", "14"]
+COMMITTEE += ["15", "19"]
 LAYERS = {
+    "accuracy": ("train", "test"),
     "loss": ("train", "test"),
     "loss_terms": ("variance", "misalignment", "linear", "total"),
     "parameter_norm": ("all",),
@@ -73,7 +75,7 @@ def test_it_is_drawn_with_and_without_intervals(number: str, seeds: int) -> None
     shown = [axes for axes in figure.axes if axes.axison]
     for axes in shown:
         assert axes.lines or axes.collections or axes.images or axes.containers
-        assert axes.get_xlabel() or axes.get_ylabel()
+        assert axes.get_xlabel() or axes.get_ylabel() or axes.get_title(loc="left")
     lines = sum(len(axes.lines) for axes in shown)
     assert lines >= 2 * (number != "3e")
 

@@ -30,6 +30,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "kumar2024_fig8": [{"alpha": a} for a in (1.0, 0.1, 0.25, 0.5, 0.75, 3.0)],
     "kumar2024_fig12": [{"alpha": a, "decay": d} for a, d in ((0.5, 1.0), (0.5, 5.0), (1.4, 5.0))],
     "kumar2024_fig17": [{"alpha": 1.0}],
+    "kumar2024_fig18": [{"alpha": a} for a in (1.0, 0.1, 0.25, 0.5, 0.75, 3.0)],
 }
 
 
