@@ -101,6 +101,11 @@ def _first_fault(error: ValidationError, cls: type[BaseModel], where: str) -> Co
             return ConfigError(_join(where, path), value, f"no such key; did you mean {known}?")
         case "missing":
             return ConfigError(_join(where, path), None, "a value, for this key is required")
+        case "model_type":
+            keys = ", ".join(_model_at(cls, path).model_fields)
+            return ConfigError(_join(where, path), value, f"a mapping of {keys}")
+        case "tuple_type" | "list_type":
+            return ConfigError(_join(where, path), value, "a list, as in [0, 1]")
     return ConfigError(_join(where, path), value, _expected(detail))
 
 

@@ -45,7 +45,7 @@ class AllPartsConfig(QLearningConfig):
 
 @AGENTS.register("rainbow")
 class RainbowConfig(AllPartsConfig):
-    """Rainbow as `AllPartsConfig` has it."""
+    """Rainbow: all parts of DQN switched on, with the values of DQN Zoo."""
 
     kind: Literal["rainbow"] = "rainbow"
 

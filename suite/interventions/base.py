@@ -3,6 +3,7 @@
 Once, after the optimizer is made, `attach` hands it over. An update then runs the slots in this
 order, whatever the order of the list in the config::
 
+    begin_phase                                      # where a phase begins; then PROJECT
     loss   = task loss + sum(extra_loss)             # slot LOSS
     backward
     before_step                                      # slot BEFORE: gradients or weights, e.g. decay
@@ -106,6 +107,13 @@ class Intervention:
     def set_probe(self, probe: Tensor) -> None:
         """Take a batch of inputs to look at from now on; a trainer may pass that of each update."""
 
+    def begin_phase(self, step: int) -> bool:
+        """Act where a phase of the task begins, before its first update; return as `after_step`."""
+        return False
+
+    def project(self) -> None:
+        """Put norms that are held back to where they belong; of slot PROJECT alone."""
+
     def extra_loss(self) -> Tensor | None:
         """Return a scalar to add to the loss, or None."""
         return None
@@ -178,6 +186,9 @@ class InterventionStack:
         ordered = sorted(pairs, key=lambda pair: (pair[0].slot, pair[1].canonical()))
         self._ordered = [member for member, _ in ordered]
         self._adds_loss = [m for m in self._ordered if m.slot is Slot.LOSS]
+        self._phases = frozenset(bound.clock.starts[1:])
+        self._beginning = self._with("begin_phase")
+        self._projecting = self._with("project")
         self._looking = self._with("set_probe")
         self._before = self._with("before_step")
         self._after = self._with("after_step")
@@ -197,6 +208,21 @@ class InterventionStack:
         """Give a batch of inputs to the members that look at one."""
         for member in self._looking:
             member.set_probe(probe)
+
+    def begin_update(self, step: int) -> bool:
+        """Where a phase begins with this update, call the members that act there; then project.
+
+        What was measured and evaluated at the end of the phase before has seen nothing of it.
+
+        Returns:
+            Whether the network was reset, so that copies of it have to be made anew.
+        """
+        if step not in self._phases or not self._beginning:
+            return False
+        reset = [member.begin_phase(step) for member in self._beginning]
+        for member in self._projecting:
+            member.project()
+        return any(reset)
 
     def extra_loss(self) -> Tensor | None:
         """Return the sum of the extra losses, or None if there are none."""

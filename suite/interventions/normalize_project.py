@@ -197,8 +197,13 @@ class Projection:
         """Count one update and, on every `every`-th, rescale all tensors in place."""
         self._calls += 1
         if self._calls % self.every == 0:
-            flats = self._views()
-            project_(self._tensors, self._targets, self.per, flats, self._axes)
+            self.project()
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Rescale all tensors in place, now; this is not counted."""
+        flats = self._views()
+        project_(self._tensors, self._targets, self.per, flats, self._axes)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the targets and the count of calls."""
@@ -314,6 +319,10 @@ class NormalizeProject(Intervention):
             for parameter in (*self._gains, *self._offsets):
                 if parameter is not None:
                     parameter.requires_grad_(False)
+
+    def project(self) -> None:
+        """Project the weights."""
+        self.projection.project()
 
     @torch.no_grad()
     def after_step(self, step: int, lr: float) -> None:

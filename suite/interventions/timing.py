@@ -1,8 +1,9 @@
 """When an intervention acts that changes the network now and then rather than at every update.
 
-It acts after an update, before projection. With `done` the number of updates made by then, it acts
-when done is a multiple of `every`, or the start of a phase of the task, within
-``start <= done < stop``. It never acts after the last update: nothing could be learnt from it.
+It acts after an update when the number `done` of updates made is a multiple of `every`, and before
+the first update of a phase of the task, within ``start <= done < stop``; projection follows. It
+never acts after the last update: nothing could be learnt from it. What is measured or evaluated at
+the end of a phase sees the network as that phase has left it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from suite.rows import Event
 
 @dataclass(frozen=True)
 class Timing:
-    """The updates after which something is done.
+    """The updates after which, and the phases before which, something is done.
 
-    >>> timing = Timing(every=10, phases=frozenset({25}), start=10, stop=40)
+    >>> timing = Timing(every=10, phases=frozenset({20, 25}), start=10, stop=40)
     >>> [done for done in range(50) if timing.due(done)]
-    [10, 20, 25, 30]
+    [10, 30]
+    >>> [done for done in range(50) if timing.begins(done)]
+    [20, 25]
 
     Attributes:
         every: gradient steps; None for phases alone.
@@ -39,17 +42,21 @@ class Timing:
     stop: int
 
     def due(self, done: int) -> bool:
-        """Return whether to act after `done` updates."""
-        if not self.start <= done < self.stop:
+        """Return whether to act after `done` updates, unless a phase begins then."""
+        if self.every is None or done % self.every or done in self.phases:
             return False
-        return (self.every is not None and done % self.every == 0) or done in self.phases
+        return self.start <= done < self.stop
+
+    def begins(self, done: int) -> bool:
+        """Return whether to act before the first update of the phase that begins after `done`."""
+        return done in self.phases and self.start <= done < self.stop
 
     def ever(self) -> bool:
         """Return whether there is a moment to act at."""
         times = set(self.phases)
         if self.every is not None:
             times.add(-(-max(self.start, 1) // self.every) * self.every)
-        return any(self.due(done) for done in times)
+        return any(self.due(done) or self.begins(done) for done in times)
 
 
 class TimedConfig(InterventionConfig):
@@ -81,7 +88,7 @@ class TimedConfig(InterventionConfig):
                 the first time.
         """
         key = f"interventions.{self.kind}"
-        every = None if self.every is None else clock.steps(self.every, f"{key}.every")
+        every = None if self.every is None else clock.period(self.every, f"{key}.every")
         if every == 0:
             raise ConfigError(f"{key}.every", self.every_as_given, "at least one gradient step")
         phases = frozenset(clock.starts[1:]) if self.at_phases else frozenset()
@@ -138,12 +145,15 @@ class Timed(Intervention):
         """Take the optimizer."""
         self._optimizer = optimizer
 
+    @torch.no_grad()
+    def begin_phase(self, step: int) -> bool:
+        """Act if it is to where phases begin."""
+        return self.timing.begins(step) and self.act(step)
+
+    @torch.no_grad()
     def after_step(self, step: int, lr: float) -> bool:
         """Act if it is time."""
-        if not self.timing.due(step + 1):
-            return False
-        with torch.no_grad():
-            return self.act(step + 1)
+        return self.timing.due(step + 1) and self.act(step + 1)
 
     def happened(self, done: int, metric: str, layer: str = "", value: float = 1.0) -> None:
         """Note something for the rows."""

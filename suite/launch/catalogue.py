@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
 
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
@@ -71,11 +73,34 @@ def print_catalogue(what: str, console: Console) -> None:
             table.add_row(name, metric.unit, _first_line(metric.function))
     else:
         table.add_column("what it is")
-        table.add_column("keys")
+        table.add_column("keys and defaults")
         for name, config in registries[what].entries().items():
-            keys = ", ".join(key for key in config.model_fields if key != "kind")
-            table.add_row(name, _first_line(config), keys)
+            table.add_row(name, _first_line(config), _keys(config))
     console.print(table)
+
+
+def _keys(config: type[BaseModel]) -> str:
+    """Return the keys of a component as they would stand in YAML, with their defaults."""
+    found = []
+    for key, field in config.model_fields.items():
+        if key == "kind":
+            continue
+        if field.is_required():
+            found.append(key)
+            continue
+        default = field.get_default(call_default_factory=True)
+        value = default.model_dump(mode="json") if isinstance(default, BaseModel) else default
+        found.append(f"{key}: {_flow(value)}")
+    return ", ".join(found)
+
+
+def _flow(value: object) -> str:
+    """Return plain data as YAML in one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(v)}" for key, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _first_line(thing: object) -> str:

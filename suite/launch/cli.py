@@ -174,7 +174,11 @@ def claims(
 @app.command("list")
 def list_(
     what: Annotated[
-        str, typer.Argument(help="tasks, models, agents, schedules, interventions, ...")
+        str,
+        typer.Argument(
+            help="tasks, models, agents, optimizers, schedules, triggers, interventions, metrics, "
+            "claims or configs"
+        ),
     ],
     plugin: Plugin = None,
 ) -> None:

@@ -125,13 +125,20 @@ def check_resources(
 
 
 def _check_memory(configs: Sequence[RunConfig], slots: int) -> None:
-    """Check that the replays of the trials that run side by side fit into memory.
+    """Check that the replays of the trials that run side by side fit into the host's memory.
+
+    Those that a GPU keeps are checked by the trial, which knows the GPU.
 
     Args:
         configs: the runs.
         slots: how many of them run at a time.
     """
-    with_replay = [c for c in configs if c.task.engine == "rl" and c.agent.replay_device == "host"]
+    with_replay = [c for c in configs if c.task.engine == "rl" and not _on_gpu(c)]
     share = available_bytes() // max(1, min(slots, len(with_replay)))
     for config in with_replay:
         check_replay_fits(config.task, config.agent, share)
+
+
+def _on_gpu(config: RunConfig) -> bool:
+    """Return whether a GPU keeps the frames of the replay."""
+    return config.agent.replay_device == "learner" and config.resources.gpus > 0

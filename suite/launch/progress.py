@@ -17,8 +17,8 @@ from suite.launch.live import Live
 WIDE = 160
 """Columns of what is printed where there is no terminal."""
 
-LINE_EVERY_S = 15.0
-"""Seconds between lines where there is no terminal."""
+LINE_EVERY_S, LINE_AT_LEAST_S = 15.0, 300.0
+"""Seconds between lines where there is no terminal: at least, and while no run begins or ends."""
 
 
 def duration(seconds: float | None) -> str:
@@ -74,7 +74,8 @@ class Progress:
             return
         now = time.monotonic()
         counts = self.live.counts()
-        if not force and (now - self._line < LINE_EVERY_S or counts == self._counts):
+        pause = LINE_AT_LEAST_S if counts == self._counts else LINE_EVERY_S
+        if not force and now - self._line < pause:
             return
         if not force or counts != self._counts:
             say(self.console, self._headline())
@@ -85,7 +86,8 @@ class Progress:
         total = len(self.live.runs)
         done = counts.get("complete", 0)
         elapsed = time.monotonic() - self.live.started
-        parts = [f"{done}/{total} runs done", f"{counts.get('running', 0)} running"]
+        share = sum(run.done for run in self.live.runs.values()) / max(1, total)
+        parts = [f"{done}/{total} runs done ({share:.0%})", f"{counts.get('running', 0)} running"]
         parts += [f"{counts[s]} {s}" for s in ("diverged", "failed") if counts.get(s)]
         left = 0.0 if done == total else self.live.eta_s()
         return f"{', '.join(parts)}; {duration(elapsed)} so far, {duration(left)} to go"

@@ -275,7 +275,8 @@ def _tune(
         nonlocal interrupted
         if not interrupted:
             interrupted = True
-            say(console, "Stopping after Ctrl-C; what is checkpointed is kept.")
+            signal_name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+            say(console, f"Stopping after {signal_name}; what is checkpointed is kept.")
             os.kill(os.getpid(), signal.SIGUSR1)  # Tune ends the experiment in good order
 
     ray_folder = f"{storage.address}/ray" if storage.remote else str(storage.root / "ray")
@@ -302,11 +303,13 @@ def _tune(
                 verbose=0,
             ),
         )
-        before = signal.signal(signal.SIGINT, interrupt)
+        stops = (signal.SIGINT, signal.SIGTERM)  # the latter from batch systems
+        before = [signal.signal(number, interrupt) for number in stops]
         try:
             tuner.fit()
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in zip(stops, before, strict=True):
+                signal.signal(number, handler)
     ray.shutdown()
     return interrupted
 

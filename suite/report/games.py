@@ -20,6 +20,7 @@ from suite.report.aggregate import aggregate
 from suite.report.statistics import Estimate
 from suite.report.summary import ArmResult, TaskResult
 from suite.report.wording import decimals, interval, metric_label
+from suite.tasks.atari_protocols import PROTOCOLS
 
 Configs = Mapping[str, Mapping[str, Any]]
 """Contents of ``config.yaml`` by run id."""
@@ -177,7 +178,11 @@ def _protocols(tasks: Sequence[TaskResult], configs: Configs) -> tuple[str, ...]
     for asked in (asked for task in tasks for asked in _asked(task, configs)):
         life = "ends" if asked.get("life_loss_ends_bootstrap") else "does not end"
         words = [f"sticky actions {asked.get('sticky')}", f"life loss {life} bootstrapping"]
-        named = (str(asked.get(key, f"no {key} named")) for key in ("protocol", "backend"))
+        named = [str(asked.get(key, f"no {key} named")) for key in ("protocol", "backend")]
+        told = PROTOCOLS[named[0]].values if named[0] in PROTOCOLS else {}
+        for key in sorted(told.keys() & asked.keys() - {"sticky", "life_loss_ends_bootstrap"}):
+            if asked[key] != told[key]:
+                words.append(f"{key} {asked[key]}")
         found[", ".join([*named, *words])] = None
     return tuple(found)
 

@@ -107,7 +107,7 @@ class Cusum:
 
 @TRIGGERS.register("cusum")
 class CusumConfig(TriggerConfig):
-    """The settings of `Cusum`, under the same names."""
+    """Standardised CUSUM of the loss; the keys are the settings of `Cusum`."""
 
     kind: Literal["cusum"] = "cusum"
     k: Annotated[float, Field(ge=0)] = 1.0

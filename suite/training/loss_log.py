@@ -9,6 +9,9 @@ from torch import Tensor
 
 from suite.errors import DivergedError
 
+JOIN = 1024
+"""Parts that are made into one when there are more."""
+
 
 class LossLog:
     """Collects losses on the device; only `mean` and `check` wait for it.
@@ -20,22 +23,27 @@ class LossLog:
     def __init__(self, what: str = "training loss") -> None:
         self.what = what
         self._parts: list[Tensor] = []  # (k,) each, in the order of the steps
+        self._joined: list[Tensor] = []  # those before
 
     def add(self, losses: Tensor) -> None:
         """Append one loss, a scalar, or those of several steps in a row, (k,)."""
+        if len(self._parts) == JOIN:  # many small tensors take much more memory than one
+            self._joined.append(torch.cat(self._parts))
+            self._parts = []
         self._parts.append(losses.reshape(-1))
 
     def __bool__(self) -> bool:
         """Return whether there is any."""
-        return bool(self._parts)
+        return bool(self._parts or self._joined)
 
     def values(self) -> Tensor:
         """Return all losses, (k,)."""
-        return torch.cat(self._parts) if self._parts else torch.empty(0)
+        return torch.cat([*self._joined, *self._parts]) if self else torch.empty(0)
 
     def mean(self) -> float:
         """Return their mean, and begin anew."""
-        values, self._parts = self.values(), []
+        values = self.values()
+        self.load(values[:0])
         return values.mean().item()
 
     def check(self, step: int) -> None:
@@ -53,4 +61,4 @@ class LossLog:
 
     def load(self, values: Tensor) -> None:
         """Continue from `values`."""
-        self._parts = [values] if len(values) else []
+        self._parts, self._joined = [values] if len(values) else [], []

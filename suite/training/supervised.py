@@ -4,6 +4,7 @@
 
     for step in range(start, total):
         rate <- base * schedule(step), into every parameter group
+        stack.begin_update                    # resets where a phase begins
         loss <- task.loss(model, task.batch(step)) + stack.extra_loss()
         gradients
         stack.before_step
@@ -192,6 +193,7 @@ class SupervisedRun:
         step = self.step
         rate = self.config.optimizer.lr * self.schedule(step)
         set_rate(self.optimizer, rate)
+        self.stack.begin_update(step)
         self.observer.before_update(step)
         loss = self.task.loss(self.model, self.task.batch(step))
         extra = self.stack.extra_loss()

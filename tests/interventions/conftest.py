@@ -58,6 +58,7 @@ class Bench:
     def update(self, times: int = 1) -> Bench:
         for _ in range(times):
             set_rate(self.optimizer, LR)
+            self.began = self.stack.begin_update(self.step)
             loss = (self.net(self.batch(self.step)) - 1.0).square().mean()
             extra = self.stack.extra_loss()
             self.optimizer.zero_grad()

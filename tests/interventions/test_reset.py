@@ -96,9 +96,46 @@ def test_what_follows_a_full_reset_is_a_new_run(
 def test_times(timing: dict[str, Any], expected: list[int], bench: Any, network: Make) -> None:
     clock = Clock(60, (0, 24, 40), (4, 4, 4), agent_steps_per_step=2.0, frames_per_agent_step=4)
     run = bench(network, {"kind": "reset", **timing}, clock=clock)
-    found = [run.step for _ in range(60) if run.update().reset]
+    found = []
+    for before in range(60):
+        run.update()
+        found += [before] * run.began + [run.step] * run.reset
     assert found == expected
     assert [event.step for event in run.stack.take_events()] == expected
+
+
+@pytest.mark.parametrize("total", [16, 17, 18, 19, 10_001, 11_250])
+def test_a_share_of_the_run_has_no_reset_just_before_the_end(
+    total: int, bench: Any, network: Make
+) -> None:
+    quarters = {"kind": "reset", "every": {"fraction": 0.25}}
+    timing = bench(network, quarters, clock=Clock(total)).stack.members[0].timing
+    times = [done for done in range(1, total + 1) if timing.due(done)]
+    assert len(times) == 3
+    assert total - times[-1] >= total // 4 - 3
+
+
+def test_a_phase_begins_with_a_reset_and_the_one_before_ends_without(bench: Any) -> None:
+    def network() -> nn.Module:
+        return nn.Sequential(
+            nn.Linear(4, 6, bias=False), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 1)
+        )
+
+    shrink = {"kind": "shrink_perturb", "at_phases": True, "shrink": 0.5, "perturb": 0.0}
+    run = bench(network, {"kind": "nap"}, shrink, clock=Clock(20, (0, 10)))
+    norms = {
+        name: run.named[name].detach().norm() for name in run.stack.members[0].projection.names
+    }
+    run.update(10)
+    assert not run.stack.take_events()
+    before = run.values()
+    assert run.stack.begin_update(10)
+    assert [(e.step, e.metric) for e in run.stack.take_events()] == [(10, "shrink_perturb")]
+    for name, value in run.values().items():
+        if name in norms:  # halved, then put back
+            torch.testing.assert_close(value.norm(), norms[name].to(value))
+        else:
+            torch.testing.assert_close(value, 0.5 * before[name])
 
 
 @pytest.mark.parametrize(

@@ -245,18 +245,22 @@ def test_killed_and_resumed_equals_uninterrupted(
     assert reports[0].read_text() == reports[1].read_text()
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(
-    finished: tuple[Path, int, str], tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+)
+def test_asked_to_stop_it_does_so_cleanly_and_says_how_to_go_on(
+    number: signal.Signals, name: str, finished: tuple[Path, int, str], tmp_path: Path
 ) -> None:
     shutil.copy(finished[0] / "s.yaml", tmp_path)
     process = _start(tmp_path, "--checkpoint-every", "0", "--set", "addition:budget=100000")
     runs = tmp_path / "out" / layout.RUNS
     _wait_for(lambda: bool(list(runs.glob("*/checkpoint-*/rows.json"))), process)
     started = time.monotonic()
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert time.monotonic() - started < 45
+    assert f"Stopping after {name}; what is checkpointed is kept." in out
     assert f"Continue with: python {ROOT / 'run_suite.py'} run s.yaml" in out
     assert "--resume" in out
     assert "Traceback" not in err

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from suite.errors import DivergedError
-from suite.training.loss_log import LossLog
+from suite.training.loss_log import JOIN, LossLog
 
 
 def test_scalars_and_runs_of_steps_have_one_mean():
@@ -37,3 +37,16 @@ def test_all_lost():
     log.add(torch.tensor([math.nan, math.nan]))
     with pytest.raises(DivergedError, match="training loss is nan at gradient step 5"):
         log.check(7)
+
+
+def test_many_losses_are_few_tensors_with_the_same_values():
+    log, values = LossLog(), torch.randn(3 * JOIN + 5)
+    for step, value in enumerate(values.tolist()):
+        log.add(torch.tensor(value))
+        log.check(step + 1)
+    assert len(log._parts) + len(log._joined) <= JOIN + 3
+    assert torch.equal(log.values(), values)
+    assert log.mean() == values.mean().item()
+    assert not log
+    log.add(torch.tensor(2.0))
+    assert log.mean() == 2.0

@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     EPISODE_RETURN_MEAN,
@@ -316,6 +317,13 @@ class NapDQN(CheckpointedAlgorithm):
         self.metrics.log_value(
             (LEARNER_RESULTS, DEFAULT_MODULE_ID, "gradient_steps"), self.gradient_steps, window=1
         )
+
+    def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
+        """Do nothing: the sampler brings runners back that were restarted.
+
+        RLlib would give them the state of the local one: its generators and its environment.
+        """
+        return []
 
     def step(self) -> dict[str, Any]:
         """Return the results of an iteration, done when the run is `finished`."""

@@ -3,6 +3,7 @@
 ::
 
     rate <- base * schedule(step), into every parameter group
+    stack.begin_update                    # resets where a visit begins
     loss <- mean loss of the TD errors + stack.extra_loss()
     gradients, clipped if asked for
     stack.before_step
@@ -180,6 +181,9 @@ class NapLearner(TorchLearner):
         agent, step = self.run.agent, self.step
         rate = self.run.optimizer.lr * self.schedule(step)
         set_rate(self.optimizer, rate)
+        self.stack.set_probe(batch["s_tm1"])
+        if self.stack.begin_update(step):
+            self.net.sync_target()
         self.observer.before_update(step)
         values = self._trained.forward_train(batch)
         loss = self.compute_loss_for_module(
@@ -193,7 +197,6 @@ class NapLearner(TorchLearner):
             torch.nn.utils.clip_grad_norm_(self._parameters, agent.grad_clip)
         self.stack.before_step(step, rate)
         self.optimizer.step()
-        self.stack.set_probe(batch["s_tm1"])
         reset = self.stack.after_step(step, rate)
         self.step = step + 1
         if reset or self.step % agent.target_every == 0:

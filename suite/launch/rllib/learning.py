@@ -7,7 +7,6 @@ seeds and the averaged gradients, so their networks stay equal.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy as np
@@ -123,7 +122,7 @@ class RemoteLearning:
 
     def learn(self, sample: Sample) -> None:
         """Make one update, every learner on its part of the batch."""
-        fields = {k: v for k, v in asdict(sample).items() if v is not None and k != "index"}
+        fields = {k: v for k, v in vars(sample).items() if v is not None and k != "index"}
         count = len(self.workers)
         parts = {k: np.array_split(np.asarray(v), count) for k, v in fields.items()}
         calls = [

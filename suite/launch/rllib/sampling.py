@@ -19,9 +19,9 @@ from torch import Tensor
 
 from suite.launch.rllib.runner import EnvPoolRunner, Rollout
 
-GLANCE_S, LOOK_S, PATIENCE_S = 0.1, 5.0, 120.0
-"""Seconds to wait for runners that are being restarted: while others work, at a time when one must
-be waited for, and in all."""
+LOOK_S, PATIENCE_S = 1.0, 120.0
+"""Seconds to wait for runners that are being restarted where one must be waited for: at a time, and
+in all. While others work nobody waits."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,7 @@ class RemoteSampler:
         lives = ray.get([actors[runner].life.remote() for runner in self.runners])
         self._lives = dict(zip(self.runners, lives, strict=True))
         self._asked: list[tuple[int, ray.ObjectRef]] = []
+        self._pings: dict[int, ray.ObjectRef] = {}  # of runners that are down, to be answered
         self._lost: list[Arrival] = []  # of runners that began anew while nothing was asked for
 
     def sample(self, steps: int, agent_steps: int) -> list[Arrival]:
@@ -181,8 +182,8 @@ class RemoteSampler:
         wanted = len(self.runners) if everyone else 1
         deadline = time.monotonic() + PATIENCE_S
         while (healthy := self.manager.num_healthy_actors()) < len(self.runners):
-            patience = GLANCE_S if healthy >= wanted else LOOK_S
-            for runner in self.group.probe_unhealthy_env_runners(timeout_seconds=patience):
+            for runner in self._answering(0.0 if healthy >= wanted else LOOK_S):
+                self.manager.set_actor_state(runner, healthy=True)
                 try:
                     self._begin(runner)
                 except RayActorError:
@@ -191,6 +192,29 @@ class RemoteSampler:
                 return
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{wanted - healthy} runners not back within {PATIENCE_S:g} s")
+
+    def _answering(self, patience: float) -> list[int]:
+        """Return those of the runners that are down that answer, each asked once until it does.
+
+        Args:
+            patience: seconds to wait for the first answer.
+        """
+        actors = self.manager.actors()
+        healthy = set(self.manager.healthy_actor_ids())
+        for runner in self.runners:
+            if runner not in healthy and runner not in self._pings:
+                self._pings[runner] = actors[runner].ping.remote()
+        runner_of = {ping: runner for runner, ping in self._pings.items()}
+        found = []
+        for ping in ray.wait(list(runner_of), num_returns=1, timeout=patience)[0]:
+            runner = runner_of[ping]
+            del self._pings[runner]
+            try:
+                ray.get(ping)
+                found.append(runner)
+            except RayActorError:
+                time.sleep(min(patience, 0.1))  # it is asked again
+        return found
 
     def enter(self, visit: int) -> None:
         """Go on in another visit's environments; a runner that dies meanwhile joins later."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 
+import torch
+
 from suite.launch.rllib.config import algorithm_config
 from suite.replay.planning import available_bytes, check_replay_fits
 from suite.run_config import RunConfig
 from suite.training.session import Session
-from suite.training.supervised import keep_freed_memory
+from suite.training.supervised import keep_freed_memory, pick_device
 
 SAVING = 0.05
 """Largest share of the time spent on checkpoints: a full replay takes long to write."""
@@ -28,8 +30,7 @@ def train_rl(config: RunConfig, session: Session) -> None:
         DivergedError: if the TD loss stops being finite.
     """
     keep_freed_memory()
-    if config.agent.replay_device == "host":
-        check_replay_fits(config.task, config.agent, available_bytes())
+    check_replay_fits(config.task, config.agent, _free_bytes(config))
     algorithm = algorithm_config(config).build_algo()
     try:
         if (folder := session.latest()) is not None:
@@ -47,3 +48,11 @@ def train_rl(config: RunConfig, session: Session) -> None:
                 not_before = ended + (ended - began) / SAVING
     finally:
         algorithm.stop()
+
+
+def _free_bytes(config: RunConfig) -> int:
+    """Return the free memory of the device that keeps the replay's frames."""
+    device = pick_device(config.resources.gpus)
+    if config.agent.replay_device == "host" or device.type == "cpu":
+        return available_bytes()
+    return int(torch.cuda.mem_get_info(device)[0])

@@ -172,6 +172,48 @@ def test_a_runner_that_dies_between_two_blocks_is_noticed(build):
     assert algorithm.sampler._generations == {1: 1, 2: 0}
 
 
+def test_runners_that_could_not_be_reached_begin_anew_in_the_visit_in_force(build):
+    """RLlib would give them the local runner's state: its visit and its generators."""
+    import ray
+
+    algorithm = build(two_games())
+    while algorithm.visits.index == 0 or algorithm.agent_steps < 70:
+        algorithm.advance()
+    manager = algorithm.sampler.manager
+    for runner in algorithm.sampler.runners:  # as if a call had failed
+        manager.set_actor_state(runner, healthy=False)
+    while min(algorithm.sampler._generations.values()) == 0 and not algorithm.finished:
+        algorithm.train()
+    assert algorithm.sampler._generations == {1: 1, 2: 1}
+    states = ray.get([actor.get_state.remote() for actor in manager.actors().values()])
+    assert [state["visit"] for state in states] == [1, 1]
+    generators = [str(state["generator"]) for state in states]
+    assert len({*generators, str(algorithm.env_runner.get_state()["generator"])}) == 3
+
+
+def test_nobody_waits_for_a_runner_that_is_down_while_others_work(build, monkeypatch):
+    from suite.launch.rllib import sampling
+
+    algorithm = build(cartpole(agent_steps=2000, runners=2))
+    while algorithm.agent_steps < 100:
+        algorithm.advance()
+    patience, wait = [], sampling.ray.wait
+    monkeypatch.setattr(
+        sampling.ray,
+        "wait",
+        lambda *args, timeout, **kw: patience.append(timeout) or wait(*args, timeout=timeout, **kw),
+    )
+    kill(algorithm, 1)
+    deadline = time.monotonic() + 60
+    while not patience and time.monotonic() < deadline:
+        algorithm.advance()
+    asked = len(patience)
+    for _ in range(10):
+        algorithm.advance()
+    assert set(patience) == {0.0}
+    assert asked <= len(patience) <= asked + 10
+
+
 @pytest.mark.slow
 def test_a_checkpoint_waits_for_a_runner_that_is_down(build, tmp_path):
     algorithm = build(cartpole(agent_steps=300, runners=2))

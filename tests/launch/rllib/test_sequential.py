@@ -235,6 +235,46 @@ def test_evaluations_play_the_game_at_hand(build):
     assert ends == values[1::2]
 
 
+def test_a_visit_is_evaluated_before_the_next_one_begins_with_a_reset(build, monkeypatch):
+    from suite.launch.rllib import algorithm as module
+
+    reset = {"kind": "reset", "layers": "all", "at_phases": True}
+    asked = {"task.evaluation": {"episodes": 1}, "interventions": [reset], "task.visits": 1}
+    algorithm, rows = build(sequence(**asked))
+    seen, play = [], module.evaluate
+
+    def evaluate(run, config, network, *others):
+        seen.append(weights(network.q))
+        return play(run, config, network, *others)
+
+    monkeypatch.setattr(module, "evaluate", evaluate)
+    advance_to(algorithm, LENGTH)
+    drawn = weights(algorithm.learner._fresh(25))
+    assert algorithm.gradient_steps == 25
+    assert len(seen) == 1
+    assert same(seen[0], weights(algorithm.learner.net.q))
+    assert not same(seen[0], drawn)
+    first = len(seen[0])
+    begun = []
+    learn = algorithm.learning.learn
+
+    def watched(sample):
+        if not begun:
+            monkeypatch.setattr(
+                algorithm.learner.net,
+                "sync_target",
+                lambda: begun.append(weights(algorithm.learner.net.q)),
+            )
+        learn(sample)
+
+    monkeypatch.setattr(algorithm.learning, "learn", watched)
+    while algorithm.gradient_steps < 26:
+        algorithm.advance()
+    assert len(begun[0]) == first
+    assert same(begun[0], drawn), "the target is copied from the network as it was drawn"
+    assert [(r.step, r.layer) for r in rows if r.metric == "reset"] == [(25, "all")]
+
+
 def state(algorithm):
     learner = algorithm.learner
     arrays = {name: torch.as_tensor(a) for name, a in algorithm.ring._arrays().items()}

@@ -204,3 +204,21 @@ def test_bad_requests_are_refused_before_anything_starts():
     assert bad(CARTPOLE, task={"kind": "classic_control", "env": "Pendulum-v1"}).key == "task.env"
     metrics = {"names": ["parameter_norm", "accuracy"]}
     assert bad(CARTPOLE, metrics=metrics).key == "metrics.names[1]"
+
+
+@pytest.mark.parametrize("device", ["host", "learner"])
+def test_a_replay_that_will_not_fit_is_refused_wherever_its_frames_are(
+    device, folder_session, tmp_path
+):
+    from suite.launch.cluster import _check_memory
+    from suite.launch.rllib.trial import train_rl
+
+    agent = {"kind": "dqn", "replay_capacity": 500_000_000, "replay_device": device}
+    run = RunConfig.from_mapping({**BREAKOUT, "agent": agent})
+    with pytest.raises(ConfigError, match=r"^agent\.replay_capacity: got 500000000; expected at"):
+        train_rl(run, folder_session(tmp_path))
+    with pytest.raises(ConfigError, match=r"^agent\.replay_capacity: got 500000000; expected at"):
+        _check_memory([run], 2)
+    gpu = RunConfig.from_mapping({**BREAKOUT, "agent": agent, "resources": {"gpus": 1}})
+    if device == "learner":  # which the trial looks at, where the GPU is
+        _check_memory([gpu], 2)
