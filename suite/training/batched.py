@@ -26,6 +26,7 @@ from suite.params import ParamRole
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.base import SupervisedTaskConfig
+from suite.training.replayed import Replayed
 from suite.training.session import Session
 from suite.training.supervised import CHECK_EVERY, SupervisedRun, keep_freed_memory, precision
 
@@ -180,13 +181,17 @@ class Descent:
         assert closed is not None, "batch_key lets no others through"
         self.closed = closed
         self.criterion = runs[0].task.criterion
-        self._decay = {
-            name: like.new_tensor([decay(run.config, role) for run in runs])
-            for name, role in runs[0].observer.roles.items()
-        }
-        self._rates = like.new_empty(0, len(runs))
-        self._keep: dict[str, Tensor] = {}
-        self._losses = like.new_empty(0, len(runs))
+        roles = runs[0].observer.roles
+        self._trained = list(roles)
+        self._decays = like.new_tensor(
+            [[decay(run.config, role) for run in runs] for role in roles.values()]
+        )
+        self._rates = self._losses = like.new_empty(0, len(runs))
+        self._keeps = like.new_empty(0, *self._decays.shape)
+        # What an update reads and writes besides parameters.
+        self._rate, self._loss = (like.new_empty(len(runs)) for _ in range(2))
+        self._keep = torch.empty_like(self._decays)
+        self._update = Replayed(self._descend, like.device)
         self._at = self._handed = 0
 
     def plan(self, start: int, stop: int) -> None:
@@ -197,23 +202,29 @@ class Descent:
             for step in range(start, stop)
         ]
         self._rates = self._rates.new_tensor(rates)
-        self._keep = {name: 1 - self._rates * decays for name, decays in self._decay.items()}
+        self._keeps = 1 - self._rates.unsqueeze(1) * self._decays
         self._losses = torch.empty_like(self._rates)
         self._at = self._handed = 0
 
     def update(self) -> None:
         """Make one update of all runs."""
+        self._rate.copy_(self._rates[self._at])
+        self._keep.copy_(self._keeps[self._at])
+        self._update()
+        self._losses[self._at] = self._loss
+        self._at += 1
+
+    def _descend(self) -> None:
+        """Change the parameters in place, by the rates and the shares to keep that are in force."""
         outputs, context = self.closed.forward(self.parameters, self.inputs)
         losses, slopes = self.criterion.slopes(outputs, self.targets)
         gradients = self.closed.backward(self.parameters, self.inputs, slopes, context)
-        self._losses[self._at] = losses
-        rate = self._rates[self._at]
-        for name, gradient in gradients.items():
+        self._loss.copy_(losses)
+        for name, keep in zip(self._trained, self._keep, strict=True):
             parameter = self.parameters[name]
             shape = (-1, *[1] * (parameter.ndim - 1))
-            keep = self._keep[name][self._at]
-            parameter.mul_(keep.view(shape)).addcmul_(gradient, rate.view(shape), value=-1.0)
-        self._at += 1
+            rate = self._rate.view(shape)
+            parameter.mul_(keep.view(shape)).addcmul_(gradients[name], rate, value=-1.0)
 
     def hand_over(self) -> None:
         """Give each run its losses since the last call, and its optimizer the rate in force."""

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from suite.run_config import RunConfig
-from suite.training.batched import BatchedRun, batch_key, chunks
+from suite.training import replayed
+from suite.training.batched import BatchedRun, Descent, batch_key, chunks
 from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun
 
@@ -170,3 +171,31 @@ def test_each_run_ends_when_its_own_measurements_say_enough():
         assert [r[:2] + r[3:5] for r in session.rows] == [r[:2] + r[3:5] for r in rows]
         ends.append(run.step)
     assert len(set(ends)) > 1, "the test shows nothing if all end together"
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_an_update_can_be_recorded(kind, monkeypatch):
+    """A recording stands for the function if that changes nothing but tensors, in place."""
+    configs = [c for c in requests(kind) if c.seed == 0]
+    plain, recorded = (Descent([SupervisedRun(c) for c in configs]) for _ in range(2))
+    made = []
+
+    class Graph:
+        def replay(self):
+            before = dict(vars(recorded))
+            recorded._descend()
+            assert all(vars(recorded)[name] is value for name, value in before.items())
+
+    monkeypatch.setattr(replayed, "record", lambda function: made.append(function) or Graph())
+    recorded._update = replayed.Replayed(recorded._descend, torch.device("cuda"))
+    for descent in (plain, recorded):
+        descent.plan(0, 10)
+        addresses = {name: p.data_ptr() for name, p in descent.parameters.items()}
+        for _ in range(10):
+            descent.update()
+        assert addresses == {name: p.data_ptr() for name, p in descent.parameters.items()}
+    assert len(made) == 1
+    assert torch.equal(plain._losses, recorded._losses)
+    assert plain._losses.unique().numel() > 10
+    for name, value in plain.parameters.items():
+        assert torch.equal(value, recorded.parameters[name])
