@@ -69,7 +69,7 @@ def _error(override: dict[str, Any]) -> ConfigError:
         ({"seed": -1}, "seed", "equal to 0"),
         ({"agent": "dqn"}, "agent", "no agent for this task"),
         ({"model": {"kind": "transformer", "heads": 3}}, "model.heads", "divisor"),
-        ({"task": 5}, "task", "instance of"),
+        ({"task": 5}, "task", "a mapping of"),
     ],
 )
 def test_one_message_names_key_value_and_what_is_right(

@@ -28,6 +28,10 @@ class NotMeasured(Exception):
     """A repetition lacks an arm or a metric that is asked for."""
 
 
+class Undetermined(NotMeasured):
+    """A repetition ended before what is asked for was known."""
+
+
 @dataclass(frozen=True)
 class Track:
     """A metric over gradient steps.
@@ -72,19 +76,21 @@ class Repetition:
 
     Attributes:
         seed: the repetition.
-        runs: run id by (task, arm), those that came to an end.
+        runs: run id by (task, arm), those that are complete.
         configs: config by run id.
         rows: rows by run id.
+        lacks: (task, arm) of those that are planned and not complete, diverged ones among them.
     """
 
     seed: int
     runs: Mapping[tuple[str, str], str]
     configs: Mapping[str, Mapping[str, Any]]
     rows: Mapping[str, pd.DataFrame]
+    lacks: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def arms(self) -> list[str]:
-        """Labels of the arms that came to an end, in the order of the sweep."""
+        """Labels of the arms that are complete, in the order of the sweep."""
         return list(dict.fromkeys(arm for _, arm in self.runs))
 
     @property
@@ -140,12 +146,14 @@ class Experiment:
     Attributes:
         name: without the mark of its scale.
         scale: published or small.
-        repetitions: one per seed that has a run that came to an end.
+        repetitions: one per seed that has a complete run.
+        planned: all seeds of the sweep.
     """
 
     name: str
     scale: Scale
     repetitions: Sequence[Repetition]
+    planned: Sequence[int] = ()
 
     @property
     def arms(self) -> list[str]:
@@ -187,12 +195,8 @@ class Results:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._sweep = read_sweep(folder)
-        self._ended = [
-            trial
-            for trial in self._sweep.trials
-            if read_status(folder, trial).state in ("complete", "diverged")
-        ]
+        self._planned = [trial for trial in read_sweep(folder).trials if trial.skip is None]
+        self._complete = [t for t in self._planned if read_status(folder, t).state == "complete"]
 
     @cached_property
     def _rows(self) -> Mapping[str, pd.DataFrame]:
@@ -201,21 +205,17 @@ class Results:
         return {str(i): of for i, of in rows.groupby("run_id", observed=True)[columns]}
 
     def experiment(self, name: str, scale: Scale) -> Experiment | None:
-        """Return an experiment, None if no run of it came to an end."""
+        """Return an experiment, None if no run of it is complete."""
         label = name + (SMALL if scale == "small" else "")
         of = re.compile(rf"{re.escape(label)}(-.*)?")
-        trials = [t for t in self._ended if of.fullmatch(t.task) and t.run_id in self._rows]
-        seeds = sorted({trial.seed for trial in trials})
-        if not seeds:
+        trials = [t for t in self._complete if of.fullmatch(t.task) and t.run_id in self._rows]
+        if not trials:
             return None
         configs = {t.run_id: read_config(self.folder, t.run_id) for t in trials}
-        repetitions = [
-            Repetition(
-                seed,
-                {(t.task, t.arm): t.run_id for t in trials if t.seed == seed},
-                configs,
-                self._rows,
-            )
-            for seed in seeds
-        ]
-        return Experiment(name, scale, repetitions)
+        planned = [t for t in self._planned if of.fullmatch(t.task)]
+        repetitions = []
+        for seed in sorted({trial.seed for trial in trials}):
+            runs = {(t.task, t.arm): t.run_id for t in trials if t.seed == seed}
+            lacks = frozenset((t.task, t.arm) for t in planned if t.seed == seed) - runs.keys()
+            repetitions.append(Repetition(seed, runs, configs, self._rows, lacks))
+        return Experiment(name, scale, repetitions, sorted({t.seed for t in planned}))

@@ -1,6 +1,7 @@
 """Figures: learning curves with the schedule and the measured effective rate under them.
 
-One figure per task. Top panel: the headline metric, mean over complete runs with its pointwise 95%
+One figure per task. Top panel: the headline metric, or the training return where the headline is
+measured at the end alone; mean over complete runs with its pointwise 95%
 interval, single runs where there are fewer than three. Below, on the same x axis: the learning rate
 in force; the effective rate, measured (``|dW| / |W|`` of the latest update, heavy lines) and
 nominal (``lr / |W|``, thin lines), geometric means over runs; and, where it was measured, how much
@@ -32,6 +33,7 @@ LEARNING_RATE = ("learning_rate", "")
 MEASURED = ("relative_update", "all")
 NOMINAL = ("effective_lr", "all")
 PATTERN = ("activation_pattern_change", "mean")
+TRAINING_RETURN = ("mean_return_20", "")
 EVENTS = ("alarm", "phase")
 MOST_ARMS = 8
 """Most arms of one figure; a task with more gets several, each with the reference."""
@@ -45,7 +47,7 @@ Curves = dict[str, list[Curve]]
 
 def metrics_drawn(tasks: Iterable[TaskRecord]) -> list[str]:
     """Return the names of all metrics that a report of these tasks reads."""
-    fixed = [LEARNING_RATE[0], MEASURED[0], NOMINAL[0], PATTERN[0], *EVENTS]
+    fixed = [LEARNING_RATE[0], MEASURED[0], NOMINAL[0], PATTERN[0], TRAINING_RETURN[0], *EVENTS]
     return list(dict.fromkeys([*(task.headline[0] for task in tasks), *fixed]))
 
 
@@ -138,20 +140,30 @@ def task_figure(
 
 def _panels(task: TaskResult, rows: pd.DataFrame, x: str) -> list[_Panel]:
     """Return the panels that there is something to draw in, the headline's first."""
-    metric, layer = task.record.headline
+    metric, layer, top = _top(task, rows, x)
     measured, nominal = curves(rows, *MEASURED, x), curves(rows, *NOMINAL, x)
     panels = [
         _Panel(
             "headline",
             2.1,
             metric_label(metric, layer, task.record.unit),
-            curves(rows, metric, layer, x),
+            top,
         ),
         _Panel("rate", 0.95, "learning rate η", curves(rows, *LEARNING_RATE, x)),
         _Panel("elr", 1.2, "ELR (1/step)", measured, nominal),
         _Panel("pattern", 1.0, "activation-pattern change", curves(rows, *PATTERN, x)),
     ]
     return [panel for panel in panels if panel.drawn]
+
+
+def _top(task: TaskResult, rows: pd.DataFrame, x: str) -> tuple[str, str, Curves]:
+    """Return metric, layer and curves of the first panel."""
+    of_score = curves(rows, *task.record.headline, x)
+    if not any(len(run.x) > 1 for runs in of_score.values() for run in runs):
+        returns = curves(rows, *TRAINING_RETURN, x)
+        if returns:
+            return *TRAINING_RETURN, returns
+    return *task.record.headline, of_score
 
 
 def _marks(style: ArmStyle, index: int, arms: int) -> dict[str, object]:
@@ -330,9 +342,10 @@ def caption(task: TaskResult, rows: pd.DataFrame, *, log_x: bool) -> str:
     runs = "run" if count == "1" else "runs"
     over = f"{X_LABELS[task.record.x]}{' on a log scale' if log_x else ''}"
     parts = [f"{what} ({count} complete {runs} per arm) over {over}."]
-    metric, layer = task.record.headline
-    drawn = curves(rows, metric, layer, X_COLUMNS[task.record.x]).values()
-    if not log_x and later_range([(run.x, run.y) for runs in drawn for run in runs]):
+    metric, layer, drawn = _top(task, rows, X_COLUMNS[task.record.x])
+    if (metric, layer) != task.record.headline:
+        parts.append("Scores are measured at the end alone; drawn is the return in training.")
+    if not log_x and later_range([(run.x, run.y) for runs in drawn.values() for run in runs]):
         parts.append("The vertical axis leaves out the first rise or fall.")
     present = set(rows["metric"].unique())
     if LEARNING_RATE[0] in present:

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from suite.report.bounds import Bounds
 from suite.report.experiment import Track
 
 
@@ -25,12 +26,24 @@ def first_below(track: Track, level: float, *, log: bool = True) -> float:
 
 def rises(track: Track, level: float) -> float:
     """Return the step at which a track first reaches `level`, that of its end if it does not."""
-    return min(first_above(track, level), float(track.steps[-1]))
+    return rising(track, level).lo
 
 
 def falls(track: Track, level: float) -> float:
     """Return the step at which a track first falls to `level`, that of its end if it does not."""
-    return min(first_below(track, level), float(track.steps[-1]))
+    return falling(track, level).lo
+
+
+def rising(track: Track, level: float) -> Bounds:
+    """Return the step at which a track first reaches `level`, at least its last if it does not."""
+    found = first_above(track, level)
+    return Bounds(min(found, float(track.steps[-1])), found)
+
+
+def falling(track: Track, level: float) -> Bounds:
+    """Return the step at which a track first falls to `level`, at least its last if it does not."""
+    found = first_below(track, level)
+    return Bounds(min(found, float(track.steps[-1])), found)
 
 
 def last_above(track: Track, level: float) -> float:

@@ -76,7 +76,8 @@ class ModularAddition(Pairs):
 
     def __init__(self, config: ModularAdditionConfig, seeds: Seeds, device: torch.device) -> None:
         def one_hot(pairs: Tensor) -> Tensor:
-            return torch.nn.functional.one_hot(pairs, config.modulus).flatten(1).float()
+            codes = torch.nn.functional.one_hot(pairs, config.modulus).flatten(1)
+            return codes.to(torch.get_default_dtype())
 
         super().__init__(config, seeds, device, one_hot if config.inputs == "one_hot" else None)
         self._seeds, self._batch_size = seeds, config.batch_size

@@ -22,8 +22,11 @@ exact interval of Clopper and Pearson. The verdict compares the interval with th
 - inconclusive: neither, or there is no interval;
 - not run: no repetition has what the statistic needs.
 
-Regions are fixed with the code, before the runs. A statistic never picks a best seed, and says
-itself what a time that was not reached within the run counts as.
+Regions are fixed with the code, before the runs. A statistic never picks a best seed. Of one that
+takes in times that were not reached within the run only bounds are known (`suite.report.bounds`).
+If all that it can be lies inside the region, or all outside, the bound that is nearer to the
+threshold counts; else the seed is left out and the verdict is inconclusive. A seed counts once all
+its arms are complete: of some a claim might be told that the others contradict.
 """
 
 from __future__ import annotations
@@ -37,10 +40,11 @@ import numpy as np
 from scipy.stats import binomtest
 
 from suite.registry import Registry
-from suite.report.experiment import Experiment, NotMeasured, Repetition, Scale
+from suite.report.bounds import Bounds
+from suite.report.experiment import Experiment, NotMeasured, Repetition, Scale, Undetermined
 from suite.report.statistics import CONFIDENCE, estimate
 
-Statistic = Callable[[Repetition], float | bool]
+Statistic = Callable[[Repetition], float | bool | Bounds]
 Judgement = Literal["holds", "fails", "inconclusive", "not run"]
 
 
@@ -62,6 +66,20 @@ class Region:
         if self.lo < lo and hi < self.hi:
             return "holds"
         return "fails" if hi <= self.lo or lo >= self.hi else "inconclusive"
+
+    def settle(self, value: Bounds) -> float:
+        """Return the number if it is known, else the end of it that is nearer to a threshold.
+
+        Raises:
+            Undetermined: if it may lie inside and outside.
+        """
+        if value.exact:
+            return value.lo
+        if value.hi <= self.lo or (self.lo == -math.inf and value.hi < self.hi):
+            return value.hi
+        if value.lo >= self.hi or (self.hi == math.inf and value.lo > self.lo):
+            return value.lo
+        raise Undetermined("the end of a run that was too short")
 
 
 def above(threshold: float) -> Region:
@@ -118,7 +136,7 @@ class Verdict:
         lo: lower end of its 95% interval, None without one.
         hi: upper end.
         n: seeds.
-        left_out: seeds that lack what the statistic needs.
+        left_out: seeds that lack what the statistic needs, or an arm, or were not run yet.
         verdict: holds, fails, inconclusive or not run.
     """
 
@@ -159,19 +177,31 @@ def judge(claim: Claim, experiment: Experiment | None, scale: Scale) -> Verdict:
         ValueError: if a statistic is not finite, which is a fault of the claim's function.
     """
     values: list[float | bool] = []
-    left_out = []
+    left_out = set() if experiment is None else set(experiment.planned)
+    undetermined = False
     for seed in experiment.repetitions if experiment is not None else ():
+        left_out.add(seed.seed)
+        if seed.lacks:
+            continue
         try:
-            values.append(claim.function(seed))
+            value = claim.function(seed)
+            values.append(claim.holds.settle(value) if isinstance(value, Bounds) else value)
+            left_out.remove(seed.seed)
+        except Undetermined:
+            undetermined = True
         except NotMeasured:
-            left_out.append(seed.seed)
+            continue
+    missing = tuple(sorted(left_out))
     if not values:
-        return Verdict(claim, scale, None, None, None, 0, tuple(left_out), "not run")
+        nothing: Judgement = "inconclusive" if undetermined else "not run"
+        return Verdict(claim, scale, None, None, None, 0, missing, nothing)
     if not np.isfinite(values).all():
         raise ValueError(f"claim {claim.id}: got {values}; expected finite statistics")
     effect, lo, hi = _effect(values)
-    judged = "inconclusive" if lo is None or hi is None else claim.holds.judge(lo, hi)
-    return Verdict(claim, scale, effect, lo, hi, len(values), tuple(left_out), judged)
+    judged: Judgement = "inconclusive"
+    if not undetermined and lo is not None and hi is not None:
+        judged = claim.holds.judge(lo, hi)
+    return Verdict(claim, scale, effect, lo, hi, len(values), missing, judged)
 
 
 def _effect(values: list[float | bool]) -> tuple[float, float | None, float | None]:

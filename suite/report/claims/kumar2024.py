@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 
-from suite.report.experiment import NotMeasured, Repetition, Track
+from suite.report.bounds import Bounds
+from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
 from suite.report.transitions import first_below
 
 LEVEL = 0.1
@@ -41,30 +42,31 @@ def fall_times(seed: Repetition, arm: str) -> tuple[float, float]:
     )
 
 
-def delay(seed: Repetition, arm: str) -> float:
-    """Return the time to grok in steps; a test loss that never falls does at the run's end.
+def delay(seed: Repetition, arm: str) -> Bounds:
+    """Return the time to grok in steps, at least as long as the run where the test loss stays.
 
     Raises:
-        NotMeasured: if the training loss never falls.
+        Undetermined: if the training loss never falls.
     """
     train, test = fall_times(seed, arm)
     if math.isinf(train):
-        raise NotMeasured(f"a training loss below {LEVEL:g} of arm {arm!r}")
-    return max(0.0, min(test, budget(seed, arm)) - train)
+        raise Undetermined(f"a training loss below {LEVEL:g} of arm {arm!r}")
+    return Bounds(max(0.0, min(test, budget(seed, arm)) - train), max(0.0, test - train))
 
 
-def is_open(seed: Repetition, arm: str) -> bool:
-    """Return whether the test loss never falls, so that the time to grok is longer than known."""
-    return math.isinf(fall_times(seed, arm)[1])
+def log_ratio(late: Bounds, early: Bounds) -> Bounds:
+    """Return the logarithm of (1 + one time to grok) over (1 + another)."""
+    one = Bounds.exactly(1.0)
+    return ((late + one) / (early + one)).log(math.e)
 
 
-def ladder(seed: Repetition, path: str) -> list[tuple[float, float]]:
+def ladder(seed: Repetition, path: str) -> list[tuple[float, Bounds]]:
     """Return (value, time to grok) of the arms in the order of a key, as far as times are known.
 
     It ends before the first arm whose training loss never falls, and with the first whose test loss
     never does, for of those behind it nothing is known but that they are as long.
     """
-    found: list[tuple[float, float]] = []
+    found: list[tuple[float, Bounds]] = []
     for value, arm in seed.arms_by(path):
         train, test = fall_times(seed, arm)
         if math.isinf(train):

@@ -1,6 +1,6 @@
 """Kumar et al. 2024 on images (Fig. 6a) and on students of a teacher (Figs. 8 and 17).
 
-Times at which an accuracy is reached count as the run's length where it is not.
+An arm that does not fit its training set has no lag that could be told.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import math
 
 import numpy as np
 
+from suite.report.bounds import Bounds, largest, smallest
 from suite.report.claims.base import above, below, between, claim
-from suite.report.claims.kumar2024_modular import extremes, lag
-from suite.report.experiment import NotMeasured, Repetition, Track
-from suite.report.transitions import rises
+from suite.report.claims.kumar2024_modular import at_least_one, extremes, lag
+from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
+from suite.report.transitions import rising
 from suite.within import THRESHOLDS, layer_of
 
 IMAGES_LEVEL = 0.6
@@ -22,7 +23,7 @@ STUDENT_LEVEL = 0.9
 """The same for students; ours."""
 
 
-def threshold_lag(seed: Repetition, arm: str, threshold: float) -> float | None:
+def threshold_lag(seed: Repetition, arm: str, threshold: float) -> Bounds | None:
     """Return log2 of the time to `STUDENT_LEVEL` of the test points over that of the training ones.
 
     None if the training points are right at the start already, or never are.
@@ -33,11 +34,11 @@ def threshold_lag(seed: Repetition, arm: str, threshold: float) -> float | None:
     )
     if train.first >= STUDENT_LEVEL or train.values.max() < STUDENT_LEVEL:
         return None
-    first, second = (max(rises(track, STUDENT_LEVEL), 1.0) for track in (train, test))
-    return math.log2(second / first)
+    first, second = (rising(t, STUDENT_LEVEL).through(at_least_one) for t in (train, test))
+    return (second / first).log()
 
 
-def lags(seed: Repetition) -> list[float]:
+def lags(seed: Repetition) -> list[Bounds]:
     """Return the lags of the one arm of Fig. 17 over thresholds that tell anything."""
     (arm,) = seed.arms
     found = [threshold_lag(seed, arm, threshold) for threshold in THRESHOLDS]
@@ -61,7 +62,7 @@ def losses(seed: Repetition) -> tuple[Track, Track]:
     holds=above(1.0),
     source="Kumar et al. 2024, Fig. 6a; the accuracy and the factor of 2 are ours",
 )
-def scale_lengthens_the_lag(seed: Repetition) -> float:
+def scale_lengthens_the_lag(seed: Repetition) -> Bounds:
     """A ratio, for at small scales everything takes longer: the rate stays."""
     small, large = extremes(seed)
     return lag(seed, large, IMAGES_LEVEL) - lag(seed, small, IMAGES_LEVEL)
@@ -75,7 +76,7 @@ def scale_lengthens_the_lag(seed: Repetition) -> float:
     holds=below(1.0),
     source="Kumar et al. 2024, Fig. 6a; the accuracy and the factor of 2 are ours",
 )
-def no_lag_at_the_smallest_scale(seed: Repetition) -> float:
+def no_lag_at_the_smallest_scale(seed: Repetition) -> Bounds:
     """With initial weights as large as in the other arms."""
     return lag(seed, extremes(seed)[0], IMAGES_LEVEL)
 
@@ -92,7 +93,10 @@ def learnt_with_large_weights(seed: Repetition) -> float:
     """Small norms are not what makes the smallest scale generalise at once."""
     arm = extremes(seed)[0]
     norm = seed.track(arm, "parameter_norm", "all")
-    return norm.at(rises(seed.track(arm, "accuracy", "test"), IMAGES_LEVEL)) / norm.first
+    learnt = rising(seed.track(arm, "accuracy", "test"), IMAGES_LEVEL)
+    if not learnt.exact:
+        raise Undetermined(f"a test accuracy of {IMAGES_LEVEL:g} of arm {arm!r}")
+    return norm.at(learnt.lo) / norm.first
 
 
 @claim(
@@ -103,11 +107,11 @@ def learnt_with_large_weights(seed: Repetition) -> float:
     holds=above(1.0),
     source="Kumar et al. 2024, Fig. 8; 50% and the factor of 2 are ours",
 )
-def scale_moves_the_gap(seed: Repetition) -> float:
+def scale_moves_the_gap(seed: Repetition) -> Bounds:
     """Times to 50%, which more of the scales reach than 90%."""
     extremes(seed)
     found = [lag(seed, arm, 0.5) for _, arm in seed.arms_by("model.alpha")]
-    return max(found) - min(found)
+    return largest(found) - smallest(found)
 
 
 @claim(
@@ -118,9 +122,9 @@ def scale_moves_the_gap(seed: Repetition) -> float:
     holds=above(1.0),
     source="Kumar et al. 2024, Fig. 17; 90% and the factor of 2 are ours",
 )
-def a_gap_with_some_threshold(seed: Repetition) -> float:
+def a_gap_with_some_threshold(seed: Repetition) -> Bounds:
     """Over the thresholds that training reaches, though not at the start."""
-    return max(lags(seed))
+    return largest(lags(seed))
 
 
 @claim(
@@ -131,9 +135,9 @@ def a_gap_with_some_threshold(seed: Repetition) -> float:
     holds=below(math.log2(1.5)),
     source="Kumar et al. 2024, Fig. 17; 90% and the factor of 1.5 are ours",
 )
-def no_gap_with_another(seed: Repetition) -> float:
+def no_gap_with_another(seed: Repetition) -> Bounds:
     """Over the thresholds that training reaches, though not at the start."""
-    return min(lags(seed))
+    return smallest(lags(seed))
 
 
 @claim(

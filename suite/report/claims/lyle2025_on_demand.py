@@ -51,7 +51,7 @@ def groks_soon_after_re_warming(seed: Repetition) -> float:
     """Return the longest delay over the offsets, as a share of the budget."""
     delays = []
     for offset, arm in by_offset(seed, highest=True):
-        after = step_reached(seed, arm) - offset
+        after = step_reached(seed, arm).lo - offset
         delays.append(after / length(seed, arm) if reached(seed, arm) else 1.0)
     return max(delays)
 

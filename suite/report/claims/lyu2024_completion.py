@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from suite.report.bounds import Bounds, largest, smallest
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.lyu2024_theory import (
     decay_time,
@@ -13,7 +14,7 @@ from suite.report.claims.lyu2024_theory import (
     rate_of,
 )
 from suite.report.experiment import NotMeasured, Repetition
-from suite.report.transitions import falls
+from suite.report.transitions import falling, falls
 
 FITTED = 100
 """Steps within which the observed entries are fitted."""
@@ -32,14 +33,15 @@ def kernel_loss(seed: Repetition, arm: str) -> float:
     return float(squares**2 * (1 - float(seed.setting(arm, "task.fraction"))))
 
 
-def transition(seed: Repetition, arm: str, share: float = 0.5) -> float:
-    """Return the step at which the test loss is a share of its first value, or the run's length."""
+def transition(seed: Repetition, arm: str) -> Bounds:
+    """Return the step at which the test loss is half its first value."""
     test = seed.track(arm, "loss", "test")
-    return falls(test, share * test.first)
+    return falling(test, 0.5 * test.first)
 
 
 def _plateau(seed: Repetition) -> float:
-    return middle(FITTED, transition(seed, only(seed)))
+    """Return the step halfway, in log steps, between fitting and the transition or the end."""
+    return middle(FITTED, transition(seed, only(seed)).lo)
 
 
 @claim(
@@ -101,7 +103,7 @@ def completes(seed: Repetition) -> float:
     experiment="lyu2024_fig3",
     says="In matrix completion, too, the norm is that of weight decay alone before the transition",
     statistic="largest relative distance of the parameters' norm from |theta(0)| exp(-decay rate "
-    "step), until 0.8 of the step of 90% of the first test loss",
+    "step), until 0.8 of the step of 90% of the plateau's test loss",
     holds=below(0.05),
     source="Lyu et al. 2024, Theorem 3.8; 5% of the list of claims, 0.8 is ours",
 )
@@ -139,11 +141,11 @@ def _leaves(seed: Repetition) -> float:
     experiment="lyu2024_fig3_scale",
     says="Twice the logarithm of the initial scale doubles the step of the transition",
     statistic="step of half of the first test loss at the largest scale over that at the smallest, "
-    "whose logarithm is half as large; a step not reached counts as the run's length",
+    "whose logarithm is half as large",
     holds=between(1.6, 2.4),
     source="Lyu et al. 2024, Theorem 3.9: (1 / decay) ln(alpha) of time; 20% is ours",
 )
-def proportional_to_log_scale(seed: Repetition) -> float:
+def proportional_to_log_scale(seed: Repetition) -> Bounds:
     """Ratio of the transitions."""
     arms = seed.arms_by("model.scale")
     (small, early), (large, late) = arms[0], arms[-1]
@@ -157,32 +159,31 @@ def proportional_to_log_scale(seed: Repetition) -> float:
     experiment="lyu2024_fig3_scale",
     says="The transition moves by 1 / (rate decay) steps for every factor e of the scale",
     statistic="slope of decay times rate times step of the transition in ln(alpha), between the "
-    "smallest and the largest scale; a step not reached counts as the run's length",
+    "smallest and the largest scale",
     holds=between(0.8, 1.2),
     source="Lyu et al. 2024, Theorem 3.9; 20% is ours",
 )
-def slope_in_log_scale(seed: Repetition) -> float:
+def slope_in_log_scale(seed: Repetition) -> Bounds:
     """Slope of the transition in units of the decay."""
     arms = seed.arms_by("model.scale")
     (small, early), (large, late) = arms[0], arms[-1]
     if large <= small:
         raise NotMeasured("two scales")
     moved = transition(seed, late) - transition(seed, early)
-    return moved / decay_time(seed, late) / math.log(large / small)
+    return moved * (1 / decay_time(seed, late) / math.log(large / small))
 
 
 @claim(
     "lyu2024.12",
     experiment="lyu2024_rate",
     says="Only rate times steps matters: a larger rate gives the same curve in fewer steps",
-    statistic="largest over smallest rate times step of the transition, less 1; a step not reached "
-    "counts as the run's length",
+    statistic="largest over smallest rate times step of the transition, less 1",
     holds=below(0.05),
     source="The gradient flow of Lyu et al. 2024, section 3; 5% is ours",
 )
-def rate_times_steps(seed: Repetition) -> float:
+def rate_times_steps(seed: Repetition) -> Bounds:
     """Spread of the time of the transition over rates."""
-    times = [rate_of(seed, arm) * transition(seed, arm) for arm in seed.arms]
+    times = [transition(seed, arm) * rate_of(seed, arm) for arm in seed.arms]
     if len(times) < 2:
         raise NotMeasured("two rates")
-    return max(times) / min(times) - 1
+    return largest(times) / smallest(times) - Bounds.exactly(1.0)

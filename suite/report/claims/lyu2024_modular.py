@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import numpy as np
 
+from suite.report.bounds import Bounds, largest, smallest
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.lyu2024_theory import (
     decay_of,
@@ -16,8 +16,8 @@ from suite.report.claims.lyu2024_theory import (
     only,
     width,
 )
-from suite.report.experiment import NotMeasured, Repetition, Track
-from suite.report.transitions import rises
+from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
+from suite.report.transitions import rises, rising
 
 BEFORE = 0.8
 """The share of the time to 10% test accuracy that counts as before the transition (ours)."""
@@ -27,8 +27,8 @@ def _test(seed: Repetition, arm: str) -> Track:
     return seed.track(arm, "accuracy", "test")
 
 
-def _half(seed: Repetition, arm: str) -> float:
-    return rises(_test(seed, arm), 0.5)
+def _half(seed: Repetition, arm: str) -> Bounds:
+    return rising(_test(seed, arm), 0.5)
 
 
 @claim(
@@ -78,17 +78,16 @@ def generalises_at_last(seed: Repetition) -> float:
     "lyu2024.2a",
     experiment="lyu2024_fig2b",
     says="The larger the initial scale, the later the test accuracy reaches 50%",
-    statistic="smallest ratio of the steps of 50% test accuracy of neighbouring scales; a step not "
-    "reached counts as the run's length",
+    statistic="smallest ratio of the steps of 50% test accuracy of neighbouring scales",
     holds=above(1.0),
     source="Lyu et al. 2024, Fig. 2b",
 )
-def later_with_scale(seed: Repetition) -> float:
+def later_with_scale(seed: Repetition) -> Bounds:
     """Smallest ratio of neighbouring times."""
     times = [_half(seed, arm) for _, arm in seed.arms_by("model.scale")]
     if len(times) < 2:
         raise NotMeasured("two scales")
-    return min(b / a for a, b in pairwise(times))
+    return smallest(b / a for a, b in pairwise(times))
 
 
 @claim(
@@ -96,17 +95,21 @@ def later_with_scale(seed: Repetition) -> float:
     experiment="lyu2024_fig2b",
     says="Equal factors of the initial scale delay by equal numbers of steps",
     statistic="second delay over the first, of three scales a factor apart; from 0 to 10, and 0 "
-    "without a first delay; a step not reached counts as the run's length",
+    "without a first delay",
     holds=between(0.7, 1.3),
     source="Lyu et al. 2024, Fig. 2b and Theorem 3.1; 30% of the list of claims",
 )
-def equal_delays(seed: Repetition) -> float:
+def equal_delays(seed: Repetition) -> Bounds:
     """Ratio of the two delays."""
     times = [_half(seed, arm) for _, arm in seed.arms_by("model.scale")]
     if len(times) != 3:
         raise NotMeasured("three scales")
     first, second = times[1] - times[0], times[2] - times[1]
-    return min(max(second / first, 0.0), 10.0) if first > 0 else 0.0
+    if first.hi <= 0:
+        return Bounds.exactly(0.0)
+    if not first.exact:
+        raise Undetermined("the first delay")
+    return (second * (1 / first.lo)).through(lambda ratio: min(max(ratio, 0.0), 10.0))
 
 
 @claim(
@@ -114,17 +117,17 @@ def equal_delays(seed: Repetition) -> float:
     experiment="lyu2024_fig2c",
     says="The step of 50% test accuracy is inversely proportional to the weight decay",
     statistic="largest over smallest decay times step of 50% test accuracy, the largest decay left "
-    "out; a step not reached counts as the run's length",
+    "out",
     holds=below(1.3),
     source="Lyu et al. 2024, Fig. 2c and Theorem 3.1; 30% of the list of claims",
 )
-def inverse_to_decay(seed: Repetition) -> float:
+def inverse_to_decay(seed: Repetition) -> Bounds:
     """Spread of decay times step, over all decays but the largest."""
     arms = sorted((decay_of(seed, arm), arm) for arm in seed.arms)
     if len(arms) < 3:
         raise NotMeasured("three decays")
-    products = [decay * _half(seed, arm) for decay, arm in arms[:-1]]
-    return max(products) / min(products)
+    products = [_half(seed, arm) * decay for decay, arm in arms[:-1]]
+    return largest(products) / smallest(products)
 
 
 @claim(
@@ -183,12 +186,11 @@ def direction_stays(seed: Repetition) -> float:
     "lyu2024.6a",
     experiment="lyu2024_fig2a",
     says="With weight decay the transition is sharp",
-    statistic="(T90 - T10) / T50 of the test accuracy; a step not reached counts as the run's "
-    "length",
+    statistic="(T90 - T10) / T50 of the test accuracy",
     holds=below(0.5),
     source="Lyu et al. 2024, section 2; the measure and 0.5 are of the list of claims",
 )
-def sharp(seed: Repetition) -> float:
+def sharp(seed: Repetition) -> Bounds:
     """Width of the rise."""
     return width(_test(seed, only(seed)))
 
@@ -198,17 +200,17 @@ def sharp(seed: Repetition) -> float:
     experiment="lyu2024_fig2b",
     says="The transition is sharper, the larger the initial scale",
     statistic="(T90 - T10) / T50 of the test accuracy at the largest scale over that at the "
-    "smallest; a step not reached counts as the run's length",
+    "smallest",
     holds=below(1.0),
     source="Lyu et al. 2024, section 3.1",
 )
-def sharper_with_scale(seed: Repetition) -> float:
+def sharper_with_scale(seed: Repetition) -> Bounds:
     """Ratio of widths."""
     arms = [arm for _, arm in seed.arms_by("model.scale")]
     if len(arms) < 2:
         raise NotMeasured("two scales")
     narrow, wide = (width(_test(seed, arm)) for arm in (arms[-1], arms[0]))
-    return narrow / wide if wide > 0 else 1.0
+    return narrow / wide.through(lambda w: max(w, 1e-6))
 
 
 def over_log_time(seed: Repetition, arm: str, metric: str, layer: str) -> Track:
@@ -221,16 +223,17 @@ def over_log_time(seed: Repetition, arm: str, metric: str, layer: str) -> Track:
     "lyu2024.6c",
     experiment="lyu2024_fig4",
     says="Without weight decay the transition is spread over more than a decade of log(t)",
-    statistic="log10 of ln(t) at 90% over ln(t) at 10% test accuracy; a time not reached counts as "
-    "the run's last",
+    statistic="log10 of ln(t) at 90% over ln(t) at 10% test accuracy",
     holds=above(1.0),
     source="Lyu et al. 2024, Appendix B.1 and Fig. 4",
 )
-def gradual_without_decay(seed: Repetition) -> float:
+def gradual_without_decay(seed: Repetition) -> Bounds:
     """Decades of log(t) that the rise takes."""
     test = over_log_time(seed, only(seed), "accuracy", "test")
-    early, late = (rises(test, level) for level in (0.1, 0.9))
-    return math.log10(max(late, 1e-3) / max(early, 1e-3))
+    early, late = (rising(test, level).through(lambda t: max(t, 1e-3)) for level in (0.1, 0.9))
+    if not early.exact:
+        raise Undetermined("an accuracy of 10%")
+    return (late / early).log(10)
 
 
 @claim(

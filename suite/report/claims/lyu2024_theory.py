@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from suite.report.experiment import NotMeasured, Repetition, Track, interventions
-from suite.report.transitions import rises
+from suite.report.bounds import Bounds
+from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined, interventions
+from suite.report.transitions import rising
 
 
 def rate_of(seed: Repetition, arm: str) -> float:
@@ -77,7 +78,15 @@ def norm_misfit(norm: Track, decay_steps: float, until: float) -> float:
     return float(np.abs(seen.values / expected - 1).max())
 
 
-def width(track: Track) -> float:
-    """Return (T90 - T10) / T50 of an accuracy; times not reached count as the run's length."""
-    t10, t50, t90 = (rises(track, level) for level in (0.1, 0.5, 0.9))
-    return (t90 - t10) / t50
+def width(track: Track) -> Bounds:
+    """Return (T90 - T10) / T50 of an accuracy: at least what is known of a rise that is broken off.
+
+    Raises:
+        Undetermined: if it does not reach 10%.
+    """
+    t10, t50, t90 = (rising(track, level) for level in (0.1, 0.5, 0.9))
+    if not t10.exact:
+        raise Undetermined("an accuracy of 10%")
+    if t90.exact:
+        return (t90 - t10) / t50
+    return Bounds((t90.lo - t10.lo) / t50.lo, math.inf)  # T90 >= T50, so it grows with both

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from suite.report.bounds import Bounds
 from suite.report.claims.base import above, claim
 from suite.report.claims.lyle2025_grokking import projected, step_reached
 from suite.report.experiment import NotMeasured, Repetition
@@ -32,10 +31,10 @@ def arm_of(seed: Repetition, layers: str, pinned: bool, rate: str) -> str:
     raise NotMeasured(f"an arm with {layers}, {pinned}, {rate}")
 
 
-def sooner(seed: Repetition, layers: str) -> float:
+def sooner(seed: Repetition, layers: str) -> Bounds:
     """Return log10 of the step of 95% with free norms over that with pinned ones."""
     free, pinned = (step_reached(seed, arm_of(seed, layers, p, "constant")) for p in (False, True))
-    return math.log10(free / pinned)
+    return (free / pinned).log(10)
 
 
 def gain(seed: Repetition, layers: str, pinned: bool) -> float:
@@ -47,8 +46,7 @@ def gain(seed: Repetition, layers: str, pinned: bool) -> float:
     return warm - low
 
 
-SOONER = "log10(step of 95% with free norms / with projection) at the constant rate; a step not "
-SOONER += "reached counts as the run's length"
+SOONER = "log10(step of 95% with free norms / with projection) at the constant rate"
 OURS = "ours, after Lyle et al. 2025, Figs. 2 and 3; so is the threshold"
 
 
@@ -60,7 +58,7 @@ OURS = "ours, after Lyle et al. 2025, Figs. 2 and 3; so is the threshold"
     holds=above(0.0),
     source=OURS,
 )
-def projection_helps_with_norm_layers(seed: Repetition) -> float:
+def projection_helps_with_norm_layers(seed: Repetition) -> Bounds:
     """Return how much sooner a normalised MLP groks with projection."""
     return sooner(seed, "rms")
 
@@ -73,7 +71,7 @@ def projection_helps_with_norm_layers(seed: Repetition) -> float:
     holds=above(0.0),
     source=OURS,
 )
-def projection_helps_without_norm_layers(seed: Repetition) -> float:
+def projection_helps_without_norm_layers(seed: Repetition) -> Bounds:
     """Return how much sooner a plain MLP groks with projection."""
     return sooner(seed, "none")
 

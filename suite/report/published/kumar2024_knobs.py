@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from suite.report.claims.kumar2024 import delay, is_open
+from suite.report.claims.kumar2024 import delay
 from suite.report.experiment import Experiment, NotMeasured
 from suite.report.published.base import published
 from suite.report.published.ladders import (
@@ -76,8 +76,8 @@ def figure_3e(runs: Experiment) -> Figure:
             except NotMeasured:
                 continue
         key = float(runs.setting(arm, ALPHA)), float(runs.setting(arm, EPSILON))
-        cells[key] = float(np.mean(found)) if found else np.nan
-        if found and any(is_open(seed, arm) for seed in runs.repetitions if arm in seed.arms):
+        cells[key] = float(np.mean([time.lo for time in found])) if found else np.nan
+        if not all(time.exact for time in found):
             marked.add(key)
     alphas, epsilons = (sorted({key[i] for key in cells}) for i in (0, 1))
     values = np.array([[cells.get((a, e), np.nan) for a in alphas] for e in epsilons])

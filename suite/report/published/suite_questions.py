@@ -72,7 +72,7 @@ def _steps(runs: Experiment, arm: str) -> tuple[float, float, float]:
     logs = []
     for seed in runs.repetitions:
         try:
-            logs.append(float(np.log(step_reached(seed, arm))))
+            logs.append(float(np.log(step_reached(seed, arm).lo)))
         except NotMeasured:
             continue
     if not logs:

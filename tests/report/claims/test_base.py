@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suite.report.bounds import Bounds
 from suite.report.claims.base import Claim, Region, above, below, between, judge
-from suite.report.experiment import NotMeasured, Results
+from suite.report.experiment import Experiment, NotMeasured, Results, Undetermined
 
 POINTS = [(0, 1.0), (10, 0.5), (100, 0.25), (200, float("inf"))]
 
@@ -74,8 +76,16 @@ def test_a_repetition_hands_out_curves_and_settings(results: Results) -> None:
             ask()
 
 
+def whole(results: Results) -> Experiment:
+    """Return the experiment as if all arms were complete."""
+    found = results.experiment("paper_fig1", "small")
+    assert found is not None
+    seeds = [replace(seed, lacks=frozenset()) for seed in found.repetitions]
+    return replace(found, repetitions=seeds)
+
+
 def test_the_effect_is_the_mean_over_seeds_with_its_interval(results: Results) -> None:
-    experiment = results.experiment("paper_fig1", "small")
+    experiment = whole(results)
     claim = make(lambda seed: seed.track("a", "accuracy", "test").last, above(-2.0))
     verdict = judge(claim, experiment, "small")
     assert verdict.effect == pytest.approx(1.25)
@@ -83,8 +93,59 @@ def test_the_effect_is_the_mean_over_seeds_with_its_interval(results: Results) -
     assert (verdict.n, verdict.left_out, verdict.verdict) == (3, (), "holds")
 
 
-def test_seeds_that_lack_something_are_left_out_and_named(results: Results) -> None:
+def test_seeds_that_lack_an_arm_do_not_count_for_the_others(results: Results) -> None:
     experiment = results.experiment("paper_fig1", "small")
+    assert experiment is not None
+    assert experiment.repetitions[2].lacks == {("paper_fig1_small", "b")}
+    claim = make(lambda seed: seed.track("a", "accuracy", "test").last)
+    verdict = judge(claim, experiment, "small")
+    assert (verdict.n, verdict.left_out, verdict.verdict) == (2, (2,), "inconclusive")
+
+
+def test_planned_seeds_without_a_run_are_named(results: Results) -> None:
+    experiment = replace(whole(results), planned=(0, 1, 2, 7))
+    verdict = judge(make(lambda seed: 1.0), experiment, "small")
+    assert (verdict.n, verdict.left_out) == (3, (7,))
+
+
+@pytest.mark.parametrize(
+    ("region", "bounds", "counts"),
+    [
+        (above(1.0), Bounds(2.0, math.inf), 2.0),
+        (above(1.0), Bounds(-math.inf, 0.5), 0.5),
+        (above(1.0), Bounds(0.5, math.inf), None),
+        (above(1.0), Bounds(0.5, 3.0), None),
+        (below(1.0), Bounds(-math.inf, 0.5), 0.5),
+        (below(1.0), Bounds(2.0, math.inf), 2.0),
+        (below(1.0), Bounds(0.5, math.inf), None),
+        (between(1.0, 2.0), Bounds(3.0, math.inf), 3.0),
+        (between(1.0, 2.0), Bounds(-math.inf, 0.5), 0.5),
+        (between(1.0, 2.0), Bounds(1.5, math.inf), None),
+        (between(1.0, 2.0), Bounds.exactly(1.5), 1.5),
+    ],
+)
+def test_bounds_count_where_all_of_them_is_on_one_side(
+    region: Region, bounds: Bounds, counts: float | None
+) -> None:
+    if counts is None:
+        with pytest.raises(Undetermined):
+            region.settle(bounds)
+    else:
+        assert region.settle(bounds) == counts
+
+
+def test_one_seed_that_is_not_told_leaves_the_verdict_open(results: Results) -> None:
+    known = make(lambda seed: Bounds(2.0, math.inf))
+    assert judge(known, whole(results), "small").verdict == "holds"
+    open_one = make(lambda s: Bounds(-1.0 if s.seed == 1 else 2.0, math.inf))
+    verdict = judge(open_one, whole(results), "small")
+    assert (verdict.n, verdict.left_out, verdict.verdict) == (2, (1,), "inconclusive")
+    nothing = judge(make(lambda seed: Bounds(-1.0, 1.0)), whole(results), "small")
+    assert (nothing.n, nothing.effect, nothing.verdict) == (0, None, "inconclusive")
+
+
+def test_seeds_that_lack_something_are_left_out_and_named(results: Results) -> None:
+    experiment = whole(results)
     claim = make(lambda seed: seed.track("b", "accuracy", "test").last)
     verdict = judge(claim, experiment, "small")
     assert (verdict.n, verdict.left_out, verdict.verdict) == (2, (2,), "inconclusive")
@@ -94,7 +155,7 @@ def test_seeds_that_lack_something_are_left_out_and_named(results: Results) -> N
 
 
 def test_shares_have_an_exact_interval(results: Results) -> None:
-    experiment = results.experiment("paper_fig1", "small")
+    experiment = whole(results)
     verdict = judge(make(lambda seed: seed.seed != 1, above(0.05)), experiment, "small")
     assert verdict.effect == pytest.approx(2 / 3)
     assert verdict.lo == pytest.approx(0.0942993)  # Clopper and Pearson for 2 of 3

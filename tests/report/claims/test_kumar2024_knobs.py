@@ -53,6 +53,17 @@ def test_scales_beyond_the_run_are_left_out(verdict_of):
     assert verdict_of("kumar2024.5", *short).verdict == "not run"
 
 
+def test_the_end_of_a_run_is_no_fall_of_the_delay(verdict_of):
+    """The last delay is at least 6,346 steps, which may be more than the 7,400 before it."""
+    arms = scales(
+        (484, 988, 2_016, 4_635, 9_000, None),
+        (187, 338, 614, 1_112, 1_600, 3_654),
+        (0.25, 0.5, 1, 2, 4, 8),
+    )
+    found = verdict_of("kumar2024.5", *[arms] * 3)
+    assert (found.verdict, found.n) == ("inconclusive", 0)
+
+
 def peaks(path, values, heights):
     return {
         f"arm_{v}": arm(10, 30, peak=h, **{path: v}) for v, h in zip(values, heights, strict=True)
@@ -87,7 +98,10 @@ def test_delays_shrink_with_alignment(verdict_of, pairs, verdict):
     ]
     assert verdict_of("kumar2024.7a", *arms).verdict == verdict
     unfit = {"quarter": arm(None, None, epsilon=0.25), "half": arm(50, 60, epsilon=0.5)}
-    assert verdict_of("kumar2024.7a", unfit).verdict == "not run"
+    assert verdict_of("kumar2024.7a", unfit).verdict == "inconclusive"
+    assert verdict_of("kumar2024.7a", unfit).n == 0
+    never = {"quarter": arm(3_000, None, epsilon=0.25), "half": arm(1_000, None, epsilon=0.5)}
+    assert verdict_of("kumar2024.7a", *[never] * 3).verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +122,7 @@ def test_the_longest_delay_is_in_its_corner(verdict_of, corners, verdict):
     endless = {**arms[0], "2 0.1": arm(50, None, alpha=2, epsilon=0.1)}
     assert verdict_of("kumar2024.7c", endless).n == 1
     endless["2 0.5"] = arm(10, None, alpha=2, epsilon=0.5)
-    assert verdict_of("kumar2024.7c", endless).verdict == "not run"
+    assert verdict_of("kumar2024.7c", endless).n == 0
 
 
 @pytest.mark.parametrize(

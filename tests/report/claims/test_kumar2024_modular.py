@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -112,3 +113,30 @@ def test_steps_are_those_of_the_published_rate(verdict_of: Judge) -> None:
 def test_times_that_are_not_reached_count_as_the_run_s_length(verdict_of: Judge) -> None:
     never = verdict_of("kumar2024.10a", fig2(2 * END))
     assert never.effect == pytest.approx(END - 2000, rel=0.01)
+
+
+UNFIT = [
+    ("kumar2024.10a", {"1": network(2 * END, 2 * END, alpha=1.0)}),
+    ("kumar2024.10c", {**fig2(1), "0.25": network(2 * END, 2 * END, alpha=0.25)}),
+    ("kumar2024.13a", {**fig12(5000, 1, 1), "b": network(2 * END, 2 * END, alpha=0.5, decay=5.0)}),
+    ("kumar2024.13b", {**fig12(5000, 1, 1), "c": network(2 * END, 2 * END, alpha=1.4, decay=5.0)}),
+    ("kumar2024.K10a", {**fig6b(5000, 1), "0.05": network(2 * END, 2 * END, alpha=0.05)}),
+    ("kumar2024.K10b", {**fig6b(5000, 1), "0.15": network(2 * END, 2 * END, alpha=0.15)}),
+]
+
+
+@pytest.mark.parametrize(("claim", "arms"), UNFIT)
+def test_a_network_that_never_fits_is_none_without_a_delay(
+    claim: str, arms: Mapping[str, Any], verdict_of: Judge
+) -> None:
+    found = verdict_of(claim, *[arms] * 3)
+    assert (found.verdict, found.n) == ("inconclusive", 0)
+
+
+def test_a_delay_that_outlasts_the_run_is_at_least_as_long(verdict_of: Judge) -> None:
+    endless = {**fig12(1, 5000, 1), "a": network(1000, 2 * END, alpha=0.5, decay=1.0)}
+    found = verdict_of("kumar2024.13a", *[endless] * 3)
+    assert found.verdict == "holds"
+    assert found.effect == pytest.approx(math.log2((END - 1000) / 5000), rel=1e-3)
+    both = {**endless, "b": network(1000, 2 * END, alpha=0.5, decay=5.0)}
+    assert verdict_of("kumar2024.13a", *[both] * 3).n == 0

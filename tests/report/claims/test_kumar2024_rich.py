@@ -20,6 +20,7 @@ def arm(test, train=None, norm=(1.0, 2.0), aligned=(0.01, 0.02), total=None):
 
 
 GROKS = (0.5, 0.6, 0.7, 0.3, 0.1, 0.01)
+FITS = (0.5, 0.4, 0.3, 0.2, 0.1, 0.01)
 LAZY = (0.5, 0.6, 0.7, 0.69, 0.68, 0.5)
 
 
@@ -38,9 +39,15 @@ CASES = [
     ("kumar2024.1a", {}, "holds"),
     ("kumar2024.1a", {"test": (0.5, 0.5, 0.4, 0.9, 0.9, 0.1)}, "fails"),  # a late rise is none
     ("kumar2024.1a", {"test": (0.5, 0.5, 0.63, 0.5, 0.5, 0.1), "spread": 0.1}, "inconclusive"),
-    ("kumar2024.1c", {"test": (0.5, 0.52, 0.53, 0.3, 0.1, 0.01)}, "holds"),
-    ("kumar2024.1c", {"test": (0.5, 0.4, 0.3, 0.9, 0.9, 0.1)}, "fails"),
-    ("kumar2024.1c", {"test": (0.5, 0.5, 0.51, 0.3, 0.1, 0.1), "spread": 0.02}, "inconclusive"),
+    ("kumar2024.1c", {"test": (0.5, 0.52, 0.53, 0.3, 0.1, 0.01), "train": FITS}, "holds"),
+    ("kumar2024.1c", {"test": (0.5, 0.4, 0.3, 0.9, 0.9, 0.1), "train": FITS}, "fails"),
+    ("kumar2024.1c", {"test": (0.5, 0.6, 0.7, 0.9, 2.0, 5.0), "train": FITS}, "fails"),
+    ("kumar2024.1c", {"test": GROKS, "train": (0.5, 0.6, 0.7, 0.3, 0.1, 0.01)}, "fails"),
+    (
+        "kumar2024.1c",
+        {"test": (0.5, 0.5, 0.51, 0.3, 0.1, 0.1), "train": FITS, "spread": 0.02},
+        "inconclusive",
+    ),
     ("kumar2024.1b", {}, "holds"),
     ("kumar2024.1b", {"test": LAZY}, "fails"),
     ("kumar2024.1b", {"test": (*GROKS[:-1], 0.05), "spread": 0.2}, "inconclusive"),

@@ -59,11 +59,12 @@ def test_1a_pinned_networks_grok(verdict_of: Judge, pinned: float, verdict: str)
     """`pinned` is the rate up to which projected arms grok; 0.9 stands for seeds at odds."""
 
     def seed(number: int) -> Any:
-        ok = pinned == 1.0 or (pinned == 0.9 and number < 3)
+        ok = pinned == 1.0 or (pinned == 0.9 and number < 33)
         return left(lambda p, rate, decay: 50 if p and ok and rate >= 0.001 else None)
 
-    found = verdict_of("lyle2025.1a", *[seed(i) for i in range(4)])
+    found = verdict_of("lyle2025.1a", *[seed(i) for i in range(36)])
     assert found.verdict == verdict
+    assert verdict_of("lyle2025.1a", *[seed(0)] * 4).verdict != "holds", "four are too few"
     if verdict == "holds":
         assert found.effect == 1.0, "the lowest rate does not count"
 
@@ -98,10 +99,10 @@ def test_2_rate_matters_more_than_decay(
         assert found.effect == pytest.approx(0.5 - 0.1, abs=0.01)
 
 
-def test_2_counts_what_was_not_reached_as_the_runs_length(verdict_of: Judge) -> None:
+def test_2_two_times_that_were_not_reached_tell_nothing(verdict_of: Judge) -> None:
     seeds = [left(lambda p, rate, decay: 10 if rate == 0.01 else None)] * 3
     found = verdict_of("lyle2025.2", *seeds)
-    assert found.effect == pytest.approx(1.0, abs=0.01)  # from 10 to 1,000 steps in two decades
+    assert (found.verdict, found.n) == ("inconclusive", 0)
 
 
 @pytest.mark.parametrize(

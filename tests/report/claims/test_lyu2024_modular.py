@@ -101,9 +101,22 @@ def test_verdicts(name: str, verdict_of: Callable[..., Any]) -> None:
     assert verdict_of(name, {"other": ({}, {})}).verdict == "not run"
 
 
-def test_a_time_that_is_never_reached_is_the_run_s_length(verdict_of: Callable[..., Any]) -> None:
-    late = scales(4, 1e3, 1e3)
-    assert verdict_of("lyu2024.2b", *[late] * 3).effect == pytest.approx(0.0, abs=1e-6)
+@pytest.mark.parametrize("claim", ["2a", "2b", "3", "6a", "6b"])
+def test_times_that_are_never_reached_decide_nothing(
+    claim: str, verdict_of: Callable[..., Any]
+) -> None:
+    never = {"3": decays(1e9, 1.2e4, 4e3), "6a": {"a": arm(half=1e9)}}
+    arms = never.get(claim, scales(4, 1e9, 1e9))
+    found = verdict_of(f"lyu2024.{claim}", *[arms] * 3)
+    assert (found.verdict, found.n) == ("inconclusive", 0)
+
+
+def test_a_bound_beyond_the_threshold_decides(verdict_of: Callable[..., Any]) -> None:
+    assert verdict_of("lyu2024.2a", *[scales(4, 6, 1e9)] * 3).verdict == "holds"
+    assert verdict_of("lyu2024.2a", *[scales(4, 1e9, 6)] * 3).verdict == "fails"
+
+
+def test_a_training_set_that_is_never_fitted(verdict_of: Callable[..., Any]) -> None:
     unfitted = {"a": arm(fit=math.inf)}
     assert verdict_of("lyu2024.1a", *[unfitted] * 3).effect == 1.0
     assert verdict_of("lyu2024.1b", *[unfitted] * 3).verdict == "not run"

@@ -29,6 +29,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "kumar2024_fig6b": [{"alpha": a / 20} for a in range(10, 0, -1)],
     "kumar2024_fig8": [{"alpha": a} for a in (1.0, 0.1, 0.25, 0.5, 0.75, 3.0)],
     "kumar2024_fig12": [{"alpha": a, "decay": d} for a, d in ((0.5, 1.0), (0.5, 5.0), (1.4, 5.0))],
+    "kumar2024_fig16": [{"alpha": 1.0, "modulus": p} for p in (13, 17, 19, 29, 31)],
     "kumar2024_fig17": [{"alpha": 1.0}],
     "kumar2024_fig18": [{"alpha": a} for a in (1.0, 0.1, 0.25, 0.5, 0.75, 3.0)],
 }
@@ -41,7 +42,8 @@ def made_up(name: str, seeds: int, layers: list[tuple[str, str]]) -> Experiment:
         for index, setting in enumerate(SETTINGS[name]):
             model = {"alpha": setting["alpha"]}
             decay = [{"coefficient": setting.get("decay", 0.0)}]
-            configs[str(index)] = {"model": model, "interventions": decay}
+            task = {"modulus": setting.get("modulus", 23)}
+            configs[str(index)] = {"model": model, "task": task, "interventions": decay}
             flat = [
                 (metric, layer, s, (1 + seed + i) / (12 + index))
                 for metric, layer in layers
