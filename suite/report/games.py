@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from suite.atari_protocols import PROTOCOLS
 from suite.atari_scores import REFERENCES, STARTS, human_normalised
 from suite.report.aggregate import aggregate
 from suite.report.statistics import Estimate
 from suite.report.summary import ArmResult, TaskResult
 from suite.report.wording import decimals, interval, metric_label
-from suite.tasks.atari_protocols import PROTOCOLS
 
 Configs = Mapping[str, Mapping[str, Any]]
 """Contents of ``config.yaml`` by run id."""

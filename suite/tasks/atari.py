@@ -12,11 +12,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from suite.atari_protocols import DEFAULT, PROTOCOLS
 from suite.clock import Duration
 from suite.errors import ConfigError, nearest
 from suite.models.base import ModelSpec
 from suite.tasks.atari_games import GAMES, pool_name
-from suite.tasks.atari_protocols import DEFAULT, PROTOCOLS
 from suite.tasks.base import TASKS
 from suite.tasks.rl import RLTaskConfig, Utd
 
@@ -39,7 +39,7 @@ class AtariProtocolConfig(RLTaskConfig):
 
     Attributes:
         protocol: what the keys from `frame_skip` on are unless they are given
-            (`suite.tasks.atari_protocols`); the config holds the values themselves.
+            (`suite.atari_protocols`); the config holds the values themselves.
         backend: ``envpool``, or ``ale`` for the vector environment of ale-py.
         utd: 1/4 in both: one update per 16 emulator frames.
         learning_starts: 50,000 in both.

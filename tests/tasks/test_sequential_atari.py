@@ -5,13 +5,13 @@ from fractions import Fraction
 
 import pytest
 
+from suite.atari_protocols import PROTOCOLS
 from suite.atari_scores import human_normalised
 from suite.clock import Duration
 from suite.config import merge
 from suite.errors import ConfigError
 from suite.run_config import RunConfig
 from suite.tasks.atari import AtariConfig
-from suite.tasks.atari_protocols import PROTOCOLS
 from suite.tasks.sequential_atari import NORMALISED, RETURN, SequentialAtariConfig
 
 RUN = {

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
+from suite.atari_protocols import DEFAULT, PROTOCOLS
 from suite.clock import Duration
 from suite.errors import ConfigError
 from suite.run_config import RunConfig
 from suite.tasks.atari import AtariConfig
 from suite.tasks.atari_games import GAMES
-from suite.tasks.atari_protocols import DEFAULT, PROTOCOLS
 from suite.tasks.atari_sets import GAME_SETS
 
 TABLE = {
