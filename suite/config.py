@@ -105,7 +105,7 @@ def _first_fault(error: ValidationError, cls: type[BaseModel], where: str) -> Co
             keys = ", ".join(_model_at(cls, path).model_fields)
             return ConfigError(_join(where, path), value, f"a mapping of {keys}")
         case "tuple_type" | "list_type":
-            return ConfigError(_join(where, path), value, "a list, as in [0, 1]")
+            return ConfigError(_join(where, path), value, "a list, in brackets")
     return ConfigError(_join(where, path), value, _expected(detail))
 
 

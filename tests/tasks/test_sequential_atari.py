@@ -185,7 +185,7 @@ def test_times_in_agent_steps_and_frames_count_every_warm_up(clear_replay, utd):
         ({"task.games": ["pong", "pong"]}, "task.games", "each once"),
         ({"task.games": []}, "task.games", "at least one"),
         ({"task.games": "abbas_five"}, "task.games", "abbas2023_five"),
-        ({"task.games": 3}, "task.games", "tuple"),
+        ({"task.games": 3}, "task.games", "a list"),
         ({"task.visits": 0}, "task.visits", "greater than or equal to 1"),
         ({"task.visit_length": {"epochs": 1.0}}, "task.visit_length", "agent steps or frames"),
         ({"task.visit_length": 1000}, "task.visit_length", "agent steps or frames"),
