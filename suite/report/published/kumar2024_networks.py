@@ -55,9 +55,10 @@ def log_steps(axes: Axes, runs: Experiment, start: float = 10.0, *, named: bool 
         start: the first step shown.
         named: whether to say what is on the axis.
     """
-    end = max(float(of["step"].max()) for seed in runs.repetitions for of in seed.rows.values())
+    of_runs = [seed.rows[i] for seed in runs.repetitions for i in seed.runs.values()]
+    end = max(float(rows["step"].max()) for rows in of_runs)
     count_axis(axes, "steps", end, log=True)
-    axes.set_xlim(left=min(start, end / 10))
+    axes.set_xlim(min(start, end / 10), 1.15 * end)
     axes.xaxis.set_minor_formatter(NullFormatter())
     if not named:
         axes.set_xlabel("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -73,3 +74,14 @@ def test_every_panel_shows_training_and_test(name: str, seeds: int) -> None:
 def test_what_was_not_measured_is_not_drawn(name: str) -> None:
     with pytest.raises(NotMeasured):
         PUBLISHED[name].function(made_up(name, 1, [("other", "")]))
+
+
+def test_the_axis_ends_with_the_experiment_s_own_runs() -> None:
+    whole = made_up("kumar2024_fig6b", 1, LAYERS)
+    longer = pd.DataFrame(
+        [("loss", "train", 10**7, 1.0)], columns=whole.repetitions[0].rows["0"].columns
+    )
+    seed = replace(whole.repetitions[0], rows={**whole.repetitions[0].rows, "other": longer})
+    with paper_style():
+        figure = PUBLISHED["kumar2024_fig6b"].function(replace(whole, repetitions=[seed]))
+    assert all(axes.get_xlim()[1] < 2 * STEPS[-1] for axes in figure.axes)
