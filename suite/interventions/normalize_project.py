@@ -192,7 +192,6 @@ class Projection:
             self._hold([target.to(p) for target, p in pairs])
         return self._flats
 
-    @torch.no_grad()
     def step(self) -> None:
         """Count one update and, on every `every`-th, rescale all tensors in place."""
         self._calls += 1

@@ -145,15 +145,17 @@ class Timed(Intervention):
         """Take the optimizer."""
         self._optimizer = optimizer
 
-    @torch.no_grad()
     def begin_phase(self, step: int) -> bool:
         """Act if it is to where phases begin."""
-        return self.timing.begins(step) and self.act(step)
+        return self.timing.begins(step) and self._act(step)
 
-    @torch.no_grad()
     def after_step(self, step: int, lr: float) -> bool:
         """Act if it is time."""
-        return self.timing.due(step + 1) and self.act(step + 1)
+        return self.timing.due(step + 1) and self._act(step + 1)
+
+    @torch.no_grad()
+    def _act(self, done: int) -> bool:
+        return self.act(done)
 
     def happened(self, done: int, metric: str, layer: str = "", value: float = 1.0) -> None:
         """Note something for the rows."""

@@ -34,12 +34,14 @@ class Bounds:
         """Return whether it is known."""
         return self.lo == self.hi
 
-    def __add__(self, other: Bounds) -> Bounds:
+    def __add__(self, other: Bounds | float) -> Bounds:
         """Return the sum."""
+        other = _bounds(other)
         return Bounds(self.lo + other.lo, self.hi + other.hi)
 
-    def __sub__(self, other: Bounds) -> Bounds:
+    def __sub__(self, other: Bounds | float) -> Bounds:
         """Return the difference."""
+        other = _bounds(other)
         return Bounds(self.lo - other.hi, self.hi - other.lo)
 
     def __mul__(self, factor: float) -> Bounds:
@@ -47,8 +49,9 @@ class Bounds:
         ends = [0.0 if factor == 0 else end * factor for end in (self.lo, self.hi)]
         return Bounds(min(ends), max(ends))
 
-    def __truediv__(self, other: Bounds) -> Bounds:
-        """Return the ratio of two positive numbers."""
+    def __truediv__(self, other: Bounds | float) -> Bounds:
+        """Return the ratio of two positive numbers, or of any and a positive one that is known."""
+        other = _bounds(other)
         return Bounds(self.lo / other.hi, self.hi / other.lo)
 
     def __abs__(self) -> Bounds:
@@ -60,13 +63,17 @@ class Bounds:
         """Return a rising function of the number."""
         return Bounds(rising(self.lo), rising(self.hi))
 
+    def clip(self, lo: float, hi: float = math.inf) -> Bounds:
+        """Return the number, or the end of a range that it lies outside of."""
+        return self.through(lambda x: min(max(x, lo), hi))
+
     def log(self, base: float = 2.0) -> Bounds:
-        """Return the logarithm of a positive number."""
-        return self.through(lambda x: math.log(x, base) if 0 < x < math.inf else _log_of_end(x))
+        """Return the logarithm of a number that is not negative."""
+        return self.through(lambda x: math.log(x, base) if x > 0 else -math.inf)
 
 
-def _log_of_end(end: float) -> float:
-    return math.inf if end > 0 else -math.inf
+def _bounds(value: Bounds | float) -> Bounds:
+    return value if isinstance(value, Bounds) else Bounds.exactly(value)
 
 
 def smallest(numbers: Iterable[Bounds]) -> Bounds:

@@ -176,22 +176,22 @@ def judge(claim: Claim, experiment: Experiment | None, scale: Scale) -> Verdict:
     Raises:
         ValueError: if a statistic is not finite, which is a fault of the claim's function.
     """
-    values: list[float | bool] = []
-    left_out = set() if experiment is None else set(experiment.planned)
+    counted: dict[int, float | bool] = {}
     undetermined = False
-    for seed in experiment.repetitions if experiment is not None else ():
-        left_out.add(seed.seed)
-        if seed.lacks:
-            continue
+    repetitions = () if experiment is None else experiment.repetitions
+    for seed in (seed for seed in repetitions if not seed.lacks):
         try:
             value = claim.function(seed)
-            values.append(claim.holds.settle(value) if isinstance(value, Bounds) else value)
-            left_out.remove(seed.seed)
+            counted[seed.seed] = claim.holds.settle(value) if isinstance(value, Bounds) else value
         except Undetermined:
             undetermined = True
         except NotMeasured:
             continue
-    missing = tuple(sorted(left_out))
+    values = list(counted.values())
+    known = {seed.seed for seed in repetitions}.union(
+        () if experiment is None else experiment.planned
+    )
+    missing = tuple(sorted(known - counted.keys()))
     if not values:
         nothing: Judgement = "inconclusive" if undetermined else "not run"
         return Verdict(claim, scale, None, None, None, 0, missing, nothing)

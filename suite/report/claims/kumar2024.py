@@ -56,8 +56,7 @@ def delay(seed: Repetition, arm: str) -> Bounds:
 
 def log_ratio(late: Bounds, early: Bounds) -> Bounds:
     """Return the logarithm of (1 + one time to grok) over (1 + another)."""
-    one = Bounds.exactly(1.0)
-    return ((late + one) / (early + one)).log(math.e)
+    return ((late + 1.0) / (early + 1.0)).log(math.e)
 
 
 def ladder(seed: Repetition, path: str) -> list[tuple[float, Bounds]]:
@@ -68,11 +67,12 @@ def ladder(seed: Repetition, path: str) -> list[tuple[float, Bounds]]:
     """
     found: list[tuple[float, Bounds]] = []
     for value, arm in seed.arms_by(path):
-        train, test = fall_times(seed, arm)
-        if math.isinf(train):
+        try:
+            time = delay(seed, arm)
+        except Undetermined:
             break
-        found.append((float(value), delay(seed, arm)))
-        if math.isinf(test):
+        found.append((float(value), time))
+        if not time.exact:
             break
     return found
 

@@ -32,18 +32,13 @@ def times(seed: Repetition, arm: str, level: float) -> tuple[Bounds, Bounds]:
     fitted = rising(train, level)
     if not fitted.exact:
         raise Undetermined(f"a training accuracy of {level:g} of arm {arm!r}")
-    return fitted.through(at_least_one), rising(test, level).through(at_least_one)
-
-
-def at_least_one(step: float) -> float:
-    """Return a step, 1 for one before."""
-    return max(step, 1.0)
+    return fitted.clip(1.0), rising(test, level).clip(1.0)
 
 
 def delay(seed: Repetition, arm: str, level: float) -> Bounds:
     """Return by how many steps the test accuracy is later, at least 1."""
     train, test = times(seed, arm, level)
-    return (test - train).through(at_least_one)
+    return (test - train).clip(1.0)
 
 
 def lag(seed: Repetition, arm: str, level: float) -> Bounds:

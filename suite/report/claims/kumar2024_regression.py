@@ -11,7 +11,7 @@ import numpy as np
 
 from suite.report.bounds import Bounds, largest, smallest
 from suite.report.claims.base import above, below, between, claim
-from suite.report.claims.kumar2024_modular import at_least_one, extremes, lag
+from suite.report.claims.kumar2024_modular import extremes, lag
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
 from suite.report.transitions import rising
 from suite.within import THRESHOLDS, layer_of
@@ -34,7 +34,7 @@ def threshold_lag(seed: Repetition, arm: str, threshold: float) -> Bounds | None
     )
     if train.first >= STUDENT_LEVEL or train.values.max() < STUDENT_LEVEL:
         return None
-    first, second = (rising(t, STUDENT_LEVEL).through(at_least_one) for t in (train, test))
+    first, second = (rising(track, STUDENT_LEVEL).clip(1.0) for track in (train, test))
     return (second / first).log()
 
 

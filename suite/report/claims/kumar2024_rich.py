@@ -28,7 +28,7 @@ SETTING = f"{SOURCE}, Fig. 1; the numbers are of a rerun of the authors' code"
 )
 def rises_first(seed: Repetition) -> float:
     """Return the rise within the first 2% of the run."""
-    return rise(loss_on_test(seed, NETWORK).between(0, BUMP * budget(seed, NETWORK)))
+    return rise(_bump(seed)[0])
 
 
 @claim(
@@ -58,8 +58,7 @@ def ends_low(seed: Repetition) -> float:
 def rises_at_all(seed: Repetition) -> float:
     """Return the rise within the first 2% of the run, of a run that goes on as is claimed."""
     test, train = loss_on_test(seed, NETWORK), seed.track(NETWORK, "loss", "train")
-    early = test.between(0, BUMP * budget(seed, NETWORK))
-    peak = float(early.steps[int(np.argmax(early.values))])
+    early, peak = _bump(seed)
     later = test.between(peak, float(test.steps[-1]))
     learnt = later.values.min() < test.first and train.at(peak) < train.first
     return rise(early) if learnt else 0.0
@@ -90,8 +89,7 @@ def weight_norm_grows(seed: Repetition) -> float:
 )
 def lazy_up_to_the_peak(seed: Repetition) -> float:
     """Return the largest relative difference from the twin before the peak."""
-    early = loss_on_test(seed, NETWORK).between(0, BUMP * budget(seed, NETWORK))
-    peak = float(early.steps[int(np.argmax(early.values))])
+    _, peak = _bump(seed)
     return max(
         float(np.abs(_ratio(seed, split).between(0, peak).values - 1).max())
         for split in ("train", "test")
@@ -146,6 +144,12 @@ def terms_are_the_test_loss(seed: Repetition) -> float:
         if value >= 0.01 * measured.first
     ]
     return math.fsum(gaps) / len(gaps)
+
+
+def _bump(seed: Repetition) -> tuple[Track, float]:
+    """Return the network's test loss within the first 2% of the run, and the step of its peak."""
+    early = loss_on_test(seed, NETWORK).between(0, BUMP * budget(seed, NETWORK))
+    return early, float(early.steps[int(np.argmax(early.values))])
 
 
 def _ratio(seed: Repetition, split: str) -> Track:

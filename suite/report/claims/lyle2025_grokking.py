@@ -140,8 +140,8 @@ def rate_matters_more_than_decay(seed: Repetition) -> Bounds:
     of_rate = [abs(times[high, d] - times[low, d]) for d in decays]
     weak, strong = decays[0], decays[-1]
     of_decay = [abs(times[r, strong] - times[r, weak]) for r in rates]
-    by_rate = mean(of_rate) * (1 / math.log10(high / low))
-    return by_rate - mean(of_decay) * (1 / math.log10(strong / weak))
+    by_rate = mean(of_rate) / math.log10(high / low)
+    return by_rate - mean(of_decay) / math.log10(strong / weak)
 
 
 @claim(

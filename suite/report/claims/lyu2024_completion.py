@@ -170,7 +170,7 @@ def slope_in_log_scale(seed: Repetition) -> Bounds:
     if large <= small:
         raise NotMeasured("two scales")
     moved = transition(seed, late) - transition(seed, early)
-    return moved * (1 / decay_time(seed, late) / math.log(large / small))
+    return moved / decay_time(seed, late) / math.log(large / small)
 
 
 @claim(
@@ -186,4 +186,4 @@ def rate_times_steps(seed: Repetition) -> Bounds:
     times = [transition(seed, arm) * rate_of(seed, arm) for arm in seed.arms]
     if len(times) < 2:
         raise NotMeasured("two rates")
-    return largest(times) / smallest(times) - Bounds.exactly(1.0)
+    return largest(times) / smallest(times) - 1.0

@@ -23,7 +23,7 @@ def long_plateau(seed: Repetition) -> Bounds:
     fitted = fit_time(seed, only(seed))
     test = seed.track(only(seed), "accuracy", "test")
     late = test.between(fitted, float(test.steps[-1]))
-    return (rising(late, 0.55) - Bounds.exactly(fitted)) * (1 / fitted)
+    return (rising(late, 0.55) - fitted) / fitted
 
 
 @claim(

@@ -70,5 +70,4 @@ def inverse_square_of_rate(seed: Repetition) -> Bounds:
     arms = _noisy(seed)
     rates = [rate_of(seed, arm) for arm in arms]
     steps = [falling(seed.track(a, "loss", "test"), LEVEL * _size(seed, a)) for a in arms]
-    logs = [step.through(lambda s: max(s, 1.0)).log() for step in steps]
-    return slope([math.log2(rate) for rate in rates], logs)
+    return slope([math.log2(rate) for rate in rates], [step.clip(1.0).log() for step in steps])

@@ -109,7 +109,7 @@ def equal_delays(seed: Repetition) -> Bounds:
         return Bounds.exactly(0.0)
     if not first.exact:
         raise Undetermined("the first delay")
-    return (second * (1 / first.lo)).through(lambda ratio: min(max(ratio, 0.0), 10.0))
+    return (second / first).clip(0.0, 10.0)
 
 
 @claim(
@@ -210,7 +210,7 @@ def sharper_with_scale(seed: Repetition) -> Bounds:
     if len(arms) < 2:
         raise NotMeasured("two scales")
     narrow, wide = (width(_test(seed, arm)) for arm in (arms[-1], arms[0]))
-    return narrow / wide.through(lambda w: max(w, 1e-6))
+    return narrow / wide.clip(1e-6)
 
 
 def over_log_time(seed: Repetition, arm: str, metric: str, layer: str) -> Track:
@@ -230,7 +230,7 @@ def over_log_time(seed: Repetition, arm: str, metric: str, layer: str) -> Track:
 def gradual_without_decay(seed: Repetition) -> Bounds:
     """Decades of log(t) that the rise takes."""
     test = over_log_time(seed, only(seed), "accuracy", "test")
-    early, late = (rising(test, level).through(lambda t: max(t, 1e-3)) for level in (0.1, 0.9))
+    early, late = (rising(test, level).clip(1e-3) for level in (0.1, 0.9))
     if not early.exact:
         raise Undetermined("an accuracy of 10%")
     return (late / early).log(10)

@@ -18,6 +18,7 @@ from suite.report.claims.kumar2024_modular import unscaled, weight_norm
 from suite.report.experiment import Experiment, NotMeasured, Track
 from suite.report.published.base import published
 from suite.report.published.drawing import draw, draw_tracks, look
+from suite.report.published.ladders import arms_in_order
 from suite.report.style import DASHES, GREY, REFERENCE_COLOUR, SOLID, WIDTH, ArmStyle
 from suite.within import THRESHOLDS, layer_of
 
@@ -71,18 +72,29 @@ def legend(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=3.2)
 
 
+def few(runs: Experiment) -> int:
+    """Return the columns of panels, one for each arm: a row of up to four, else rows of three."""
+    return 3 if len(runs.arms) > 4 else 4
+
+
 def by_arm(
-    runs: Experiment, arms: Sequence[str], title: Callable[[str], str], columns: int
+    runs: Experiment,
+    arms: Sequence[str],
+    title: Callable[[str], str],
+    columns: int,
+    metric: str = "accuracy",
+    label: str = "accuracy",
 ) -> Figure:
-    """Return accuracies over log steps, a panel for each arm."""
+    """Return a metric of both splits over log steps, a panel for each arm."""
     figure, panels = grid(len(arms), columns)
     for index, (axes, arm) in enumerate(zip(panels, arms, strict=True)):
-        both_splits(axes, runs, arm, "accuracy")
+        both_splits(axes, runs, arm, metric)
         log_steps(axes, runs, named=index + columns >= len(arms))
         axes.set_title(title(arm))
-        axes.set_ylim(-0.03, 1.03)
+        if metric == "accuracy":
+            axes.set_ylim(-0.03, 1.03)
         if index % columns == 0:
-            axes.set_ylabel("accuracy")
+            axes.set_ylabel(label)
     legend(figure, panels[0])
     return figure
 
@@ -143,9 +155,8 @@ def figure_2(runs: Experiment) -> Figure:
 )
 def figure_16(runs: Experiment) -> Figure:
     """Accuracies by modulus."""
-    arms = sorted(runs.arms, key=lambda arm: int(runs.setting(arm, "task.modulus")))
-    columns = 3 if len(arms) > 4 else max(1, len(arms))
-    return by_arm(runs, arms, lambda arm: f"p = {runs.setting(arm, 'task.modulus')}", columns)
+    moduli = {arm: f"p = {modulus:g}" for modulus, arm in arms_in_order(runs, "task.modulus")}
+    return by_arm(runs, list(moduli), moduli.__getitem__, min(few(runs), len(moduli)))
 
 
 @published(
@@ -198,7 +209,7 @@ def figure_12(runs: Experiment) -> Figure:
 )
 def figure_8(runs: Experiment) -> Figure:
     """Accuracies by output scale."""
-    return by_arm(runs, scales(runs)[::-1], scale_of(runs), 3 if len(runs.arms) > 4 else 4)
+    return by_arm(runs, scales(runs)[::-1], scale_of(runs), few(runs))
 
 
 @published(
@@ -210,17 +221,9 @@ def figure_8(runs: Experiment) -> Figure:
 )
 def figure_18(runs: Experiment) -> Figure:
     """Losses by output scale."""
-    arms = scales(runs)[::-1]
-    columns = 3 if len(arms) > 4 else 4
-    figure, panels = grid(len(arms), columns)
-    for index, (axes, arm) in enumerate(zip(panels, arms, strict=True)):
-        both_splits(axes, runs, arm, "loss")
-        log_steps(axes, runs, named=index + columns >= len(arms))
-        axes.set_title(scale_of(runs)(arm))
-        if index % columns == 0:
-            axes.set_ylabel("squared error")
-    log_axis(panels[0], [np.asarray(line.get_ydata(), float) for a in panels for line in a.lines])
-    legend(figure, panels[0])
+    figure = by_arm(runs, scales(runs)[::-1], scale_of(runs), few(runs), "loss", "squared error")
+    lines = [line for axes in figure.axes for line in axes.lines]
+    log_axis(figure.axes[0], [np.asarray(line.get_ydata(), float) for line in lines])
     return figure
 
 

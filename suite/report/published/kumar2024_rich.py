@@ -35,8 +35,7 @@ TERMS = {"variance": "Variance", "misalignment": "Misalignment", "linear": "Line
 def figure_1(runs: Experiment) -> Figure:
     """Draw losses, weight norm and alignment."""
     figure, (left, middle, right) = panels(1, 3)
-    losses(left, runs, "network", REFERENCE_COLOUR, label="Network")
-    losses(left, runs, "linearised", COLOURS[1], label="Linearised")
+    _twins(left, runs)
     _kernel_line(left, runs, "network")
     step_axis(left)
     left.set_ylabel("Mean squared error")
@@ -128,11 +127,16 @@ def figure_13c(runs: Experiment) -> Figure:
     return _with_twin(runs, "Cross-entropy")
 
 
+def _twins(axes: Axes, runs: Experiment) -> None:
+    """Draw the losses of a network and of its expansion."""
+    losses(axes, runs, "network", REFERENCE_COLOUR, label="Network")
+    losses(axes, runs, "linearised", COLOURS[1], label="Linearised")
+
+
 def _with_twin(runs: Experiment, loss: str, log: bool = True) -> Figure:
     """Draw the losses of a network and of its expansion, and the network's weight norm."""
     figure, (axes, other) = panels(1, 2)
-    losses(axes, runs, "network", REFERENCE_COLOUR, label="Network")
-    losses(axes, runs, "linearised", COLOURS[1], label="Linearised")
+    _twins(axes, runs)
     if log:
         axes.set_yscale("log")
         log_labels(axes.yaxis)
