@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import json
 from pathlib import Path
 
+import yaml
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 from rich.console import Console
 from rich.table import Table
 
@@ -88,19 +89,10 @@ def _keys(config: type[BaseModel]) -> str:
         if field.is_required():
             found.append(key)
             continue
-        default = field.get_default(call_default_factory=True)
-        value = default.model_dump(mode="json") if isinstance(default, BaseModel) else default
-        found.append(f"{key}: {_flow(value)}")
+        default = to_jsonable_python(field.get_default(call_default_factory=True))
+        text = yaml.safe_dump({key: default}, default_flow_style=True, sort_keys=False, width=1e9)
+        found.append(text.strip()[1:-1])
     return ", ".join(found)
-
-
-def _flow(value: object) -> str:
-    """Return plain data as YAML in one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(v)}" for key, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _first_line(thing: object) -> str:

@@ -41,6 +41,7 @@ class Bench:
         parsed = [INTERVENTIONS[c["kind"]].from_mapping(c) for c in configs]
         bound = Bound.of(self.net, clock or Clock(100), self.batch(-1), self.fresh)
         self.stack = InterventionStack(parsed, bound)
+        self.acts: list[int] = []  # numbers of updates made when the network was reset
         mapping = {"kind": "adam", "lr": LR, **(optimizer or {})}
         config: OptimizerConfig = OPTIMIZERS[mapping["kind"]].from_mapping(mapping)
         self.optimizer = config.build(self.net)
@@ -58,7 +59,8 @@ class Bench:
     def update(self, times: int = 1) -> Bench:
         for _ in range(times):
             set_rate(self.optimizer, LR)
-            self.began = self.stack.begin_update(self.step)
+            if self.stack.begin_update(self.step):
+                self.acts.append(self.step)
             loss = (self.net(self.batch(self.step)) - 1.0).square().mean()
             extra = self.stack.extra_loss()
             self.optimizer.zero_grad()
@@ -67,6 +69,8 @@ class Bench:
             self.optimizer.step()
             self.reset = self.stack.after_step(self.step, LR)
             self.step += 1
+            if self.reset:
+                self.acts.append(self.step)
         return self
 
     def values(self) -> dict[str, Tensor]:

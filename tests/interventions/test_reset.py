@@ -96,11 +96,7 @@ def test_what_follows_a_full_reset_is_a_new_run(
 def test_times(timing: dict[str, Any], expected: list[int], bench: Any, network: Make) -> None:
     clock = Clock(60, (0, 24, 40), (4, 4, 4), agent_steps_per_step=2.0, frames_per_agent_step=4)
     run = bench(network, {"kind": "reset", **timing}, clock=clock)
-    found = []
-    for before in range(60):
-        run.update()
-        found += [before] * run.began + [run.step] * run.reset
-    assert found == expected
+    assert run.update(60).acts == expected
     assert [event.step for event in run.stack.take_events()] == expected
 
 

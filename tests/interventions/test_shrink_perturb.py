@@ -79,7 +79,7 @@ def test_gains_that_nap_holds_stay_where_they_are(bench: Any) -> None:
 def test_it_acts_where_data_arrive(bench: Any, network: Make) -> None:
     config = {"kind": "shrink_perturb", "at_phases": True}
     run = bench(network, config, clock=Clock(20, (0, 7, 13)))
-    assert [run.step for _ in range(20) if run.update().reset] == [7, 13]
+    assert run.update(20).acts == [7, 13]
 
 
 @pytest.mark.parametrize(
