@@ -29,6 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from suite.errors import ConfigError, nearest
 from suite.interventions.base import Bound, InterventionStack
 from suite.models.base import build_model
 from suite.optimizers import rates, set_rate
@@ -225,11 +226,18 @@ class SupervisedRun:
         values += self.observer.measure(self.step, in_force, self.task.splits(self.step))
         now = self._now()
         session.emit([Row(self.step, 0, now, name, layer, v) for name, layer, v in values])
-        if (stop := self.config.stop) is not None:
-            deciding = (
-                v for name, layer, v in values if (name, layer) == (stop.metric, stop.layer)
-            )
-            self._met = self._met + 1 if any(map(stop.met, deciding)) else 0
+        self._decide(values)
+
+    def _decide(self, values: list[tuple[str, str, float]]) -> None:
+        """Count the measurements in a row that say the run is over."""
+        if (stop := self.config.stop) is None:
+            return
+        measured = {layer: value for name, layer, value in values if name == stop.metric}
+        if measured and stop.layer not in measured:
+            wanted = f"what rows of {stop.metric!r} are of: {nearest(stop.layer, measured)}"
+            raise ConfigError("stop.layer", stop.layer, wanted)
+        met = stop.layer in measured and stop.met(measured[stop.layer])
+        self._met = self._met + 1 if met else 0
 
     def _now(self) -> float:
         return self._seconds + time.perf_counter() - self._since

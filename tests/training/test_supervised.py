@@ -256,6 +256,14 @@ def test_a_stop_needs_one_side_and_a_metric_that_is_measured(smoke: Smoke) -> No
         smoke("quadratic_regression", metrics={"names": ["loss"]}, stop=stop).check()
 
 
+def test_a_stop_at_a_layer_that_is_not_measured_is_an_error(smoke: Smoke) -> None:
+    config = smoke(
+        "quadratic_regression", metrics={"names": ["loss"]}, stop={**STOP, "layer": "tets"}
+    )
+    with pytest.raises(ConfigError, match=r"stop\.layer.*'tets'.*'test'"):
+        _train(config)
+
+
 def test_float64_reaches_parameters_data_and_rows(smoke: Smoke) -> None:
     run, rows = _train(smoke("quadratic_regression", precision="float64"))
     assert {p.dtype for p in run.model.parameters()} == {torch.float64}
