@@ -282,7 +282,8 @@ def test_a_runner_restarted_unnoticed_is_saved_and_restored_in_the_visit_in_forc
     first.recorder.sink = rows.extend
     while first.agent_steps < 100:
         first.advance()
-    restart_unnoticed(first, 1)
+    kill(first, 1)
+    wait_for_a_new_life(first, 1)
     assert visits_of(first) == [("breakout", 0), ("pong", 1)]
     first.save_to_path(tmp_path)
     assert visits_of(first) == [("pong", 1)] * 2
