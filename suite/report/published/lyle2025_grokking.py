@@ -49,7 +49,7 @@ def by_row(figure: Figure, grid: Any, runs: Experiment, *, log: bool) -> None:
         lines, labels = axes.get_legend_handles_labels()
         handles |= {label: line for label, line in zip(labels, lines, strict=True)}
     figure.legend(
-        list(handles.values()), list(handles), loc="outside lower center", ncols=4, handlelength=3
+        list(handles.values()), list(handles), loc="outside lower center", ncols=3, handlelength=3
     )
 
 
