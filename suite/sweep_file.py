@@ -1,6 +1,7 @@
 """Sweep files: found by name, laid over one another, and taken apart into experiments.
 
-``extends:`` takes another file as the ground that this one is laid over, one level deep;
+``extends:`` takes another file as the ground that this one is laid over, one level deep; an axis,
+or a value of one, that this one sets to null is taken out;
 ``include:`` takes over the experiments of others (see `suite.sweep`).
 """
 
@@ -113,7 +114,29 @@ def _lay_over(below: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]
     searches = [part.get("search") or {} for part in (below, document)]
     rest = [{k: v for k, v in part.items() if k != "search"} for part in (below, document)]
     merged = merge(undot(rest[0]), rest[1])
+    if axes := document.get("axes"):
+        merged["axes"] = _without_nulls(merged["axes"], axes, below.get("axes") or {})
     return {**merged, "search": {**searches[0], **searches[1]}} if any(searches) else merged
+
+
+def _without_nulls(merged: Any, axes: Any, below: Any, key: str = "axes") -> Any:
+    """Take out the axes, and values of axes, that a file sets to null over those that it extends.
+
+    Raises:
+        ConfigError: if there is no such axis or value to take out.
+    """
+    if not isinstance(axes, Mapping) or not isinstance(below, Mapping):
+        return merged
+    kept = dict(merged)
+    for name, value in axes.items():
+        if value is None:
+            if name not in below:
+                wanted = f"one that the extended file has: {nearest(str(name), map(str, below))}"
+                raise ConfigError(key, name, wanted)
+            del kept[name]
+        elif key == "axes":
+            kept[name] = _without_nulls(kept[name], value, below.get(name) or {}, f"axes.{name}")
+    return kept
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import yaml
 
 from suite.errors import ConfigError
 from suite.sweep import Sweep, load_sweep
+from suite.sweep_file import experiments_of
 from suite.tasks.atari_sets import GAME_SETS
 from suite.yaml_file import parse_yaml
 
@@ -199,6 +200,19 @@ def test_every_sweep_file_loads_and_plans() -> None:
     for name in names:
         sweep = load_sweep([name], config_folders())
         assert sweep.runs
+
+
+def test_a_file_that_extends_takes_rungs_out_with_null(tmp_path: Path) -> None:
+    axes = {"width": {"4": {"model.width": 4}, "8": {"model.width": 8}}, "rate": {"a": {}, "b": {}}}
+    ground = {**BODY, "axes": axes}
+    (tmp_path / "ground.yaml").write_text(yaml.safe_dump(ground))
+    mine = {"width": {"8": None, "16": {"model.width": 16}}, "rate": None}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"extends": "ground", "axes": mine}))
+    found = experiments_of(tmp_path / "mine.yaml", [tmp_path])[""]
+    assert {axis: list(values) for axis, values in found["axes"].items()} == {"width": ["4", "16"]}
+    (tmp_path / "mine.yaml").write_text("extends: ground\naxes: {width: {'9': null}}\n")
+    with pytest.raises(ConfigError, match=r"axes\.width.*'9'.*4, 8"):
+        experiments_of(tmp_path / "mine.yaml", [tmp_path])
 
 
 def test_a_file_that_extends_keeps_dotted_keys_of_both(tmp_path: Path) -> None:

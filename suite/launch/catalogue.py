@@ -61,12 +61,13 @@ def print_catalogue(what: str, console: Console) -> None:
         for name, text in _configs().items():
             table.add_row(name, text)
     elif what == "claims":
-        from suite.report.claims.base import CLAIMS
+        from suite.report.claims.base import in_order
 
-        table.add_column("experiment")
-        table.add_column("what is claimed")
-        for name, claim in CLAIMS.entries().items():
-            table.add_row(name, claim.experiment, claim.says)
+        for heading in ("experiment", "what is claimed", "statistic of a seed", "holds if"):
+            table.add_column(heading)
+        for claim in in_order():
+            region = str(claim.holds)
+            table.add_row(claim.id, claim.experiment, claim.says, claim.statistic, region)
     elif what == "metrics":
         table.add_column("unit")
         table.add_column("what it is")

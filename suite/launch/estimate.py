@@ -7,10 +7,12 @@ this machine, measured for a moment; overheads are rules of thumb. Good to a fac
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from functools import lru_cache
 
 from suite.models.base import ModelConfig, ModelSpec, dry_model
 from suite.run_config import RunConfig
+from suite.training.batched import chunks
 
 EFFICIENCY = 0.5
 """Share of the matrix-product rate that training reaches."""
@@ -59,8 +61,13 @@ def _forward_cost(model: ModelConfig, spec: ModelSpec, batch: int) -> tuple[floa
     return counter.get_total_flops(), sum(p.numel() for p in network.parameters())
 
 
-def estimate_seconds(config: RunConfig) -> float:
-    """Return the predicted seconds of a run on one thread of this machine."""
+def estimate_seconds(config: RunConfig, at_once: int = 1) -> float:
+    """Return the predicted seconds of a run on one thread of this machine.
+
+    Args:
+        config: the run.
+        at_once: how many runs share each update (`suite.training.batched`), and its overhead.
+    """
     clock, spec = config.clock(), config.model_spec()
     rate = matmul_rate() * EFFICIENCY
     if config.task.engine == "rl":
@@ -70,11 +77,23 @@ def estimate_seconds(config: RunConfig) -> float:
         per_update = UPDATE_OVERHEAD_S + 4 * learning / rate
         per_update += (ACT_OVERHEAD_S + acting / rate) * (clock.agent_steps_per_step or 1.0)
         return clock.total * per_update
+    overhead = UPDATE_OVERHEAD_S / at_once
     ends = (*clock.starts[1:], clock.total)
     return sum(
-        (end - start) * (UPDATE_OVERHEAD_S + 3 * _forward_cost(config.model, spec, count)[0] / rate)
+        (end - start) * (overhead + 3 * _forward_cost(config.model, spec, count)[0] / rate)
         for start, end, count in zip(clock.starts, ends, config.task.examples(clock), strict=True)
     )
+
+
+def estimate_all(configs: Collection[RunConfig], slots: int) -> dict[str, float]:
+    """Return the predicted seconds of each run by its id, each for its part of a trial's updates.
+
+    Args:
+        configs: the runs of a sweep.
+        slots: how many cores run trials side by side.
+    """
+    groups = chunks(list(configs), slots)
+    return {run.run_id: estimate_seconds(run, len(group)) for group in groups for run in group}
 
 
 def estimate_bytes(config: RunConfig) -> int:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from suite.launch.cluster import bundles
-from suite.launch.estimate import estimate_bytes, estimate_seconds
+from suite.launch.estimate import estimate_all, estimate_bytes
 from suite.launch.progress import duration, say
 from suite.sweep import Sweep
 
@@ -29,7 +29,7 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
         if trial.skip is None:
             cells.setdefault((trial.task, trial.arm), []).append(trial.config.seed)
             configs[trial.task, trial.arm] = trial.config
-    seconds = {key: estimate_seconds(config) for key, config in configs.items()}
+    costs = estimate_all(sweep.runs.values(), slots)
     for (task, arm), seeds in cells.items():
         config = configs[task, arm]
         table.add_row(
@@ -37,19 +37,19 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
             arm,
             ",".join(map(str, seeds)),
             f"{config.clock().total:,}",
-            duration(seconds[task, arm]),
+            duration(costs[config.run_id]),
             f"{estimate_bytes(config) / 2**30:.1f} GiB",
         )
     console.print(table)
     for reason, labels in _skips(sweep).items():
         say(console, f"skipped: {reason}: {', '.join(labels)}")
-    costs = {t.run_id: seconds[t.task, t.arm] for t in sweep.trials if t.skip is None}
     wide = max((sum(b["CPU"] for b in bundles(c)) for c in sweep.runs.values()), default=1.0)
     side_by_side = max(1, int(slots // max(wide, 1.0)))
     wall = max(sum(costs.values()) / side_by_side, max(costs.values(), default=0.0))
+    plural = "" if len(costs) == 1 else "s"
     say(
         console,
-        f"{len(costs)} runs, {sum(costs.values()) / 3600:.2f} predicted core hours, "
+        f"{len(costs)} run{plural}, {sum(costs.values()) / 3600:.2f} predicted core hours, "
         f"about {duration(wall)} with {side_by_side} side by side",
     )
 

@@ -29,9 +29,6 @@ from suite.sweep import Sweep
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
-SIDE_BY_SIDE = 16
-"""Largest number of runs that are trained side by side in one trial."""
-
 
 @dataclass(frozen=True)
 class Options:
@@ -183,21 +180,23 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
 
 def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Options) -> Live:
     """Return the live state: runs that are done are kept, unless they are to be fresh."""
-    from suite.launch.estimate import estimate_seconds
+    from suite.launch.estimate import estimate_all
 
+    slots = options.num_cpus or os.cpu_count() or 1
+    costs = estimate_all(selected.runs.values(), slots)
     runs: dict[str, RunState] = {}
-    for run_id, config in selected.runs.items():
+    for run_id in selected.runs:
         relative = f"{layout.RUNS}/{run_id}"
         if options.fresh:
             storage.remove(relative)
         storage.pull(f"{relative}/{layout.STATUS}")
-        run = RunState(cost=estimate_seconds(config))
+        run = RunState(cost=costs[run_id])
         status = read_status(storage.root / relative)
         if status is not None and status["state"] in FINAL:
             _compare_plugins(storage, relative, options)
             run.state, run.reason, run.done = status["state"], status["reason"], 1.0
         runs[run_id] = run
-    live = Live(sweep=selected, runs=runs, slots=options.num_cpus or os.cpu_count() or 1)
+    live = Live(sweep=selected, runs=runs, slots=slots)
     live.done_before = sum(run.cost * run.done for run in runs.values())
     return live
 
@@ -244,9 +243,7 @@ def _tune(
     # The longest first: the last to finish then wait for little.
     waiting = sorted(waiting, key=lambda run_id: -live.runs[run_id].cost)
     slots = options.num_cpus or os.cpu_count() or 1
-    groups = chunks(
-        [configs[run_id] for run_id in waiting], min(SIDE_BY_SIDE, -(-len(waiting) // slots))
-    )
+    groups = chunks([configs[run_id] for run_id in waiting], slots)
     requests = [
         {
             "run_ids": [run.run_id for run in group],

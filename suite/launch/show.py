@@ -40,13 +40,16 @@ def fetched(directory: str) -> Storage:
 
 
 def show_claims(directory: str, only: str, console: Console) -> None:
-    """Judge the claims, print the board, and write it beside the report."""
+    """Judge the claims and print the board; write it beside the report if it is the whole of it."""
     from suite.report.claims.board import NOTES, as_table, judge_all, write_board
 
     storage = fetched(directory)
     storage.pull(NOTES)
     verdicts = judge_all(storage.root, only)
     console.print(as_table(verdicts))
+    if only != "*":
+        say(console, "Not written: this is a part of the board; without --only all of it is.")
+        return
     for path in write_board(storage.root, verdicts):
         say(console, str(path))
     storage.push(layout.REPORT)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -129,6 +131,16 @@ class Sweep(_Record):
     created: str = ""
     tasks: Mapping[str, TaskRecord]
     trials: tuple[Trial, ...]
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What ``--set`` laid over the runs, such as ``budget=600``, read from the command."""
+        try:
+            words = shlex.split(self.command)
+        except ValueError:
+            return ()
+        after = [word for flag, word in pairwise(words) if flag == "--set"]
+        return (*after, *(w.removeprefix("--set=") for w in words if w.startswith("--set=")))
 
     @model_validator(mode="after")
     def _trials_fit(self) -> Sweep:

@@ -30,6 +30,7 @@ def budget_line(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> s
     if not groups:
         return "Budget: not known before a run has started."
     waiting = f" Not known yet: {'; '.join(unknown)}." if unknown else ""
+    waiting += _ended_early(task, configs)
     if len(groups) == 1:
         same = "" if unknown else "the same for every arm, "
         return f"Budget: {same}{next(iter(groups))}.{waiting}"
@@ -40,6 +41,23 @@ def budget_line(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> s
         for budget, labels in sorted(groups.items(), key=lambda item: item[0] == most)
     ]
     return f"Budgets differ. {'; '.join(parts)}.{waiting}"
+
+
+def _ended_early(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a sentence on the runs that a ``stop`` ended before their budget was spent."""
+    runs = [run for arm in task.arms for run in arm.runs if run.status.state == "complete"]
+    early = [run for run in runs if run.status.step < run.status.total]
+    stops = [configs.get(run.trial.run_id, {}).get("stop") for run in early]
+    rules = {_rule(stop) for stop in stops if isinstance(stop, Mapping)}
+    if not rules:
+        return ""
+    return f" {len(early)} of {len(runs)} runs ended before that, at {' or '.join(sorted(rules))}."
+
+
+def _rule(stop: Mapping[str, Any]) -> str:
+    """Return for instance ``accuracy test >= 0.98, 3 times in a row``."""
+    side = f">= {stop['above']:g}" if stop.get("above") is not None else f"<= {stop['below']:g}"
+    return f"{stop['metric']} {stop['layer']} {side}, {stop['hold']} times in a row"
 
 
 def arm_budget(arm: ArmResult, configs: Mapping[str, Mapping[str, Any]]) -> str:

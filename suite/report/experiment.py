@@ -25,7 +25,7 @@ SMALL = "_small"
 
 
 class NotMeasured(Exception):
-    """A repetition lacks an arm or a metric that is asked for."""
+    """A repetition lacks an arm or a metric that is asked for, which the message names."""
 
 
 class Undetermined(NotMeasured):
@@ -148,12 +148,14 @@ class Experiment:
         scale: published or small.
         repetitions: one per seed that has a complete run.
         planned: all seeds of the sweep.
+        changed: what ``--set`` laid over the runs.
     """
 
     name: str
     scale: Scale
     repetitions: Sequence[Repetition]
     planned: Sequence[int] = ()
+    changed: Sequence[str] = ()
 
     @property
     def arms(self) -> list[str]:
@@ -195,7 +197,9 @@ class Results:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._planned = [trial for trial in read_sweep(folder).trials if trial.skip is None]
+        sweep = read_sweep(folder)
+        self._changed = sweep.overrides
+        self._planned = [trial for trial in sweep.trials if trial.skip is None]
         self._complete = [t for t in self._planned if read_status(folder, t).state == "complete"]
 
     @cached_property
@@ -218,4 +222,5 @@ class Results:
             runs = {(t.task, t.arm): t.run_id for t in trials if t.seed == seed}
             lacks = frozenset((t.task, t.arm) for t in planned if t.seed == seed) - runs.keys()
             repetitions.append(Repetition(seed, runs, configs, self._rows, lacks))
-        return Experiment(name, scale, repetitions, sorted({t.seed for t in planned}))
+        seeds = sorted({t.seed for t in planned})
+        return Experiment(name, scale, repetitions, seeds, self._changed)

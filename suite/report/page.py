@@ -45,6 +45,11 @@ _SHOWN_VERDICTS = {
 }
 
 
+def _projects(config: Mapping[str, Any]) -> bool:
+    """Return whether a run pins norms, so that its rate is an effective one."""
+    return any(member.get("kind") == "nap" for member in config.get("interventions", ()))
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A figure as the page shows it.
@@ -88,7 +93,7 @@ def render_page(
     """
     return template("template.html").render(
         name=sweep.name,
-        question=QUESTION,
+        question=QUESTION if any(map(_projects, configs.values())) else "",
         counts=_counts(tasks),
         unfinished=sum(
             run.status.state in ("running", "not started") for task in tasks for run in task.runs

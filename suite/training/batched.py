@@ -30,6 +30,9 @@ from suite.training.replayed import Replayed
 from suite.training.session import Session
 from suite.training.supervised import CHECK_EVERY, SupervisedRun, keep_freed_memory, precision
 
+SIDE_BY_SIDE = 16
+"""Largest number of runs that are trained at once in one trial."""
+
 CHUNK = 1_000
 """Gradient steps whose rates are worked out at once."""
 
@@ -237,8 +240,14 @@ class Descent:
         self._handed = self._at
 
 
-def chunks(configs: Sequence[RunConfig], largest: int) -> list[list[RunConfig]]:
-    """Return the runs in groups that are trained at once, of at most `largest`, order kept."""
+def chunks(configs: Sequence[RunConfig], slots: int) -> list[list[RunConfig]]:
+    """Return the runs in groups that are trained at once, order kept.
+
+    Args:
+        configs: the runs.
+        slots: how many groups there should be work for, side by side.
+    """
+    largest = min(SIDE_BY_SIDE, -(-len(configs) // slots))
     by_key: dict[Hashable, list[RunConfig]] = {}
     groups: list[list[RunConfig]] = []
     for config in configs:

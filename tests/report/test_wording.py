@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import pytest
@@ -120,6 +121,22 @@ def test_budget(writer: Any, budgets: tuple[Any, Any], line: str) -> None:
         writer.run("t", arm, 0, [(100, 0.5)], state=state, config={"budget": budget})
     tasks, configs = read(writer.finish())
     assert budget_line(tasks[0], configs) == line
+
+
+def test_budget_tells_of_runs_that_ended_early(writer: Any) -> None:
+    writer.task("t", ["a", "b"])
+    stop = {"metric": "accuracy", "layer": "test", "above": 0.98, "below": None, "hold": 3}
+    for arm, end in (("a", 40), ("b", 100)):
+        for seed in (0, 1):
+            config = {"budget": 100, "stop": stop}
+            folder = writer.run("t", arm, seed, [(end, 0.5)], config=config)
+            status = json.loads((folder / "status.json").read_text()) | {"total": 100}
+            (folder / "status.json").write_text(json.dumps(status))
+    tasks, configs = read(writer.finish())
+    assert budget_line(tasks[0], configs) == (
+        "Budget: the same for every arm, 100 gradient steps. 2 of 4 runs ended before that, at "
+        "accuracy test >= 0.98, 3 times in a row."
+    )
 
 
 def test_budget_of_phases_names_the_odd_arm(writer: Any) -> None:

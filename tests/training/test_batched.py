@@ -153,7 +153,7 @@ def test_what_cannot_be_trained_at_once_is_trained_alone():
 def test_groups_keep_the_order_and_the_bound():
     configs = requests("quadratic_regression")
     other = requests("quadratic_regression", model={"kind": "mlp"})[0]
-    groups = chunks([*configs, other], 3)
+    groups = chunks([*configs, other], slots=3)
     assert groups[0] == [other]
     assert groups[1:] == [configs[:3], configs[3:6], configs[6:]]
 

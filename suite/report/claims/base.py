@@ -32,13 +32,15 @@ its arms are complete: of some a claim might be told that the others contradict.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import binomtest
 
+from suite.errors import ConfigError
 from suite.registry import Registry
 from suite.report.bounds import Bounds
 from suite.report.experiment import Experiment, NotMeasured, Repetition, Scale, Undetermined
@@ -138,6 +140,8 @@ class Verdict:
         n: seeds.
         left_out: seeds that lack what the statistic needs, or an arm, or were not run yet.
         verdict: holds, fails, inconclusive or not run.
+        why: what the first seed that was left out lacks, or that nothing was run, "" otherwise.
+        changed: what ``--set`` laid over the runs: not the experiment as it is shipped.
     """
 
     claim: Claim
@@ -148,6 +152,8 @@ class Verdict:
     n: int
     left_out: tuple[int, ...]
     verdict: Judgement
+    why: str = ""
+    changed: tuple[str, ...] = ()
 
 
 CLAIMS: Registry[Claim] = Registry("claim", "suite.report.claims")
@@ -165,6 +171,19 @@ def claim(
     return add
 
 
+def in_order() -> list[Claim]:
+    """Return all claims, paper by paper: 2 before 10, 1a before 1b, numbers before words."""
+    return sorted(CLAIMS.entries().values(), key=lambda claim: _order(claim.id))
+
+
+def _order(name: str) -> tuple[Any, ...]:
+    """Return a key that sorts 2 before 10, 1a before 1b, numbers before words."""
+    group, _, item = name.rpartition(".")
+    found = re.fullmatch(r"(\D*)(\d*)(.*)", item)
+    assert found is not None
+    return group, found[1], int(found[2] or 0), found[3]
+
+
 def judge(claim: Claim, experiment: Experiment | None, scale: Scale) -> Verdict:
     """Return the verdict on a claim.
 
@@ -174,34 +193,50 @@ def judge(claim: Claim, experiment: Experiment | None, scale: Scale) -> Verdict:
         scale: of the runs.
 
     Raises:
-        ValueError: if a statistic is not finite, which is a fault of the claim's function.
+        ConfigError: if the claim's function fails, or its statistic is not finite.
     """
+    if experiment is None:
+        why = f"no complete run of {claim.experiment}"
+        return Verdict(claim, scale, None, None, None, 0, (), "not run", why)
     counted: dict[int, float | bool] = {}
-    undetermined = False
-    repetitions = () if experiment is None else experiment.repetitions
-    for seed in (seed for seed in repetitions if not seed.lacks):
+    undetermined, why = False, ""
+    for seed in experiment.repetitions:
         try:
-            value = claim.function(seed)
-            counted[seed.seed] = claim.holds.settle(value) if isinstance(value, Bounds) else value
-        except Undetermined:
-            undetermined = True
-        except NotMeasured:
-            continue
-    values = list(counted.values())
-    known = {seed.seed for seed in repetitions}.union(
-        () if experiment is None else experiment.planned
-    )
-    missing = tuple(sorted(known - counted.keys()))
-    if not values:
-        nothing: Judgement = "inconclusive" if undetermined else "not run"
-        return Verdict(claim, scale, None, None, None, 0, missing, nothing)
-    if not np.isfinite(values).all():
-        raise ValueError(f"claim {claim.id}: got {values}; expected finite statistics")
-    effect, lo, hi = _effect(values)
-    judged: Judgement = "inconclusive"
+            if seed.lacks:
+                raise NotMeasured(f"{len(seed.lacks)} of the arms of seed {seed.seed}")
+            counted[seed.seed] = _value(claim, seed)
+        except NotMeasured as missing:
+            undetermined |= isinstance(missing, Undetermined)
+            why = why or f"lacks {missing}"
+    effect, lo, hi = _effect(list(counted.values())) if counted else (None, None, None)
+    judged: Judgement = "inconclusive" if counted or undetermined else "not run"
     if not undetermined and lo is not None and hi is not None:
         judged = claim.holds.judge(lo, hi)
-    return Verdict(claim, scale, effect, lo, hi, len(values), missing, judged)
+    seeds = {seed.seed for seed in experiment.repetitions}.union(experiment.planned)
+    left_out, changed = tuple(sorted(seeds - counted.keys())), tuple(experiment.changed)
+    return Verdict(claim, scale, effect, lo, hi, len(counted), left_out, judged, why, changed)
+
+
+def _value(claim: Claim, seed: Repetition) -> float | bool:
+    """Return the statistic of a seed.
+
+    Raises:
+        NotMeasured: if the seed lacks what it needs.
+        ConfigError: if the claim's function fails, or its statistic is not finite.
+    """
+    wanted = f"a statistic that is a finite number or a truth value; seed {seed.seed} gave"
+    try:
+        value = claim.function(seed)
+        value = claim.holds.settle(value) if isinstance(value, Bounds) else value
+        finite = bool(np.isfinite(value))
+    except NotMeasured:
+        raise
+    except Exception as error:
+        said = f"{wanted} {type(error).__name__}: {error}"
+        raise ConfigError("claim", claim.id, said) from error
+    if not finite:
+        raise ConfigError("claim", claim.id, f"{wanted} {value}")
+    return value
 
 
 def _effect(values: list[float | bool]) -> tuple[float, float | None, float | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.table import Table
 from suite.errors import ConfigError, nearest
 from suite.records.layout import REPORT
 from suite.report.build import write_whole
-from suite.report.claims.base import CLAIMS, Judgement, Verdict, judge
+from suite.report.claims.base import CLAIMS, Judgement, Verdict, in_order, judge
 from suite.report.experiment import Results, Scale
 from suite.report.page import template
 from suite.yaml_file import read_yaml
@@ -46,26 +45,18 @@ def judge_all(folder: str | Path, only: str = "*") -> list[Verdict]:
     Raises:
         ConfigError: if it is no results folder, or no claim matches.
     """
-    chosen = [c for name, c in CLAIMS.entries().items() if fnmatchcase(name, only)]
+    chosen = [claim for claim in in_order() if fnmatchcase(claim.id, only)]
     if not chosen:
         raise ConfigError("--only", only, f"a glob over claims; {nearest(only, CLAIMS.entries())}")
     results = Results(folder)
     verdicts = []
-    for claim in sorted(chosen, key=lambda claim: _order(claim.id)):
+    for claim in chosen:
         runs = {scale: results.experiment(claim.experiment, scale) for scale in get_args(Scale)}
         made = {scale: found for scale, found in runs.items() if found is not None}
         verdicts += [judge(claim, found, scale) for scale, found in made.items()] or [
             judge(claim, None, "published")
         ]
     return verdicts
-
-
-def _order(name: str) -> tuple[Any, ...]:
-    """Return a key that sorts 2 before 10, 1a before 1b, numbers before words."""
-    group, _, item = name.rpartition(".")
-    found = re.fullmatch(r"(\D*)(\d*)(.*)", item)
-    assert found is not None
-    return group, found[1], int(found[2] or 0), found[3]
 
 
 def as_records(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
@@ -84,6 +75,8 @@ def as_records(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
             "n": v.n,
             "verdict": v.verdict,
             "left_out": list(v.left_out),
+            "why": v.why,
+            "changed": list(v.changed),
             "source": v.claim.source,
         }
         for v in verdicts
@@ -111,13 +104,20 @@ def effect(verdict: Verdict) -> str:
 def as_table(verdicts: Sequence[Verdict]) -> Table:
     """Return the board for a terminal."""
     table = Table(box=box.SIMPLE_HEAD, title=f"Claims: {counts(verdicts)}", title_justify="left")
+    if changed := sorted({change for v in verdicts for change in v.changed}):
+        table.caption = f"* not the experiment as it is shipped: changed by {', '.join(changed)}"
+        table.caption_justify = "left"
     for heading in ("claim", "scale", "verdict", "effect [95%]", "holds if", "n"):
         table.add_column(heading, no_wrap=heading != "claim")
     styles = {"holds": "green", "fails": "red", "inconclusive": "yellow", "not run": "dim"}
     for v in verdicts:
         word = f"[{styles[v.verdict]}]{v.verdict}[/]"
         name = f"{v.claim.id} {v.claim.says}"
-        table.add_row(name, v.scale, word, effect(v), str(v.claim.holds), str(v.n))
+        if v.effect is None and v.why:
+            name += f" [dim]({v.why})[/]"
+        table.add_row(
+            name, v.scale + "*" * bool(v.changed), word, effect(v), str(v.claim.holds), str(v.n)
+        )
     return table
 
 

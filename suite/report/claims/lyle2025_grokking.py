@@ -99,7 +99,7 @@ def _share_reached(seed: Repetition, pinned: bool, *, small_decay: bool) -> floa
     says="With norms pinned, networks grok at the two highest rates whatever the weight decay",
     statistic="whether all projected arms of the two highest rates reach 95% on the test set",
     holds=above(0.9),
-    source="Lyle et al. 2025, Fig. 2 left; 90% of seeds and 95% are of the list of claims; fewer "
+    source="Lyle et al. 2025, Fig. 2 left; 90% of seeds and 95% are ours; fewer "
     "than 36 seeds cannot show so large a share",
 )
 def pinned_networks_grok(seed: Repetition) -> bool:

@@ -46,7 +46,7 @@ def generalises(seed: Repetition) -> float:
     statistic="cosine of u^2 - v^2 and that classifier, halfway in log steps between 100% training "
     "and 55% test accuracy, or the end of the run if that comes first",
     holds=above(0.95),
-    source="Lyu et al. 2024, Corollary 3.6; 0.95 of the list of claims, the place is ours",
+    source="Lyu et al. 2024, Corollary 3.6; 0.95 and the place are ours",
 )
 def plateau_is_max_margin(seed: Repetition) -> float:
     """Cosine at the plateau."""
@@ -63,7 +63,7 @@ def plateau_is_max_margin(seed: Repetition) -> float:
     says="At the end the effective weight lies on the true coordinates",
     statistic="last share of |u^2 - v^2|_1 on the coordinates that make the label",
     holds=above(0.9),
-    source="Lyu et al. 2024, Corollary 3.7; 90% of the list of claims",
+    source="Lyu et al. 2024, Corollary 3.7; 90% is ours",
 )
 def sparse_at_last(seed: Repetition) -> float:
     """Share on the true coordinates."""

@@ -97,7 +97,7 @@ def later_with_scale(seed: Repetition) -> Bounds:
     statistic="second delay over the first, of three scales a factor apart; from 0 to 10, and 0 "
     "without a first delay",
     holds=between(0.7, 1.3),
-    source="Lyu et al. 2024, Fig. 2b and Theorem 3.1; 30% of the list of claims",
+    source="Lyu et al. 2024, Fig. 2b and Theorem 3.1; 30% is ours",
 )
 def equal_delays(seed: Repetition) -> Bounds:
     """Ratio of the two delays."""
@@ -119,7 +119,7 @@ def equal_delays(seed: Repetition) -> Bounds:
     statistic="largest over smallest decay times step of 50% test accuracy, the largest decay left "
     "out",
     holds=below(1.3),
-    source="Lyu et al. 2024, Fig. 2c and Theorem 3.1; 30% of the list of claims",
+    source="Lyu et al. 2024, Fig. 2c and Theorem 3.1; 30% is ours",
 )
 def inverse_to_decay(seed: Repetition) -> Bounds:
     """Spread of decay times step, over all decays but the largest."""
@@ -158,7 +158,7 @@ def _largest_scale(seed: Repetition) -> tuple[str, float]:
     statistic="largest relative distance of the parameters' norm from |theta(0)| exp(-decay rate "
     "step), at the largest scale, until 0.8 of the step of 10% test accuracy",
     holds=below(0.05),
-    source="Lyu et al. 2024, Theorem 3.2; 5% of the list of claims, 0.8 is ours",
+    source="Lyu et al. 2024, Theorem 3.2; 5% and 0.8 are ours",
 )
 def norm_decays(seed: Repetition) -> float:
     """Misfit of the norm."""
@@ -174,7 +174,7 @@ def norm_decays(seed: Repetition) -> float:
     statistic="smallest cosine of the parameters and their start, at the largest scale, until 0.8 "
     "of the step of 10% test accuracy",
     holds=above(0.9),
-    source="Lyu et al. 2024, Theorem 3.2; 0.9 of the list of claims, 0.8 is ours",
+    source="Lyu et al. 2024, Theorem 3.2; 0.9 and 0.8 are ours",
 )
 def direction_stays(seed: Repetition) -> float:
     """Smallest cosine."""
@@ -188,7 +188,7 @@ def direction_stays(seed: Repetition) -> float:
     says="With weight decay the transition is sharp",
     statistic="(T90 - T10) / T50 of the test accuracy",
     holds=below(0.5),
-    source="Lyu et al. 2024, section 2; the measure and 0.5 are of the list of claims",
+    source="Lyu et al. 2024, section 2; the measure and 0.5 are ours",
 )
 def sharp(seed: Repetition) -> Bounds:
     """Width of the rise."""

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suite.errors import ConfigError
 from suite.report.bounds import Bounds
 from suite.report.claims.base import Claim, Region, above, below, between, judge
 from suite.report.experiment import Experiment, NotMeasured, Results, Undetermined
@@ -165,8 +166,27 @@ def test_shares_have_an_exact_interval(results: Results) -> None:
 
 def test_a_statistic_that_is_not_finite_is_a_fault_of_the_claim(results: Results) -> None:
     experiment = results.experiment("paper_fig1", "small")
-    with pytest.raises(ValueError, match=r"paper\.1.*finite"):
+    with pytest.raises(ConfigError, match=r"paper\.1.*finite"):
         judge(make(lambda seed: math.inf), experiment, "small")
+
+
+def test_an_error_in_a_claim_is_told_with_its_name(results: Results) -> None:
+    with pytest.raises(ConfigError, match=r"paper\.1.*seed 0 gave IndexError: list index"):
+        judge(make(lambda seed: [][1]), whole(results), "small")
+
+
+def test_what_was_not_run_says_what_is_missing(results: Results) -> None:
+    claim = make(lambda seed: seed.track("c", "accuracy", "test").last)
+    assert judge(claim, whole(results), "small").why == "lacks arm 'c' of seed 0"
+    misspelt = make(lambda seed: seed.track("a", "acuracy", "test").last)
+    assert judge(misspelt, whole(results), "small").why == "lacks acuracy test of arm 'a'"
+    assert judge(claim, None, "small").why == f"no complete run of {claim.experiment}"
+    assert judge(make(lambda seed: 1.0), whole(results), "small").why == ""
+
+
+def test_runs_that_were_changed_are_told(results: Results) -> None:
+    experiment = replace(whole(results), changed=("budget=600",))
+    assert judge(make(lambda seed: 1.0), experiment, "small").changed == ("budget=600",)
 
 
 @given(

@@ -98,6 +98,20 @@ def test_the_terminal_shows_effects(folder: Path) -> None:
     assert "not run" in text
 
 
+def test_changed_experiments_are_marked(folder: Path) -> None:
+    record = json.loads((folder / "sweep.json").read_text())
+    command = "run_suite.py run paper --set budget=600 --only 'a/*' '--set=task.x=[1, 2]'"
+    (folder / "sweep.json").write_text(json.dumps(record | {"command": command}))
+    verdicts = judge_all(folder)
+    assert as_records(verdicts)[1]["changed"] == ["budget=600", "task.x=[1, 2]"]
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(as_table(verdicts))
+    text = console.export_text()
+    assert "small*" in text
+    assert "changed by budget=600, task.x=[1, 2]" in text
+    assert "budget=600" in write_board(folder, verdicts)[1].read_text()
+
+
 def test_every_registered_claim_is_worded() -> None:
     for name, found in CLAIMS.entries().items():
         assert name == found.id

@@ -1,0 +1,26 @@
+"""Predicted times: runs that share a trial share the overhead of its updates."""
+
+from __future__ import annotations
+
+import pytest
+
+from suite.launch import estimate
+from suite.run_config import RunConfig
+
+
+def run(seed: int, **keys: object) -> RunConfig:
+    task = {"kind": "quadratic_regression"}
+    base = {"task": task, "model": {"kind": "committee"}, "optimizer": {"kind": "sgd"}}
+    return RunConfig.model_validate({**base, "budget": 1000, "seed": seed, **keys})
+
+
+def test_runs_at_once_share_the_overhead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "matmul_rate", lambda: 1e30)
+    alike, other = [run(seed) for seed in range(6)], run(0, model={"kind": "mlp"})
+    costs = estimate.estimate_all([*alike, other], slots=2)
+    alone = 1000 * estimate.UPDATE_OVERHEAD_S
+    # Seven runs on two cores: groups of at most four.
+    shares = [alone / 4] * 4 + [alone / 2] * 2
+    assert [costs[c.run_id] for c in alike] == pytest.approx(shares)
+    assert costs[other.run_id] == pytest.approx(alone)
+    assert estimate.estimate_all([alike[0]], slots=2)[alike[0].run_id] == pytest.approx(alone)
