@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from suite.report.claims.lyle2025_grokking import length, projected, step_reached
 from suite.report.claims.suite_mlp_transfer import rate_of
-from suite.report.experiment import Experiment, NotMeasured
+from suite.report.experiment import Array, Experiment, NotMeasured, Repetition
 from suite.report.published.base import published
 from suite.report.published.drawing import draw, look
 from suite.report.published.lyle2025_grokking import by_row, floor
 from suite.report.statistics import estimate
 from suite.report.style import GREY, WIDTH
 
+Triple = tuple[float, float, float]
+
 GRID = (
-    "Gradient steps to 95% test accuracy with all norms and the effective rate lr / |W| "
-    "pinned, each a multiple of the usual. Left: by effective rate, a line for each norm. "
-    "Right: by norm, a line for each effective rate. Dotted: in inverse proportion to the "
-    "effective rate. A step not reached counts as the run's length. Bars: 95% intervals over "
-    "seeds of the mean of the logarithm."
+    "All norms and the effective rate lr / |W| are pinned, each at a multiple of the usual. Above: "
+    "gradient steps to 95% test accuracy, which count as the run's length (grey line) where they "
+    "are not reached; dotted: in inverse proportion to the effective rate. Below: accuracy at the "
+    "end, filled on the test set, hollow on the training set; dotted: the training fraction. Left: "
+    "by effective rate, a line for each norm. Right: by norm, a line for each effective rate. "
+    "Bars: 95% intervals over seeds, above of the mean of the logarithm."
 )
+MARKERS = ("o", "s", "^", "D")
 
 
 @published("norm_or_elr_mlp", experiment="norm_or_elr_mlp", caption=f"{GRID} An MLP with RMSNorm.")
@@ -29,59 +35,75 @@ GRID = (
     "norm_or_elr", experiment="norm_or_elr", caption=f"{GRID} A transformer without norm layers."
 )
 def norm_or_elr(runs: Experiment) -> Figure:
-    """Draw the steps by one of the two, lines by the other."""
+    """Draw steps and accuracies by one of the two, lines by the other."""
     keys = {
         arm: (float(runs.setting(arm, "model.factor")), float(runs.setting(arm, "schedule.value")))
         for arm in runs.arms
     }
-    figure = Figure((WIDTH, 2.8), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+    figure = Figure((WIDTH, 4.6), layout="constrained")
+    grid = figure.subplots(2, 2, sharey="row", sharex="col")
     names = ("norm", "effective rate")
-    for axes, along in zip(panels, (1, 0), strict=True):
+    for (steps, ends), along in zip(grid.T, (1, 0), strict=True):
         for place, held in enumerate(sorted({key[1 - along] for key in keys.values()})):
             arms = sorted((key[along], arm) for arm, key in keys.items() if key[1 - along] == held)
             x = np.array([value for value, _ in arms]) * 1.03 ** (place - 1)  # bars side by side
-            middle, low, high = np.transpose([_steps(runs, arm) for _, arm in arms])
-            style = look(place)
-            axes.errorbar(
-                x,
-                middle,
-                yerr=(middle - low, high - middle),
-                color=style.colour,
-                ls=(0, style.dashes) if style.dashes else "-",
-                marker=("o", "s", "^", "D")[place % 4],
-                capsize=2,
-                label=f"{names[1 - along]} {held:g}",
-            )
+            marks = {"marker": MARKERS[place % 4], "color": look(place).colour, "capsize": 2}
+            marks["ls"] = (0, look(place).dashes) if look(place).dashes else "-"
+            label = f"{names[1 - along]} {held:g}"
+            found = [_mean(runs, arm, _log_steps) for _, arm in arms]
+            steps.errorbar(x, *_bars(np.exp(found)), label=label, **marks)
             if along == 1 and held == 1.0:
-                axes.plot(x, middle[len(x) // 2] * x[len(x) // 2] / x, color=GREY, lw=0.8, ls=":")
-        axes.set_xscale("log", base=2)
-        axes.set_yscale("log", base=2)
+                middle = np.exp(found)[len(x) // 2, 0] * x[len(x) // 2]
+                steps.plot(x, middle / x, color=GREY, lw=0.8, ls=":")
+            for split, face in (("train", "white"), ("test", None)):
+                last = [_mean(runs, arm, _last_accuracy(split)) for _, arm in arms]
+                thin = {"ls": "none", "mfc": "white"} if face else {}
+                ends.errorbar(x, *_bars(np.array(last)), **marks | thin)
         ticks = sorted({key[along] for key in keys.values()})
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.set_xlabel(f"{names[along]} (multiple of the usual)")
-        axes.legend(handlelength=3)
-    panels[0].set_ylabel("gradient steps to 95%")
+        for axes in (steps, ends):
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        steps.axhline(float(runs.setting(runs.arms[0], "budget")), color=GREY, lw=0.8, zorder=0)
+        steps.set_yscale("log", base=2)
+        steps.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        floor(ends, runs)
+        ends.set_ylim(-0.04, 1.06)
+        ends.set_xlabel(f"{names[along]} (multiple of the usual)")
+        steps.legend(handlelength=3)
+    grid[0, 0].set_ylabel("gradient steps to 95%")
+    grid[1, 0].set_ylabel("accuracy at the end")
     return figure
 
 
-def _steps(runs: Experiment, arm: str) -> tuple[float, float, float]:
-    """Return mean and interval of the steps, on the logarithmic scale; without one the mean."""
-    logs = []
+def _log_steps(seed: Repetition, arm: str) -> float:
+    return float(np.log(step_reached(seed, arm).lo))
+
+
+def _last_accuracy(split: str) -> Callable[[Repetition, str], float]:
+    return lambda seed, arm: seed.track(arm, "accuracy", split).last
+
+
+def _bars(found: Array) -> tuple[Array, tuple[Array, Array]]:
+    """Return means, and the lengths of bars below and above, of (n, 3) means and intervals."""
+    middle, low, high = found.T
+    return middle, (middle - low, high - middle)
+
+
+def _mean(runs: Experiment, arm: str, value: Callable[[Repetition, str], float]) -> Triple:
+    """Return the mean over seeds and its interval; without an interval the mean for its ends."""
+    found = []
     for seed in runs.repetitions:
         try:
-            logs.append(float(np.log(step_reached(seed, arm).lo)))
+            found.append(value(seed, arm))
         except NotMeasured:
             continue
-    if not logs:
+    if not found:
         raise NotMeasured(f"accuracy of arm {arm!r}")
-    found = estimate(logs)
-    mean = float(np.mean(logs))
-    ends = (mean if end is None else end for end in (found.lo, found.hi))
-    low, high = (float(np.exp(end)) for end in ends)
-    return float(np.exp(mean)), low, high
+    interval = estimate(found)
+    mean = float(np.mean(found))
+    low, high = (mean if end is None else end for end in (interval.lo, interval.hi))
+    return mean, low, high
 
 
 @published(
