@@ -122,8 +122,8 @@ LINES = {
     "lyle2025_fig2r": [4, 3, 3],
     "lyle2025_fig3": [6, 6, 5, 5],
     "lyle2025_fig8": [3] * 6,
-    "norm_or_elr": [10, 9],
-    "norm_or_elr_mlp": [10, 9],
+    "norm_or_elr": [11, 10, 19, 19],
+    "norm_or_elr_mlp": [11, 10, 19, 19],
     "lyle2025_mlp": [5] * 4,
 }
 """Lines of each panel, reference lines among them; of bars the line, and a cap at either end."""
@@ -153,11 +153,15 @@ def test_every_arm_is_drawn(name: str, seeds: int) -> None:
 
 def test_the_grid_shows_the_step_of_95_percent() -> None:
     figure = _draw("norm_or_elr", 5)
-    for axes in figure.axes:
+    steps, accuracies = figure.axes[:2], figure.axes[2:]
+    for axes in steps:
         assert axes.get_yscale() == axes.get_xscale() == "log"
         for line in axes.lines:
             values = np.asarray(line.get_ydata(), dtype=float)
             assert ((values >= 1) & (values <= 1.01 * TOTAL)).all()
+    for axes in accuracies:
+        hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
+        assert len(hollow) == 3
 
 
 def test_an_arm_that_is_missing_leaves_its_place_empty() -> None:
