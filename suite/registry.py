@@ -11,7 +11,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from suite.errors import nearest
+from suite.errors import ConfigError, nearest
 
 T = TypeVar("T")
 
@@ -40,13 +40,15 @@ class Registry(Generic[T]):
         """Return a decorator that registers its argument under `name`.
 
         Raises:
-            ValueError: if the name is taken by another component.
+            ConfigError: if the name is taken by another component.
         """
 
         def add(entry: T) -> T:
             known = self._entries.get(name)
             if known is not None and _home(known) != _home(entry):
-                raise ValueError(f"{self.noun} {name!r} is registered twice: {known} and {entry}")
+                homes = " and ".join(".".join(map(str, _home(e))) for e in (known, entry))
+                wanted = f"a name of its own; it is registered twice, by {homes}"
+                raise ConfigError(self.noun, name, wanted)
             self._entries[name] = entry
             return entry
 
