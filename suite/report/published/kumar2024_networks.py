@@ -139,7 +139,9 @@ def figure_2(runs: Experiment) -> Figure:
         dashed = ArmStyle(style.colour, DASHES[1], "o")
         draw(sweep, runs, arm, "accuracy", "train", style=dashed)
         sweep.plot([], [], color=style.colour, label=f"scale {scale}")
-    sweep.legend(loc="upper left")
+    sweep.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, handlelength=1.5, columnspacing=1.2
+    )
     sweep.set_ylabel("accuracy")
     for axes in (accuracy, error, norm, sweep):
         log_steps(axes, runs, 100.0, named=axes in (norm, sweep))
