@@ -29,6 +29,7 @@ check: $(STAMP)
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/core.py --json results/benchmarks/core.json
 	$(BIN)/python benchmarks/rl.py --json results/benchmarks/rl.json
+	$(BIN)/python benchmarks/grokking.py --json results/benchmarks/grokking.json
 
 soak: $(STAMP)
 	$(BIN)/python benchmarks/soak.py --json results/benchmarks/soak.json
