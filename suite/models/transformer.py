@@ -21,6 +21,12 @@ from suite.models.base import MODELS, ModelConfig, ModelSpec, Tap
 from suite.models.normalize import NormKind, norm
 from suite.models.row_sums import sum_of_rows
 
+APART = 120.0
+"""Nats of an operand's score over the largest shared one up to which sums of rows are exact.
+
+Beyond, the squares of their denominators leave the range of single precision.
+"""
+
 
 def attend(scores: Tensor, values: Tensor, pairs: Tensor, p: int) -> Tensor:
     """Return the attention output of the last position, (batch, width).
@@ -28,7 +34,9 @@ def attend(scores: Tensor, values: Tensor, pairs: Tensor, p: int) -> Tensor:
     An example's softmax numerators and their denominator are sums of rows of one table: row t
     holds exp(score_t) * value_t and exp(score_t), per head. The score subtracted before the
     exponential is that of the largest of the tokens that every example shares, so that no
-    denominator vanishes, raised where an operand's score would overflow.
+    denominator vanishes, raised where an operand's score would overflow. Where scores are too far
+    apart for that, and on a GPU, which would have to be waited for to know, each example has a
+    softmax of its own.
 
     Args:
         scores: (2p + shared, heads), the first operands' rows, the second ones', the shared ones.
@@ -37,15 +45,43 @@ def attend(scores: Tensor, values: Tensor, pairs: Tensor, p: int) -> Tensor:
         p: the modulus.
     """
     heads = scores.shape[1]
+    rows = torch.stack([pairs[:, 0], pairs[:, 1] + p], 1)
     with torch.no_grad():
-        shift = torch.maximum(scores[2 * p :].amax(0), scores.amax(0) - 80.0)
+        most, shared_most = scores.amax(0), scores[2 * p :].amax(0)
+    if scores.is_cuda or _is_true((most - shared_most).amax() > APART):
+        return _attend_one_by_one(scores, values, rows, p)
+    shift = torch.maximum(shared_most, most - 80.0)
     weights = (scores - shift).exp().unsqueeze(-1)  # (2p + shared, heads, 1)
     table = torch.cat([weights * values.view(len(values), heads, -1), weights], -1).flatten(1)
     table = torch.cat([table[: 2 * p], table[2 * p :].sum(0, keepdim=True)])
     shared = torch.full_like(pairs[:, :1], 2 * p)
-    rows = torch.cat([pairs[:, :1], pairs[:, 1:] + p, shared], 1)
-    sums = sum_of_rows(table, rows).view(len(pairs), heads, -1)
+    sums = sum_of_rows(table, torch.cat([rows, shared], 1)).view(len(pairs), heads, -1)
     return (sums[..., :-1] / sums[..., -1:]).flatten(1)
+
+
+def _is_true(answer: Tensor) -> bool:
+    """Return an answer, True where it differs by example, as inside `torch.func.vmap`."""
+    try:
+        return bool(answer)
+    except RuntimeError:
+        return True
+
+
+def _attend_one_by_one(scores: Tensor, values: Tensor, rows: Tensor, p: int) -> Tensor:
+    """Return what `attend` does, with a softmax for each example.
+
+    Args:
+        scores: (2p + shared, heads).
+        values: (2p + shared, width).
+        rows: (batch, 2) of the operands.
+        p: the modulus.
+    """
+    heads = scores.shape[1]
+    split = values.view(len(values), heads, -1)
+    shared = (scores[2 * p :].softmax(0).unsqueeze(-1) * split[2 * p :]).sum(0)
+    together = scores[2 * p :].logsumexp(0).expand(len(rows), 1, heads)
+    weights = torch.cat([scores[rows], together], 1).softmax(1).unsqueeze(-1)
+    return ((weights[:, :2] * split[rows]).sum(1) + weights[:, 2] * shared).flatten(1)
 
 
 class GrokkingTransformer(nn.Module):

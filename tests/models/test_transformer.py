@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_transformer import plain_forward
 
-from suite.models.transformer import GrokkingTransformer
+from suite.models.transformer import APART, GrokkingTransformer
 
 
 def _pair_of_gradients(
@@ -50,6 +52,34 @@ def test_sharp_attention_stays_equal_and_finite(scale: float, seed: int) -> None
         model.query.weight.mul_(scale)
     pairs = torch.cartesian_prod(torch.arange(7), torch.arange(7))
     torch.testing.assert_close(model(pairs), plain_forward(model, pairs), rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("times", [0.5, 3.0, 30.0])
+def test_scores_far_above_the_shared_ones_keep_their_gradients_in_single_precision(
+    times: float,
+) -> None:
+    torch.manual_seed(0)
+    model = GrokkingTransformer(7, 8, 2, 16, "none")
+    pairs = torch.cartesian_prod(torch.arange(7), torch.arange(7))
+    with torch.no_grad():
+        scores = model._scores(model.norm_attention(model._rows()))
+        most = (scores.amax(0) - scores[14:].amax(0)).max()
+        model.query.weight.mul_(times * APART / most)
+    torch.testing.assert_close(model(pairs), plain_forward(model, pairs), rtol=1e-4, atol=1e-4)
+    for ours, reference in zip(*_pair_of_gradients(model, pairs), strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-3, atol=1e-4)
+
+
+def test_each_example_may_have_its_own_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU does, and scores far apart."""
+    torch.manual_seed(2)
+    model = GrokkingTransformer(11, 8, 2, 16, "rms").double()
+    pairs = torch.cartesian_prod(torch.arange(11), torch.arange(11))
+    rows = model(pairs)
+    monkeypatch.setattr("suite.models.transformer.APART", -math.inf)
+    torch.testing.assert_close(model(pairs), rows, rtol=1e-12, atol=1e-12)
+    for ours, reference in zip(*_pair_of_gradients(model, pairs), strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-10, atol=1e-12)
 
 
 def test_scores_hundred_nats_above_the_shared_tokens_stay_finite_in_single_precision() -> None:
