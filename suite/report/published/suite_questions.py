@@ -49,7 +49,7 @@ def norm_or_elr(runs: Experiment) -> Figure:
             x = np.array([value for value, _ in arms]) * 1.03 ** (place - 1)  # bars side by side
             marks = {"marker": MARKERS[place % 4], "color": look(place).colour, "capsize": 2}
             marks["ls"] = (0, look(place).dashes) if look(place).dashes else "-"
-            label = f"{names[1 - along]} {held:g}"
+            label = f"{names[1 - along].removeprefix('effective ')} {held:g}"
             found = [_mean(runs, arm, _log_steps) for _, arm in arms]
             steps.errorbar(x, *_bars(np.exp(found)), label=label, **marks)
             if along == 1 and held == 1.0:
@@ -70,7 +70,13 @@ def norm_or_elr(runs: Experiment) -> Figure:
         floor(ends, runs)
         ends.set_ylim(-0.04, 1.06)
         ends.set_xlabel(f"{names[along]} (multiple of the usual)")
-        steps.legend(handlelength=3)
+        steps.legend(
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=3,
+            handlelength=2,
+            columnspacing=1.0,
+        )
     grid[0, 0].set_ylabel("gradient steps to 95%")
     grid[1, 0].set_ylabel("accuracy at the end")
     return figure
