@@ -17,7 +17,8 @@ A file holds one experiment, or several under ``experiments:``::
 
 ``extends:`` takes another file as the ground that this one is laid over; one level only.
 ``include:`` lists files whose experiments are taken over as they are, beside or instead of a file's
-own; then ``seeds:`` at the top replaces theirs, and ``one_seed: true`` keeps the first of each.
+own; then ``seeds:`` at the top replaces theirs, ``one_seed: true`` keeps the first of each, and
+``changes:`` lays partial configs over their bases by label.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 ``extends:`` takes another file as the ground that this one is laid over, one level deep; an axis,
 or a value of one, that this one sets to null is taken out;
-``include:`` takes over the experiments of others (see `suite.sweep`).
+``include:`` takes over the experiments of others (see `suite.sweep`), with ``changes:`` to their
+bases by label.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ def _included(
     if not isinstance(one_seed, bool):
         raise ConfigError(f"{path.name}: one_seed", one_seed, "true or false")
     seeds = document.pop("seeds", None)
+    changes = document.pop("changes", {})
     found: dict[str, dict[str, Any]] = {}
     for name in names:
         other = find_config(name, [path.parent, *folders])
@@ -96,6 +98,19 @@ def _included(
             found[label] = {**body, "seeds": seeds} if seeds is not None else dict(body)
             if one_seed:
                 found[label]["seeds"] = list(found[label].get("seeds", ()))[:1]
+    return _changed(found, changes, f"{path.name}: changes")
+
+
+def _changed(found: dict[str, dict[str, Any]], changes: Any, key: str) -> dict[str, dict[str, Any]]:
+    """Lay partial configs, by label, over the bases of experiments."""
+    if not isinstance(changes, Mapping) or not all(
+        isinstance(c, Mapping) for c in changes.values()
+    ):
+        raise ConfigError(key, changes, "a mapping of experiments to partial configs")
+    for label, change in changes.items():
+        if label not in found:
+            raise ConfigError(key, label, f"an experiment included: {nearest(str(label), found)}")
+        found[label]["base"] = merge(undot(found[label].get("base") or {}), change)
     return found
 
 

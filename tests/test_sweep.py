@@ -350,6 +350,15 @@ def test_a_file_takes_the_experiments_of_others(tmp_path: Path) -> None:
     assert {t.config.seed for t in _load(path).trials} == {9}
 
 
+def test_included_experiments_may_be_changed(tmp_path: Path) -> None:
+    _experiments_file(tmp_path, "one", "a", "b")
+    path = tmp_path / "all.yaml"
+    path.write_text("include: [one]\nchanges: {b: {budget: 5, task.fraction: 0.25}}\n")
+    sweep = _load(path)
+    whole = {t.task: (t.config.clock().total, t.config.task.fraction) for t in sweep.trials}
+    assert whole == {"a": (10, 0.5), "b": (5, 0.25)}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -359,6 +368,9 @@ def test_a_file_takes_the_experiments_of_others(tmp_path: Path) -> None:
         ("include: [one, one]\n", "only one file with 'a'"),
         ("include: [nowhere]\n", "config"),
         ("include: [one]\none_seed: 3\n", "one_seed.*true or false"),
+        ("include: [one]\nchanges: [a]\n", "changes.*a mapping of experiments"),
+        ("include: [one]\nchanges: {c: {budget: 5}}\n", "changes.*'c'.*a, b"),
+        ("include: [one]\nchanges: {a: {bugdet: 5}}\n", "bugdet"),
         ("include: [one]\nexperiments: {a: {}}\n", "names that no file included has"),
         ("include: [one]\nbase: {}\n", "no such key beside 'experiments'"),
     ],
