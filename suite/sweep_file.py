@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from suite.config import merge, undot
 from suite.errors import ConfigError, nearest
 from suite.yaml_file import read_yaml
@@ -111,47 +113,86 @@ def _changed(found: dict[str, dict[str, Any]], changes: Any, key: str) -> dict[s
         if label not in found:
             raise ConfigError(key, label, f"an experiment included: {nearest(str(label), found)}")
         found[label]["base"] = merge(undot(found[label].get("base") or {}), change)
+        told = yaml.safe_dump(dict(change), default_flow_style=True, sort_keys=False, width=1e9)
+        description = str(found[label].get("description", "")).strip()
+        found[label]["description"] = f"{description} Changed here: {told.strip()}.".strip()
     return found
 
 
 def _lay_over(below: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
     """Return a file laid over the one that it extends.
 
-    Keys of searches are whole paths, so they stay as they are written.
+    Keys of searches are whole paths, and names of arms may have dots, so they stay as written.
     """
+    parts = (below, document)
     if "experiments" in below or "experiments" in document:
         names = {**below.get("experiments", {}), **document.get("experiments", {})}
-        pairs = {
-            n: [d.get("experiments", {}).get(n) or {} for d in (below, document)] for n in names
-        }
-        rest = [{k: v for k, v in d.items() if k != "experiments"} for d in (below, document)]
+        pairs = {n: [d.get("experiments", {}).get(n) or {} for d in parts] for n in names}
+        rest = [{k: v for k, v in d.items() if k != "experiments"} for d in parts]
         return {**_lay_over(*rest), "experiments": {n: _lay_over(*p) for n, p in pairs.items()}}
-    searches = [part.get("search") or {} for part in (below, document)]
-    rest = [{k: v for k, v in part.items() if k != "search"} for part in (below, document)]
-    merged = merge(undot(rest[0]), rest[1])
-    if axes := document.get("axes"):
-        merged["axes"] = _without_nulls(merged["axes"], axes, below.get("axes") or {})
+    searches = [part.get("search") or {} for part in parts]
+    axes = _lay_axes(*(_axes(part) for part in parts))
+    own = [
+        {k: v for k, v in d.items() if str(k).partition(".")[0] not in ("search", "axes")}
+        for d in parts
+    ]
+    merged = merge(undot(own[0]), own[1])
+    if axes:
+        merged["axes"] = axes
     return {**merged, "search": {**searches[0], **searches[1]}} if any(searches) else merged
 
 
-def _without_nulls(merged: Any, axes: Any, below: Any, key: str = "axes") -> Any:
-    """Take out the axes, and values of axes, that a file sets to null over those that it extends.
+def _axes(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the axes of a file by name, each of values by name, as they are written."""
+    written = part.get("axes") or {}
+    if not isinstance(written, Mapping):
+        raise ConfigError("axes", written, "a mapping of axes to their values")
+    found = {str(axis): values for axis, values in written.items()}
+    for key, values in part.items():
+        head, _, path = str(key).partition(".")
+        if head == "axes" and path:
+            axis, _, value = path.partition(".")
+            found[axis] = {**(found.get(axis) or {}), value: values} if value else values
+    return {
+        axis: {str(name): change for name, change in values.items()}
+        if isinstance(values, Mapping)
+        else values
+        for axis, values in found.items()
+    }
+
+
+def _lay_axes(below: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return axes laid over others; null takes an axis, or a value of one, out.
 
     Raises:
-        ConfigError: if there is no such axis or value to take out.
+        ConfigError: if there is no such axis or value to take out, or an axis is left without any.
     """
-    if not isinstance(axes, Mapping) or not isinstance(below, Mapping):
-        return merged
-    kept = dict(merged)
-    for name, value in axes.items():
-        if value is None:
-            if name not in below:
-                wanted = f"one that the extended file has: {nearest(str(name), map(str, below))}"
-                raise ConfigError(key, name, wanted)
-            del kept[name]
-        elif key == "axes":
-            kept[name] = _without_nulls(kept[name], value, below.get(name) or {}, f"axes.{name}")
-    return kept
+    found = dict(below)
+    for axis, values in over.items():
+        if values is None:
+            _take_out(found, axis, "axes")
+            continue
+        ground = found.get(axis) or {}
+        if not isinstance(values, Mapping) or not isinstance(ground, Mapping):
+            found[axis] = values
+            continue
+        found[axis] = dict(ground)
+        for name, change in values.items():
+            if change is None:
+                _take_out(found[axis], name, f"axes.{axis}")
+            else:
+                found[axis][name] = merge(undot(ground[name]), change) if name in ground else change
+        if not found[axis]:
+            raise ConfigError(
+                f"axes.{axis}", dict(values), "null for the axis to take all of it out"
+            )
+    return found
+
+
+def _take_out(found: dict[str, Any], name: str, key: str) -> None:
+    if name not in found:
+        raise ConfigError(key, name, f"one that the extended file has: {nearest(name, found)}")
+    del found[name]
 
 
 def _document(path: Path) -> dict[str, Any]:

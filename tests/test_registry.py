@@ -14,7 +14,7 @@ from suite.schedules.base import SCHEDULES
 def test_duplicates_and_unknown_names_raise() -> None:
     registry: Registry[type] = Registry("thing", "suite.optimizers")
     registry.register("a")(int)
-    with pytest.raises(ValueError, match=r"thing: got 'a'.*registered twice"):
+    with pytest.raises(ConfigError, match=r"thing: got 'a'.*registered twice"):
         registry.register("a")(float)
     with pytest.raises(KeyError, match="no thing 'b'; expected"):
         registry["b"]

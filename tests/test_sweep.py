@@ -215,6 +215,32 @@ def test_a_file_that_extends_takes_rungs_out_with_null(tmp_path: Path) -> None:
         experiments_of(tmp_path / "mine.yaml", [tmp_path])
 
 
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ("axes: {rate: {'0.3': null}}", {"rate": ["1"]}),
+        ("axes: {rate: {1: null}}", {"rate": ["0.3"]}),
+        ("axes.rate: {0.3: {budget: 7}, '2': {}}", {"rate": ["0.3", "1", "2"]}),
+        ("axes.rate: null", {}),
+    ],
+)
+def test_names_of_arms_may_have_dots(tmp_path: Path, written: str, left: dict[str, Any]) -> None:
+    ground = {**BODY, "axes": {"rate": {"0.3": {"model.width": 8, "budget": 9}, 1: {}}}}
+    (tmp_path / "ground.yaml").write_text(yaml.safe_dump(ground, sort_keys=False))
+    (tmp_path / "mine.yaml").write_text(f"extends: ground\n{written}\n")
+    axes = experiments_of(tmp_path / "mine.yaml", [tmp_path])[""].get("axes", {})
+    assert {axis: list(values) for axis, values in axes.items()} == left
+    if "2" in left.get("rate", []):
+        assert axes["rate"]["0.3"] == {"model": {"width": 8}, "budget": 7}
+
+
+def test_an_axis_keeps_a_value(tmp_path: Path) -> None:
+    _write(tmp_path, "ground")
+    (tmp_path / "mine.yaml").write_text("extends: ground\naxes: {arm: {plain: null, nap: null}}\n")
+    with pytest.raises(ConfigError, match=r"axes\.arm.*null for the axis"):
+        experiments_of(tmp_path / "mine.yaml", [tmp_path])
+
+
 def test_a_file_that_extends_keeps_dotted_keys_of_both(tmp_path: Path) -> None:
     ground = {
         "base": {
@@ -357,6 +383,8 @@ def test_included_experiments_may_be_changed(tmp_path: Path) -> None:
     sweep = _load(path)
     whole = {t.task: (t.config.clock().total, t.config.task.fraction) for t in sweep.trials}
     assert whole == {"a": (10, 0.5), "b": (5, 0.25)}
+    assert sweep.tasks["b"].description.endswith("Changed here: {budget: 5, task.fraction: 0.25}.")
+    assert "Changed" not in sweep.tasks["a"].description
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,8 @@ def start_ray(
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if address is None:
+        # A worker's every run has a thread of its own: see `keep_freed_memory`.
+        os.environ.setdefault("MALLOC_ARENA_MAX", "2")
         # Read when Ray is first imported: without it Ray takes the machine's outward address for
         # its own even where it is told the loopback one, and listens on all interfaces.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"

@@ -9,6 +9,7 @@ from suite.launch.cluster import bundles
 from suite.launch.estimate import estimate_all, estimate_bytes
 from suite.launch.progress import duration, say
 from suite.sweep import Sweep
+from suite.training.batched import chunks
 
 
 def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
@@ -45,7 +46,9 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
         say(console, f"skipped: {reason}: {', '.join(labels)}")
     wide = max((sum(b["CPU"] for b in bundles(c)) for c in sweep.runs.values()), default=1.0)
     side_by_side = max(1, int(slots // max(wide, 1.0)))
-    wall = max(sum(costs.values()) / side_by_side, max(costs.values(), default=0.0))
+    trials = chunks(list(sweep.runs.values()), slots)
+    longest = max((sum(costs[run.run_id] for run in trial) for trial in trials), default=0.0)
+    wall = max(sum(costs.values()) / side_by_side, longest)
     plural = "" if len(costs) == 1 else "s"
     say(
         console,

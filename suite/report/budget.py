@@ -30,17 +30,17 @@ def budget_line(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> s
     if not groups:
         return "Budget: not known before a run has started."
     waiting = f" Not known yet: {'; '.join(unknown)}." if unknown else ""
-    waiting += _ended_early(task, configs)
+    early = _ended_early(task, configs)
     if len(groups) == 1:
         same = "" if unknown else "the same for every arm, "
-        return f"Budget: {same}{next(iter(groups))}.{waiting}"
+        return f"Budget: {same}{next(iter(groups))}.{waiting}{early}"
     most = max(groups, key=lambda budget: len(groups[budget]))
     others = "every other arm" if len(groups[most]) > 2 and not unknown else None
     parts = [
         f"{(others if budget == most else None) or ' and '.join(labels)}: {budget}"
         for budget, labels in sorted(groups.items(), key=lambda item: item[0] == most)
     ]
-    return f"Budgets differ. {'; '.join(parts)}.{waiting}"
+    return f"Budgets differ. {'; '.join(parts)}.{waiting}{early}"
 
 
 def _ended_early(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -48,16 +48,18 @@ def _ended_early(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> 
     runs = [run for arm in task.arms for run in arm.runs if run.status.state == "complete"]
     early = [run for run in runs if run.status.step < run.status.total]
     stops = [configs.get(run.trial.run_id, {}).get("stop") for run in early]
-    rules = {_rule(stop) for stop in stops if isinstance(stop, Mapping)}
+    rules = [_rule(stop) for stop in stops if isinstance(stop, Mapping)]
     if not rules:
         return ""
-    return f" {len(early)} of {len(runs)} runs ended before that, at {' or '.join(sorted(rules))}."
+    words = " or ".join(sorted(set(rules)))
+    return f" {len(rules)} of {len(runs)} runs ended before their budget was spent, at {words}."
 
 
 def _rule(stop: Mapping[str, Any]) -> str:
     """Return for instance ``accuracy test >= 0.98, 3 times in a row``."""
     side = f">= {stop['above']:g}" if stop.get("above") is not None else f"<= {stop['below']:g}"
-    return f"{stop['metric']} {stop['layer']} {side}, {stop['hold']} times in a row"
+    row = f", {stop['hold']} times in a row" if stop["hold"] > 1 else ""
+    return f"{stop['metric']} {stop['layer']} {side}{row}"
 
 
 def arm_budget(arm: ArmResult, configs: Mapping[str, Mapping[str, Any]]) -> str:

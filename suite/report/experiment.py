@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -185,6 +186,16 @@ def interventions(runs: Repetition | Experiment, arm: str, kind: str) -> list[Ma
     return [member for member in runs.setting(arm, "interventions") if member["kind"] == kind]
 
 
+def changes(override: str, task: str) -> bool:
+    """Return whether a ``[TASK:]key=value`` makes the runs of a task others than the sweep's.
+
+    More seeds or fewer do not.
+    """
+    path = override.partition("=")[0]
+    glob, _, key = path.rpartition(":")
+    return key.strip() != "seeds" and fnmatchcase(task, glob.strip() or "*")
+
+
 class Results:
     """A results folder, by experiment.
 
@@ -223,4 +234,6 @@ class Results:
             lacks = frozenset((t.task, t.arm) for t in planned if t.seed == seed) - runs.keys()
             repetitions.append(Repetition(seed, runs, configs, self._rows, lacks))
         seeds = sorted({t.seed for t in planned})
-        return Experiment(name, scale, repetitions, seeds, self._changed)
+        labels = {t.task for t in planned}
+        changed = [c for c in self._changed if any(changes(c, label) for label in labels)]
+        return Experiment(name, scale, repetitions, seeds, changed)

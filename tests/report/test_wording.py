@@ -134,8 +134,8 @@ def test_budget_tells_of_runs_that_ended_early(writer: Any) -> None:
             (folder / "status.json").write_text(json.dumps(status))
     tasks, configs = read(writer.finish())
     assert budget_line(tasks[0], configs) == (
-        "Budget: the same for every arm, 100 gradient steps. 2 of 4 runs ended before that, at "
-        "accuracy test >= 0.98, 3 times in a row."
+        "Budget: the same for every arm, 100 gradient steps. 2 of 4 runs ended before their "
+        "budget was spent, at accuracy test >= 0.98, 3 times in a row."
     )
 
 

@@ -212,7 +212,10 @@ def judge(claim: Claim, experiment: Experiment | None, scale: Scale) -> Verdict:
     judged: Judgement = "inconclusive" if counted or undetermined else "not run"
     if not undetermined and lo is not None and hi is not None:
         judged = claim.holds.judge(lo, hi)
-    seeds = {seed.seed for seed in experiment.repetitions}.union(experiment.planned)
+    begun = {seed.seed for seed in experiment.repetitions}
+    seeds = begun.union(experiment.planned)
+    if not why and seeds > begun:
+        why = f"lacks all arms of seed {min(seeds - begun)}"
     left_out, changed = tuple(sorted(seeds - counted.keys())), tuple(experiment.changed)
     return Verdict(claim, scale, effect, lo, hi, len(counted), left_out, judged, why, changed)
 

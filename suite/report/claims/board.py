@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from suite.errors import ConfigError, nearest
@@ -105,7 +106,9 @@ def as_table(verdicts: Sequence[Verdict]) -> Table:
     """Return the board for a terminal."""
     table = Table(box=box.SIMPLE_HEAD, title=f"Claims: {counts(verdicts)}", title_justify="left")
     if changed := sorted({change for v in verdicts for change in v.changed}):
-        table.caption = f"* not the experiment as it is shipped: changed by {', '.join(changed)}"
+        table.caption = (
+            f"* not the experiment as it is shipped: changed by {escape(', '.join(changed))}"
+        )
         table.caption_justify = "left"
     for heading in ("claim", "scale", "verdict", "effect [95%]", "holds if", "n"):
         table.add_column(heading, no_wrap=heading != "claim")
@@ -114,7 +117,7 @@ def as_table(verdicts: Sequence[Verdict]) -> Table:
         word = f"[{styles[v.verdict]}]{v.verdict}[/]"
         name = f"{v.claim.id} {v.claim.says}"
         if v.effect is None and v.why:
-            name += f" [dim]({v.why})[/]"
+            name += f" [dim]({escape(v.why)})[/]"
         table.add_row(
             name, v.scale + "*" * bool(v.changed), word, effect(v), str(v.claim.holds), str(v.n)
         )

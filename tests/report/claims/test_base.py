@@ -107,6 +107,7 @@ def test_planned_seeds_without_a_run_are_named(results: Results) -> None:
     experiment = replace(whole(results), planned=(0, 1, 2, 7))
     verdict = judge(make(lambda seed: 1.0), experiment, "small")
     assert (verdict.n, verdict.left_out) == (3, (7,))
+    assert verdict.why == "lacks all arms of seed 7"
 
 
 @pytest.mark.parametrize(

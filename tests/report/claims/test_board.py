@@ -100,15 +100,19 @@ def test_the_terminal_shows_effects(folder: Path) -> None:
 
 def test_changed_experiments_are_marked(folder: Path) -> None:
     record = json.loads((folder / "sweep.json").read_text())
-    command = "run_suite.py run paper --set budget=600 --only 'a/*' '--set=task.x=[1, 2]'"
+    command = (
+        "run_suite.py run paper --set budget=600 --only 'a/*' '--set=task.x=[/nap]' "
+        "--set 'seeds=[0, 1]' --set other:budget=5 --set 'paper*:task.y=1'"
+    )
     (folder / "sweep.json").write_text(json.dumps(record | {"command": command}))
     verdicts = judge_all(folder)
-    assert as_records(verdicts)[1]["changed"] == ["budget=600", "task.x=[1, 2]"]
+    changed = ["budget=600", "paper*:task.y=1", "task.x=[/nap]"]
+    assert as_records(verdicts)[1]["changed"] == changed
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(as_table(verdicts))
     text = console.export_text()
     assert "small*" in text
-    assert "changed by budget=600, task.x=[1, 2]" in text
+    assert "changed by budget=600, paper*:task.y=1, task.x=[/nap]" in text
     assert "budget=600" in write_board(folder, verdicts)[1].read_text()
 
 
