@@ -57,7 +57,7 @@ def keep_freed_memory() -> None:
     Large activations are allocated and freed on every update; without this each allocation pays
     for fresh pages. A worker trains each of its runs in a new thread, and glibc would have it keep
     as much for each of up to eight threads a core: threads share two arenas, or those that there
-    are (`suite.launch.cluster` bounds those of workers from their start). Elsewhere than on glibc
+    are already (``MALLOC_ARENA_MAX`` bounds them from a process's start). Elsewhere than on glibc
     this does nothing.
     """
     if sys.platform != "linux":
