@@ -48,7 +48,8 @@ def attend(scores: Tensor, values: Tensor, pairs: Tensor, p: int) -> Tensor:
     rows = torch.stack([pairs[:, 0], pairs[:, 1] + p], 1)
     with torch.no_grad():
         most, shared_most = scores.amax(0), scores[2 * p :].amax(0)
-    if scores.is_cuda or _is_true((most - shared_most).amax() > APART):
+    unknown = scores.is_cuda or scores.is_meta
+    if unknown or _is_true((most - shared_most).amax() > APART):
         return _attend_one_by_one(scores, values, rows, p)
     shift = torch.maximum(shared_most, most - 80.0)
     weights = (scores - shift).exp().unsqueeze(-1)  # (2p + shared, heads, 1)

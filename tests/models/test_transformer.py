@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -80,6 +81,19 @@ def test_each_example_may_have_its_own_softmax(monkeypatch: pytest.MonkeyPatch) 
     torch.testing.assert_close(model(pairs), rows, rtol=1e-12, atol=1e-12)
     for ours, reference in zip(*_pair_of_gradients(model, pairs), strict=True):
         torch.testing.assert_close(ours, reference, rtol=1e-10, atol=1e-12)
+
+
+def test_it_runs_where_nothing_is_known_of_the_scores() -> None:
+    """On the meta device, as plans do, and inside vmap."""
+    with torch.device("meta"):
+        model = GrokkingTransformer(11, 8, 2, 16, "rms")
+        assert model(torch.zeros((5, 2), dtype=torch.int64)).shape == (5, 11)
+    model = GrokkingTransformer(5, 8, 2, 16, "none").double()
+    pairs = torch.cartesian_prod(torch.arange(5), torch.arange(5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # sums of rows have no batching rule
+        one_by_one = torch.func.vmap(lambda pair: model(pair.unsqueeze(0))[0])(pairs)
+    torch.testing.assert_close(one_by_one, model(pairs), rtol=1e-12, atol=1e-12)
 
 
 def test_scores_hundred_nats_above_the_shared_tokens_stay_finite_in_single_precision() -> None:
