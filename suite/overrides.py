@@ -49,6 +49,11 @@ class Overrides:
                     raise ConfigError(f"--set {error.key}", error.value, error.expected) from None
         return request
 
+    def of_runs(self, label: str) -> list[str]:
+        """Return those, as they were written, that make a task's runs others: all but of seeds."""
+        pairs = zip(self._texts, self._parsed, strict=True)
+        return [t for t, (task, key, _) in pairs if key != "seeds" and fnmatchcase(label, task)]
+
     def check_free(self, searched: Collection[str], label: str) -> None:
         """Check that no change is of a key that an experiment searches, which names its arms.
 

@@ -12,11 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from suite.config import merge, undot
 from suite.errors import ConfigError, nearest
-from suite.yaml_file import read_yaml
+from suite.yaml_file import one_line, read_yaml
 
 
 def find_config(name: str, folders: Sequence[Path]) -> Path:
@@ -113,9 +111,9 @@ def _changed(found: dict[str, dict[str, Any]], changes: Any, key: str) -> dict[s
         if label not in found:
             raise ConfigError(key, label, f"an experiment included: {nearest(str(label), found)}")
         found[label]["base"] = merge(undot(found[label].get("base") or {}), change)
-        told = yaml.safe_dump(dict(change), default_flow_style=True, sort_keys=False, width=1e9)
-        description = str(found[label].get("description", "")).strip()
-        found[label]["description"] = f"{description} Changed here: {told.strip()}.".strip()
+        description = str(found[label].get("description", ""))
+        told = f"{description.strip()} Changed here: {one_line(dict(change))}."
+        found[label]["description"] = told.strip()
     return found
 
 

@@ -71,3 +71,12 @@ def read_yaml(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("config", str(path), f"a readable YAML file ({error})") from None
     return parse_yaml(text, path.name)
+
+
+def one_line(value: Any) -> str:
+    """Return plain data as YAML in one line.
+
+    >>> one_line({"budget": 5, "roles": ["weight"]})
+    '{budget: 5, roles: [weight]}'
+    """
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1e9).strip()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.table import Table
 import suite
 from suite.errors import ConfigError, nearest
 from suite.registry import Registry
+from suite.yaml_file import one_line
 
 
 def config_folders() -> list[Path]:
@@ -91,8 +91,7 @@ def _keys(config: type[BaseModel]) -> str:
             found.append(key)
             continue
         default = to_jsonable_python(field.get_default(call_default_factory=True))
-        text = yaml.safe_dump({key: default}, default_flow_style=True, sort_keys=False, width=1e9)
-        found.append(text.strip()[1:-1])
+        found.append(one_line({key: default})[1:-1])
     return ", ".join(found)
 
 

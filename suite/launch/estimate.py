@@ -85,15 +85,17 @@ def estimate_seconds(config: RunConfig, at_once: int = 1) -> float:
     )
 
 
-def estimate_all(configs: Collection[RunConfig], slots: int) -> dict[str, float]:
-    """Return the predicted seconds of each run by its id, each for its part of a trial's updates.
+def estimate_trials(configs: Collection[RunConfig], slots: int) -> list[dict[str, float]]:
+    """Return the trials: the predicted seconds of each run by its id, for its part of the updates.
 
     Args:
         configs: the runs of a sweep.
         slots: how many cores run trials side by side.
     """
-    groups = chunks(list(configs), slots)
-    return {run.run_id: estimate_seconds(run, len(group)) for group in groups for run in group}
+    return [
+        {run.run_id: estimate_seconds(run, len(group)) for run in group}
+        for group in chunks(list(configs), slots)
+    ]
 
 
 def estimate_bytes(config: RunConfig) -> int:

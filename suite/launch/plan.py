@@ -6,10 +6,9 @@ from rich.console import Console
 from rich.table import Table
 
 from suite.launch.cluster import bundles
-from suite.launch.estimate import estimate_all, estimate_bytes
+from suite.launch.estimate import estimate_bytes, estimate_trials
 from suite.launch.progress import duration, say
 from suite.sweep import Sweep
-from suite.training.batched import chunks
 
 
 def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
@@ -30,7 +29,8 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
         if trial.skip is None:
             cells.setdefault((trial.task, trial.arm), []).append(trial.config.seed)
             configs[trial.task, trial.arm] = trial.config
-    costs = estimate_all(sweep.runs.values(), slots)
+    trials = estimate_trials(sweep.runs.values(), slots)
+    costs = {run_id: seconds for trial in trials for run_id, seconds in trial.items()}
     for (task, arm), seeds in cells.items():
         config = configs[task, arm]
         table.add_row(
@@ -46,8 +46,7 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
         say(console, f"skipped: {reason}: {', '.join(labels)}")
     wide = max((sum(b["CPU"] for b in bundles(c)) for c in sweep.runs.values()), default=1.0)
     side_by_side = max(1, int(slots // max(wide, 1.0)))
-    trials = chunks(list(sweep.runs.values()), slots)
-    longest = max((sum(costs[run.run_id] for run in trial) for trial in trials), default=0.0)
+    longest = max((sum(trial.values()) for trial in trials), default=0.0)
     wall = max(sum(costs.values()) / side_by_side, longest)
     plural = "" if len(costs) == 1 else "s"
     say(

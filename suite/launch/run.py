@@ -180,10 +180,11 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
 
 def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Options) -> Live:
     """Return the live state: runs that are done are kept, unless they are to be fresh."""
-    from suite.launch.estimate import estimate_all
+    from suite.launch.estimate import estimate_trials
 
     slots = options.num_cpus or os.cpu_count() or 1
-    costs = estimate_all(selected.runs.values(), slots)
+    trials = estimate_trials(selected.runs.values(), slots)
+    costs = {run_id: seconds for trial in trials for run_id, seconds in trial.items()}
     runs: dict[str, RunState] = {}
     for run_id in selected.runs:
         relative = f"{layout.RUNS}/{run_id}"
@@ -242,8 +243,7 @@ def _tune(
     configs = live.sweep.runs
     # The longest first: the last to finish then wait for little.
     waiting = sorted(waiting, key=lambda run_id: -live.runs[run_id].cost)
-    slots = options.num_cpus or os.cpu_count() or 1
-    groups = chunks([configs[run_id] for run_id in waiting], slots)
+    groups = chunks([configs[run_id] for run_id in waiting], live.slots)
     requests = [
         {
             "run_ids": [run.run_id for run in group],

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from suite.overrides import Overrides
 from suite.records.reader import load_results, read_config, read_status, read_sweep
 
 Array = npt.NDArray[np.float64]
@@ -186,16 +186,6 @@ def interventions(runs: Repetition | Experiment, arm: str, kind: str) -> list[Ma
     return [member for member in runs.setting(arm, "interventions") if member["kind"] == kind]
 
 
-def changes(override: str, task: str) -> bool:
-    """Return whether a ``[TASK:]key=value`` makes the runs of a task others than the sweep's.
-
-    More seeds or fewer do not.
-    """
-    path = override.partition("=")[0]
-    glob, _, key = path.rpartition(":")
-    return key.strip() != "seeds" and fnmatchcase(task, glob.strip() or "*")
-
-
 class Results:
     """A results folder, by experiment.
 
@@ -209,7 +199,7 @@ class Results:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         sweep = read_sweep(folder)
-        self._changed = sweep.overrides
+        self._set = Overrides(sweep.overrides)
         self._planned = [trial for trial in sweep.trials if trial.skip is None]
         self._complete = [t for t in self._planned if read_status(folder, t).state == "complete"]
 
@@ -234,6 +224,6 @@ class Results:
             lacks = frozenset((t.task, t.arm) for t in planned if t.seed == seed) - runs.keys()
             repetitions.append(Repetition(seed, runs, configs, self._rows, lacks))
         seeds = sorted({t.seed for t in planned})
-        labels = {t.task for t in planned}
-        changed = [c for c in self._changed if any(changes(c, label) for label in labels)]
+        labels = sorted({t.task for t in planned})
+        changed = list(dict.fromkeys(c for label in labels for c in self._set.of_runs(label)))
         return Experiment(name, scale, repetitions, seeds, changed)
