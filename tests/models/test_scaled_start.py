@@ -50,23 +50,23 @@ def test_roles_that_the_network_lacks_are_refused() -> None:
 def test_an_invariant_map_learns_the_same_at_another_norm_and_its_effective_rate(
     factor: float,
 ) -> None:
-    """In float64, with Adam: the norm of a map before RMSNorm matters through the rate alone."""
+    """In float64, with Adam, the norm of a map before RMSNorm matters through the rate alone."""
     inner = {"kind": "pair_mlp", "embedding": 4, "width": 8, "depth": 1, "norm": "rms"}
     pairs = torch.cartesian_prod(torch.arange(7), torch.arange(7))
-    logits = []
+    moved = []
     for scale in (1.0, factor):
         model = make(inner=inner, factor=scale, roles=["weight"]).double()
         rates = AdamConfig(lr=1e-2, eps=1e-30, rate_by_role={"weight": scale})
         optimizer, nap = rates.build(model), Projection(model, which="matrices")
         start = model(pairs).detach()
-        for _ in range(50):
+        for _ in range(20):
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(pairs), pairs.sum(1) % 7).backward()
             optimizer.step()
             nap.step()
-        logits.append(model(pairs))
-        assert (logits[-1] - start).abs().max() > 0.1
-    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=1e-3)
+        moved.append(model(pairs).detach() - start)
+    difference = (moved[1] - moved[0]).abs().max()
+    assert difference < 0.01 * moved[0].abs().max()  # the norm layer's epsilon is all that is left
 
 
 def test_a_factor_of_one_is_the_inner_model() -> None:
