@@ -7,6 +7,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -54,11 +57,24 @@ def feature_rank(seen: Observation) -> dict[str, Tensor]:
     return {layer: numerical_rank(singular_values(f)) for layer, f in seen.features.items()}
 
 
+def _of_attention(seen: Observation, rank: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    outputs = {name: value for name, value in seen.taps.items() if "attention" in name}
+    return {name: rank(singular_values(value)) for name, value in outputs.items()}
+
+
 @metric("attention_rank", "1", "taps")
 def attention_rank(seen: Observation) -> dict[str, Tensor]:
     """Numerical rank of the attention outputs on the probe (Lyle et al. 2025, Fig. 8)."""
-    return {
-        name: numerical_rank(singular_values(value))
-        for name, value in seen.taps.items()
-        if "attention" in name
-    }
+    return _of_attention(seen, numerical_rank)
+
+
+@metric("attention_rank_10", "1", "taps")
+def attention_rank_10(seen: Observation) -> dict[str, Tensor]:
+    """Numerical rank of the attention outputs on the probe, by values above 10% of the largest."""
+    return _of_attention(seen, partial(numerical_rank, threshold=0.1))
+
+
+@metric("attention_effective_rank", "1", "taps")
+def attention_effective_rank(seen: Observation) -> dict[str, Tensor]:
+    """Effective rank of the attention outputs on the probe."""
+    return _of_attention(seen, effective_rank)

@@ -19,10 +19,7 @@ from suite.errors import ConfigError
 from suite.models.base import MODELS, Aside, ModelConfig, ModelSpec
 from suite.models.batched import BatchedModel
 from suite.models.wrapper import WrapperConfig
-from suite.params import ParamRole, classify
-
-SCALED = (ParamRole.WEIGHT, ParamRole.OUTPUT, ParamRole.EMBEDDING)
-"""What is multiplied; gains, offsets and biases start as ever."""
+from suite.params import ParamRole, RoleName, classify
 
 
 @MODELS.register("scaled_start")
@@ -30,12 +27,18 @@ class ScaledStartConfig(WrapperConfig):
     """Any model, its matrices larger or smaller at the start.
 
     Attributes:
-        factor: on its initial weights, output maps and embeddings.
+        factor: on its initial weights.
+        roles: whose; all matrices by default, while gains, offsets and biases start as ever.
     """
 
     values: ClassVar[frozenset[str]] = frozenset({"factor"})
     kind: Literal["scaled_start"] = "scaled_start"
     factor: Annotated[float, Field(gt=0)] = 1.0
+    roles: Annotated[tuple[RoleName, ...], Field(strict=False, min_length=1)] = (
+        "weight",
+        "output",
+        "embedding",
+    )
 
     @property
     def norm(self) -> str:
@@ -46,16 +49,20 @@ class ScaledStartConfig(WrapperConfig):
         """Return the inner network; with the same draws its start is `factor` times the usual.
 
         Raises:
-            ConfigError: if the inner model does not serve the spec, or keeps a copy of its start.
+            ConfigError: if the inner model does not serve the spec, keeps a copy of its start, or
+                has no parameter of a role.
         """
         model = self.build_inner(spec)
         if any(isinstance(module, Aside) for module in model.modules()):
             wanted = "a model without a copy of its start: scale the start inside it"
             raise ConfigError("model.inner.kind", self.inner.kind, wanted)
-        roles = classify(model)
+        roles, chosen = classify(model), {ParamRole(role) for role in self.roles}
+        if not chosen & set(roles.values()):
+            present = ", ".join(sorted(set(roles.values())))
+            raise ConfigError("model.roles", list(self.roles), f"roles of this network: {present}")
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                if roles.get(name) in SCALED:
+                if roles.get(name) in chosen:
                     parameter.mul_(self.factor)
         return model
 

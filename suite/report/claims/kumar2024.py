@@ -17,6 +17,8 @@ LEVEL = 0.1
 """Of a loss, at which it counts as fallen."""
 
 SOURCE = "Kumar et al. 2024"
+GROK = f"time to grok (from a training to a test loss of {LEVEL:g})"
+"""How statistics speak of it."""
 
 
 def budget(seed: Repetition, arm: str) -> float:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from suite.report.bounds import Bounds, largest, smallest
 from suite.report.claims.base import above, below, claim
 from suite.report.claims.kumar2024 import (
+    GROK,
     SOURCE,
     arm_with,
     delay,
@@ -21,13 +22,22 @@ ALPHA, EPSILON, SIGMA = "model.alpha", "model.inner.epsilon", "model.inner.init_
 FEWEST = 5
 """Output scales that a trend is told from."""
 
+RICH, ALIGNED = 0.25, 1.0
+"""Output scales up to the one, and epsilons from the other on, have no rise of the test loss."""
+
+QUARTER, HALF = 0.25, 0.5
+"""Epsilons whose delays are compared."""
+
+FLAT = 0.01
+"""A rise of a test loss that is none; ours."""
+
 
 @claim(
     "kumar2024.5",
     experiment="kumar2024_fig3a",
     says="The time to grok grows with the output scale alpha, the rate being over alpha^2",
-    statistic="smallest log of (1 + time to grok) over that at the next smaller alpha; alphas as "
-    "far as training losses fall, and of those whose test loss never does the first",
+    statistic=f"smallest log of (1 + {GROK}) over that at the next smaller alpha; {FEWEST} alphas "
+    "or more, as far as training losses fall, and of those whose test loss never does the first",
     holds=above(0.0),
     source=f"{SOURCE}, Fig. 3a",
 )
@@ -43,13 +53,13 @@ def delay_grows_with_scale(seed: Repetition) -> Bounds:
     "kumar2024.6",
     experiment="kumar2024_fig3a",
     says="With an output scale of a quarter or less the test loss does not rise",
-    statistic="largest rise of the test loss above its start, of alphas up to 1/4",
-    holds=below(0.01),
-    source=f"{SOURCE}, Fig. 3a",
+    statistic=f"largest rise of the test loss above its start, of alphas up to {RICH:g}",
+    holds=below(FLAT),
+    source=f"{SOURCE}, Fig. 3a; {FLAT:.0%} is ours",
 )
 def rich_runs_do_not_overfit(seed: Repetition) -> float:
     """Return the largest rise of arms with a small output scale."""
-    rises = [rise(loss_on_test(seed, arm)) for value, arm in seed.arms_by(ALPHA) if value <= 0.25]
+    rises = [rise(loss_on_test(seed, arm)) for value, arm in seed.arms_by(ALPHA) if value <= RICH]
     if not rises:
         raise NotMeasured("an output scale of a quarter or less")
     return max(rises)
@@ -59,13 +69,13 @@ def rich_runs_do_not_overfit(seed: Repetition) -> float:
     "kumar2024.7a",
     experiment="kumar2024_fig3b",
     says="Less alignment at the start, a longer delay: it is longer at epsilon 1/4 than at 1/2",
-    statistic="log of (1 + time to grok) at epsilon 1/4 over that at 1/2",
+    statistic=f"log of (1 + {GROK}) at epsilon {QUARTER:g} over that at {HALF:g}",
     holds=above(0.0),
     source=f"{SOURCE}, Fig. 3b",
 )
 def delay_shrinks_with_alignment(seed: Repetition) -> Bounds:
     """Return the log ratio of the two delays."""
-    quarter, half = (delay(seed, arm_with(seed, EPSILON, e)) for e in (0.25, 0.5))
+    quarter, half = (delay(seed, arm_with(seed, EPSILON, e)) for e in (QUARTER, HALF))
     return log_ratio(quarter, half)
 
 
@@ -73,13 +83,15 @@ def delay_shrinks_with_alignment(seed: Repetition) -> Bounds:
     "kumar2024.7b",
     experiment="kumar2024_fig3b",
     says="With epsilon 1 or more the test loss does not rise",
-    statistic="largest rise of the test loss above its start, of epsilons from 1 on",
-    holds=below(0.01),
-    source=f"{SOURCE}, Fig. 3b; 1% is ours",
+    statistic=f"largest rise of the test loss above its start, of epsilons from {ALIGNED:g} on",
+    holds=below(FLAT),
+    source=f"{SOURCE}, Fig. 3b; {FLAT:.0%} is ours",
 )
 def aligned_runs_do_not_overfit(seed: Repetition) -> float:
     """Return the largest rise of arms with a large epsilon."""
-    rises = [rise(loss_on_test(seed, arm)) for value, arm in seed.arms_by(EPSILON) if value >= 1]
+    rises = [
+        rise(loss_on_test(seed, arm)) for value, arm in seed.arms_by(EPSILON) if value >= ALIGNED
+    ]
     if not rises:
         raise NotMeasured("an epsilon of 1 or more")
     return max(rises)
@@ -89,7 +101,7 @@ def aligned_runs_do_not_overfit(seed: Repetition) -> float:
     "kumar2024.7c",
     experiment="kumar2024_fig3e",
     says="The time to grok is longest at the largest alpha and the smallest epsilon",
-    statistic="log of (1 + time to grok) in that corner of the map over the longest of the other "
+    statistic=f"log of (1 + {GROK}) in that corner of the map over the longest of the other "
     "corners",
     holds=above(0.0),
     source=f"{SOURCE}, Fig. 3e",

@@ -21,6 +21,24 @@ PUBLISHED_RATE = 100.0
 LEVEL = 0.9
 """Accuracy at which the transformer's times are taken; ours."""
 
+ALL, HALF = 1.0, 0.5
+"""Accuracies at which those of the quadratic network are."""
+
+NARROW, WIDE = 0.25, 2.25
+"""Its output scales, the squares of the paper's alpha."""
+
+NO_DELAY = 0.15
+"""The transformer's output scale that is published as an example of no grokking."""
+
+WEAK, STRONG = 1.0, 5.0
+"""Weight decays of Fig. 12."""
+
+RICH, LAZY = 0.5, 1.4
+"""Output scales of Fig. 12."""
+
+FACTOR = 2.0
+"""By which a time has to be longer; ours."""
+
 
 def times(seed: Repetition, arm: str, level: float) -> tuple[Bounds, Bounds]:
     """Return when training and test accuracy reach `level`, at least 1 step each.
@@ -85,14 +103,15 @@ def with_decay(seed: Repetition, alpha: float, coefficient: float) -> str:
     "kumar2024.10a",
     experiment="kumar2024_fig2",
     says="A quadratic network fits all training sums 1,000 steps before all test sums are right",
-    statistic="steps from 100% training to 100% test accuracy at alpha = 1, in steps of rate 100",
+    statistic=f"steps from {ALL:.0%} training to {ALL:.0%} test accuracy at alpha = 1, in steps of "
+    f"rate {PUBLISHED_RATE:g}",
     holds=above(1000.0),
     source="Kumar et al. 2024, Fig. 2a",
 )
 def fits_before_it_generalises(seed: Repetition) -> Bounds:
     """At other rates steps are counted by the way that gradient flow goes in them."""
     arm = unscaled(seed)
-    train, test = times(seed, arm, 1.0)
+    train, test = times(seed, arm, ALL)
     return (test - train) * (float(seed.setting(arm, "optimizer.lr")) / PUBLISHED_RATE)
 
 
@@ -114,16 +133,17 @@ def weights_grow(seed: Repetition) -> float:
     "kumar2024.10c",
     experiment="kumar2024_fig2",
     says="A larger output scale lengthens the gap between training and test accuracy",
-    statistic="log2 of the steps from 50% to 50% at the paper's alpha 1.5 over those at 0.5",
-    holds=above(1.0),
-    source="Kumar et al. 2024, Fig. 2c; a factor of 2 is ours",
+    statistic=f"log2 of the steps from {HALF:.0%} to {HALF:.0%} at the paper's alpha "
+    f"{math.sqrt(WIDE):g} over those at {math.sqrt(NARROW):g}",
+    holds=above(math.log2(FACTOR)),
+    source=f"Kumar et al. 2024, Fig. 2c; a factor of {FACTOR:g} is ours",
 )
 def scale_lengthens_the_gap(seed: Repetition) -> Bounds:
     """Its alpha is the root of the output scale, 2.25 and 0.25."""
     arms = dict(seed.arms_by("model.alpha"))
-    if not {0.25, 2.25} <= set(arms):
-        raise NotMeasured("arms with model.alpha = 0.25 and 2.25")
-    small, large = (delay(seed, arms[alpha], 0.5) for alpha in (0.25, 2.25))
+    if not {NARROW, WIDE} <= set(arms):
+        raise NotMeasured(f"arms with model.alpha = {NARROW:g} and {WIDE:g}")
+    small, large = (delay(seed, arms[alpha], HALF) for alpha in (NARROW, WIDE))
     return (large / small).log()
 
 
@@ -131,13 +151,14 @@ def scale_lengthens_the_gap(seed: Repetition) -> Bounds:
     "kumar2024.13a",
     experiment="kumar2024_fig12",
     says="Five times the weight decay shortens the transformer's delay more than fivefold",
-    statistic="log2 of the delay with decay 1 over that with decay 5, alpha = 0.5, from 90% to 90%",
-    holds=above(math.log2(5)),
+    statistic=f"log2 of the delay with decay {WEAK:g} over that with decay {STRONG:g}, alpha = "
+    f"{RICH:g}, from {LEVEL:.0%} to {LEVEL:.0%}",
+    holds=above(math.log2(STRONG / WEAK)),
     source="Kumar et al. 2024, Fig. 12a and b; the accuracies are ours",
 )
 def decay_shortens_the_delay(seed: Repetition) -> Bounds:
     """Both arms have the same rate."""
-    weak, strong = (delay(seed, with_decay(seed, 0.5, decay), LEVEL) for decay in (1.0, 5.0))
+    weak, strong = (delay(seed, with_decay(seed, RICH, decay), LEVEL) for decay in (WEAK, STRONG))
     return (weak / strong).log()
 
 
@@ -145,23 +166,25 @@ def decay_shortens_the_delay(seed: Repetition) -> Bounds:
     "kumar2024.13b",
     experiment="kumar2024_fig12",
     says="A larger output scale brings the delay back",
-    statistic="log2 of the delay at alpha 1.4, decay 5 over that at alpha 0.5, decay 1",
-    holds=between(-1.0, 1.0),
-    source="Kumar et al. 2024, Fig. 12a and c, to within 2; the accuracies are ours",
+    statistic=f"log2 of the delay at alpha {LAZY:g}, decay {STRONG:g} over that at alpha {RICH:g}, "
+    f"decay {WEAK:g}, from {LEVEL:.0%} to {LEVEL:.0%}",
+    holds=between(-math.log2(FACTOR), math.log2(FACTOR)),
+    source=f"Kumar et al. 2024, Fig. 12a and c, to within {FACTOR:g}; the accuracies are ours",
 )
 def scale_restores_the_delay(seed: Repetition) -> Bounds:
     """Its rate is lower as well, by the square of the scale."""
-    lazy = delay(seed, with_decay(seed, 1.4, 5.0), LEVEL)
-    return (lazy / delay(seed, with_decay(seed, 0.5, 1.0), LEVEL)).log()
+    lazy = delay(seed, with_decay(seed, LAZY, STRONG), LEVEL)
+    return (lazy / delay(seed, with_decay(seed, RICH, WEAK), LEVEL)).log()
 
 
 @claim(
     "kumar2024.K10a",
     experiment="kumar2024_fig6b",
     says="The transformer's delay grows with the output scale",
-    statistic="log2 of the delay at the largest alpha over that at the smallest, from 90% to 90%",
-    holds=above(1.0),
-    source="Kumar et al. 2024, Fig. 6b; the accuracies and the factor of 2 are ours",
+    statistic="log2 of the delay at the largest alpha over that at the smallest, from "
+    f"{LEVEL:.0%} to {LEVEL:.0%}",
+    holds=above(math.log2(FACTOR)),
+    source=f"Kumar et al. 2024, Fig. 6b; the accuracies and the factor of {FACTOR:g} are ours",
 )
 def delay_grows_with_scale(seed: Repetition) -> Bounds:
     """Rate and weight decay per step change as well, by the square of the scale."""
@@ -172,14 +195,15 @@ def delay_grows_with_scale(seed: Repetition) -> Bounds:
 @claim(
     "kumar2024.K10b",
     experiment="kumar2024_fig6b",
-    says="At alpha = 0.15 the transformer does not grok: both accuracies rise together",
-    statistic="log2 of the time to 90% test accuracy over that to 90% training accuracy",
-    holds=below(1.0),
-    source="Kumar et al. 2024, Fig. 6b; the accuracies and the factor of 2 are ours",
+    says=f"At alpha = {NO_DELAY:g} the transformer does not grok: both accuracies rise together",
+    statistic=f"log2 of the time to {LEVEL:.0%} test accuracy over that to {LEVEL:.0%} training "
+    "accuracy",
+    holds=below(math.log2(FACTOR)),
+    source=f"Kumar et al. 2024, Fig. 6b; the accuracies and the factor of {FACTOR:g} are ours",
 )
 def no_delay_at_small_scale(seed: Repetition) -> Bounds:
     """The published example of no grokking."""
     arms = dict(seed.arms_by("model.alpha"))
-    if 0.15 not in arms:
-        raise NotMeasured("an arm with model.alpha = 0.15")
-    return lag(seed, arms[0.15], LEVEL)
+    if NO_DELAY not in arms:
+        raise NotMeasured(f"an arm with model.alpha = {NO_DELAY:g}")
+    return lag(seed, arms[NO_DELAY], LEVEL)

@@ -15,6 +15,12 @@ from suite.report.transitions import first_below
 
 FIGURE_5, FIGURE_10 = "kumar2024_fig5", "kumar2024_fig10"
 LEVEL, AT_ONCE = 0.5, 2.0
+FIRST, MIDDLE, LATE = 1, 70, 100
+"""Eigenvectors that are labels."""
+
+USUAL, CLOSER = 0.0, 0.2
+"""Shares of the way to the solution at which a run starts."""
+
 FLAT = 0.01
 """A rise of a test loss that is none."""
 
@@ -33,13 +39,14 @@ def _half_lives(seed: Repetition, index: int) -> tuple[float, float]:
     "kumar2024.11a",
     experiment=FIGURE_5,
     says="Labels that are the first eigenvector of the kernel are generalised at once",
-    statistic="whether the test loss halves within twice the steps of the training loss (j = 1)",
+    statistic=f"whether the test loss falls to {LEVEL:g} of its start within {AT_ONCE:g} times "
+    f"the steps of the training loss (j = {FIRST})",
     holds=MOST,
     source=f"{SOURCE}, Fig. 5; most seeds, halves and twice are ours",
 )
 def first_is_at_once(seed: Repetition) -> bool:
     """Return whether the first eigenvector is generalised at once."""
-    train, test = _half_lives(seed, 1)
+    train, test = _half_lives(seed, FIRST)
     return math.isfinite(test) and test <= AT_ONCE * train
 
 
@@ -47,14 +54,14 @@ def first_is_at_once(seed: Repetition) -> bool:
     "kumar2024.11b",
     experiment=FIGURE_5,
     says="Labels that are a middle eigenvector are generalised late",
-    statistic="whether the test loss halves, and later than twice the steps of the training loss "
-    "(j = 70)",
+    statistic=f"whether the test loss falls to {LEVEL:g} of its start, and later than "
+    f"{AT_ONCE:g} times the steps of the training loss (j = {MIDDLE})",
     holds=MOST,
     source=f"{SOURCE}, Fig. 5; most seeds, halves and twice are ours",
 )
 def middle_is_late(seed: Repetition) -> bool:
     """Return whether the seventieth eigenvector is generalised late."""
-    train, test = _half_lives(seed, 70)
+    train, test = _half_lives(seed, MIDDLE)
     return math.isfinite(test) and test > AT_ONCE * train
 
 
@@ -62,13 +69,14 @@ def middle_is_late(seed: Repetition) -> bool:
     "kumar2024.11c",
     experiment=FIGURE_5,
     says="Labels that are a late eigenvector are fitted and never generalised",
-    statistic="whether the training loss halves and the test loss never does in the run (j = 100)",
+    statistic=f"whether the training loss falls to {LEVEL:g} of its start and the test loss "
+    f"never does in the run (j = {LATE})",
     holds=MOST,
     source=f"{SOURCE}, Fig. 5; most seeds and halves are ours",
 )
 def late_is_never(seed: Repetition) -> bool:
     """Return whether the hundredth eigenvector is fitted and not generalised."""
-    train, test = _half_lives(seed, 100)
+    train, test = _half_lives(seed, LATE)
     return math.isfinite(train) and math.isinf(test)
 
 
@@ -76,42 +84,43 @@ def late_is_never(seed: Repetition) -> bool:
     "kumar2024.12a",
     experiment=FIGURE_10,
     says="From a start a fifth of the way to the solution the test loss does not rise",
-    statistic="whether the test loss stays within 1% of its start (c = 0.2)",
+    statistic=f"whether the test loss stays within {FLAT:.0%} of its start (c = {CLOSER:g})",
     holds=MOST,
-    source=f"{SOURCE}, Fig. 10; most seeds and 1% are ours",
+    source=f"{SOURCE}, Fig. 10; most seeds and {FLAT:.0%} are ours",
 )
 def closer_start_does_not_overfit(seed: Repetition) -> bool:
     """Return whether the test loss does not rise from the closer start."""
-    return _rise(seed, 0.2) <= FLAT
+    return _rise(seed, CLOSER) <= FLAT
 
 
 @claim(
     "kumar2024.12b",
     experiment=FIGURE_10,
     says="A start a fifth of the way to the solution removes the rise of the test loss",
-    statistic="whether the test loss stays within 1% of its start (c = 0.2), of the seeds in which "
-    "it rises further from c = 0",
+    statistic=f"whether the test loss stays within {FLAT:.0%} of its start (c = {CLOSER:g}), of "
+    f"the seeds in which it rises further from c = {USUAL:g}",
     holds=MOST,
-    source=f"{SOURCE}, Fig. 10; most seeds and 1% are ours",
+    source=f"{SOURCE}, Fig. 10; most seeds and {FLAT:.0%} are ours",
 )
 def closer_start_removes_the_rise(seed: Repetition) -> bool:
     """Return whether a rise that there is from the usual start is gone from the closer one."""
-    if _rise(seed, 0.0) <= FLAT:
+    if _rise(seed, USUAL) <= FLAT:
         raise NotMeasured("a rise of the test loss from the usual start")
-    return _rise(seed, 0.2) <= FLAT
+    return _rise(seed, CLOSER) <= FLAT
 
 
 @claim(
     "kumar2024.12c",
     experiment=FIGURE_10,
     says="A start a fifth of the way to the solution makes the rise of the test loss smaller",
-    statistic="rise of the test loss from c = 0 less that from c = 0.2, shares of their starts",
+    statistic=f"rise of the test loss from c = {USUAL:g} less that from c = {CLOSER:g}, shares "
+    "of their starts",
     holds=above(0.0),
     source=f"{SOURCE}, Fig. 10",
 )
 def closer_start_lowers_the_rise(seed: Repetition) -> float:
     """Return the difference of the two rises."""
-    return _rise(seed, 0.0) - _rise(seed, 0.2)
+    return _rise(seed, USUAL) - _rise(seed, CLOSER)
 
 
 def _rise(seed: Repetition, towards: float) -> float:

@@ -21,6 +21,11 @@ FITTED = 100
 BEFORE = 0.8
 """The share of the time to 90% of the first test loss that counts as before the transition."""
 
+HALF, LEAVES = 0.5, 0.9
+"""Shares of the first, and of the plateau's, test loss: the transition, and when it begins."""
+
+BEGINS = f"{BEFORE:g} of the step of {LEAVES:.0%} of the plateau's test loss"
+
 
 def kernel_loss(seed: Repetition, arm: str) -> float:
     """Return the test loss of a matrix that is right where observed or mirrored, else 0.
@@ -36,7 +41,7 @@ def kernel_loss(seed: Repetition, arm: str) -> float:
 def transition(seed: Repetition, arm: str) -> Bounds:
     """Return the step at which the test loss is half its first value."""
     test = seed.track(arm, "loss", "test")
-    return falling(test, 0.5 * test.first)
+    return falling(test, HALF * test.first)
 
 
 def _plateau(seed: Repetition) -> float:
@@ -47,8 +52,8 @@ def _plateau(seed: Repetition) -> float:
 @claim(
     "lyu2024.10a",
     experiment="lyu2024_fig3",
-    says="The observed entries are fitted within 100 steps",
-    statistic="training loss after 100 steps",
+    says=f"The observed entries are fitted within {FITTED} steps",
+    statistic=f"training loss after {FITTED} steps",
     holds=below(1e-3),
     source="Lyu et al. 2024, Fig. 3; the numbers are ours",
 )
@@ -61,8 +66,8 @@ def observed_are_fitted(seed: Repetition) -> float:
     "lyu2024.10b",
     experiment="lyu2024_fig3",
     says="The plateau's test loss is that of a matrix which is 0 where nothing is known",
-    statistic="test loss halfway in log steps between 100 steps and half of the first test loss, "
-    "over ((d - 1)(2 d - 1) / 6 d^2)^2 (1 - fraction)",
+    statistic=f"test loss halfway in log steps between {FITTED} steps and {HALF:g} of the first "
+    "test loss, over ((d - 1)(2 d - 1) / 6 d^2)^2 (1 - fraction)",
     holds=between(0.9, 1.1),
     source="Lyu et al. 2024, section 3.3.3; 0.10 +- 0.01 at the published size",
 )
@@ -103,9 +108,9 @@ def completes(seed: Repetition) -> float:
     experiment="lyu2024_fig3",
     says="In matrix completion, too, the norm is that of weight decay alone before the transition",
     statistic="largest relative distance of the parameters' norm from |theta(0)| exp(-decay rate "
-    "step), until 0.8 of the step of 90% of the plateau's test loss",
+    f"step), until {BEGINS}",
     holds=below(0.05),
-    source="Lyu et al. 2024, Theorem 3.8; 5% and 0.8 are ours",
+    source=f"Lyu et al. 2024, Theorem 3.8; 5% and {BEFORE:g} are ours",
 )
 def norm_decays(seed: Repetition) -> float:
     """Misfit of the norm."""
@@ -118,10 +123,9 @@ def norm_decays(seed: Repetition) -> float:
     "lyu2024.5d",
     experiment="lyu2024_fig3",
     says="In matrix completion, too, the parameters keep their direction before the transition",
-    statistic="smallest cosine of the parameters and their start, until 0.8 of the step of 90% of "
-    "the plateau's test loss",
+    statistic=f"smallest cosine of the parameters and their start, until {BEGINS}",
     holds=above(0.9),
-    source="Lyu et al. 2024, Theorem 3.8; 0.9 and 0.8 are ours",
+    source=f"Lyu et al. 2024, Theorem 3.8; 0.9 and {BEFORE:g} are ours",
 )
 def direction_stays(seed: Repetition) -> float:
     """Smallest cosine."""
@@ -133,15 +137,15 @@ def _leaves(seed: Repetition) -> float:
     """Return the step at which the test loss leaves the plateau, by a tenth of it."""
     test = seed.track(only(seed), "loss", "test")
     late = test.between(FITTED, float(test.steps[-1]))
-    return falls(late, 0.9 * test.at(_plateau(seed)))
+    return falls(late, LEAVES * test.at(_plateau(seed)))
 
 
 @claim(
     "lyu2024.11a",
     experiment="lyu2024_fig3_scale",
     says="Twice the logarithm of the initial scale doubles the step of the transition",
-    statistic="step of half of the first test loss at the largest scale over that at the smallest, "
-    "whose logarithm is half as large",
+    statistic=f"step of {HALF:g} of the first test loss at the largest scale over that at the "
+    "smallest, whose logarithm is half as large",
     holds=between(1.6, 2.4),
     source="Lyu et al. 2024, Theorem 3.9: (1 / decay) ln(alpha) of time; 20% is ours",
 )
@@ -149,7 +153,7 @@ def proportional_to_log_scale(seed: Repetition) -> Bounds:
     """Ratio of the transitions."""
     arms = seed.arms_by("model.scale")
     (small, early), (large, late) = arms[0], arms[-1]
-    if not math.isclose(math.log(large), 2 * math.log(small), rel_tol=0.01):
+    if not math.isclose(math.log(large), 2 * math.log(small), rel_tol=1e-3):
         raise NotMeasured("a scale and its square")
     return transition(seed, late) / transition(seed, early)
 

@@ -8,13 +8,16 @@ from suite.report.claims.lyu2024_theory import fit_time, middle, only
 from suite.report.experiment import Repetition
 from suite.report.transitions import falls, rises, rising
 
+LEFT, FELL = 0.55, 0.8
+"""Test accuracies above which the plateau at one half is left, below which one near 1 is; ours."""
+
 
 @claim(
     "lyu2024.7a",
     experiment="lyu2024_fig1a",
     says="The test accuracy stays near one half for ten times as long as fitting takes",
-    statistic="steps from 100% training accuracy to above 55% test accuracy, over the steps to "
-    "100% training accuracy",
+    statistic=f"steps from 100% training accuracy to above {LEFT:.0%} test accuracy, over the "
+    "steps to 100% training accuracy",
     holds=above(10.0),
     source="Lyu et al. 2024, Fig. 1a",
 )
@@ -23,7 +26,7 @@ def long_plateau(seed: Repetition) -> Bounds:
     fitted = fit_time(seed, only(seed))
     test = seed.track(only(seed), "accuracy", "test")
     late = test.between(fitted, float(test.steps[-1]))
-    return (rising(late, 0.55) - fitted) / fitted
+    return (rising(late, LEFT) - fitted) / fitted
 
 
 @claim(
@@ -44,7 +47,7 @@ def generalises(seed: Repetition) -> float:
     experiment="lyu2024_fig1a",
     says="The plateau is at the classifier of largest L2 margin",
     statistic="cosine of u^2 - v^2 and that classifier, halfway in log steps between 100% training "
-    "and 55% test accuracy, or the end of the run if that comes first",
+    f"and {LEFT:.0%} test accuracy, or the end of the run if that comes first",
     holds=above(0.95),
     source="Lyu et al. 2024, Corollary 3.6; 0.95 and the place are ours",
 )
@@ -53,7 +56,7 @@ def plateau_is_max_margin(seed: Repetition) -> float:
     fitted = fit_time(seed, only(seed))
     test = seed.track(only(seed), "accuracy", "test")
     late = test.between(fitted, float(test.steps[-1]))
-    here = middle(fitted, rises(late, 0.55))
+    here = middle(fitted, rises(late, LEFT))
     return seed.track(only(seed), "max_margin_cosine").at(here)
 
 
@@ -74,7 +77,7 @@ def _plateau(seed: Repetition) -> float:
     """Return the step halfway, in log steps, between fitting and a test accuracy back at 80%."""
     fitted = fit_time(seed, only(seed))
     test = seed.track(only(seed), "accuracy", "test")
-    return middle(fitted, falls(test.between(fitted, float(test.steps[-1])), 0.8))
+    return middle(fitted, falls(test.between(fitted, float(test.steps[-1])), FELL))
 
 
 @claim(
@@ -82,7 +85,7 @@ def _plateau(seed: Repetition) -> float:
     experiment="lyu2024_fig1b",
     says="The network generalises first",
     statistic="test accuracy halfway in log steps between 100% training accuracy and the fall to "
-    "80% test accuracy; a step not reached counts as the run's length",
+    f"{FELL:.0%} test accuracy; a step not reached counts as the run's length",
     holds=above(0.99),
     source="Lyu et al. 2024, Fig. 1b; the place is ours",
 )

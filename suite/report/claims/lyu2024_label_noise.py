@@ -60,7 +60,7 @@ def noise_generalises(seed: Repetition) -> float:
     "lyu2024.13c",
     experiment="lyu2024_label_noise",
     says="The steps that it takes grow as 1 / rate^2",
-    statistic="slope, on logarithmic axes, of the step at which the test loss falls to a tenth of "
+    statistic=f"slope, on logarithmic axes, of the step at which the test loss falls to {LEVEL:g} "
     "|w|^2 against the rate",
     holds=between(-2.4, -1.6),
     source="Lyu et al. 2024, Theorem B.2: T / rate^2 steps; 20% is ours",

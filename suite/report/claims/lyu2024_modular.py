@@ -22,13 +22,22 @@ from suite.report.transitions import rises, rising
 BEFORE = 0.8
 """The share of the time to 10% test accuracy that counts as before the transition (ours)."""
 
+BEGINS, HALF, ENDS = 0.1, 0.5, 0.9
+"""Test accuracies at which a transition begins, is half-way, and ends."""
+
+MOST = 10.0
+"""Of a ratio of two delays: more counts as so much; ours."""
+
+KERNEL = f"{BEFORE:g} of the step of {BEGINS:.0%} test accuracy"
+WIDTH = f"(T{100 * ENDS:g} - T{100 * BEGINS:g}) / T{100 * HALF:g} of the test accuracy"
+
 
 def _test(seed: Repetition, arm: str) -> Track:
     return seed.track(arm, "accuracy", "test")
 
 
 def _half(seed: Repetition, arm: str) -> Bounds:
-    return rising(_test(seed, arm), 0.5)
+    return rising(_test(seed, arm), HALF)
 
 
 @claim(
@@ -77,8 +86,8 @@ def generalises_at_last(seed: Repetition) -> float:
 @claim(
     "lyu2024.2a",
     experiment="lyu2024_fig2b",
-    says="The larger the initial scale, the later the test accuracy reaches 50%",
-    statistic="smallest ratio of the steps of 50% test accuracy of neighbouring scales",
+    says=f"The larger the initial scale, the later the test accuracy reaches {HALF:.0%}",
+    statistic=f"smallest ratio of the steps of {HALF:.0%} test accuracy of neighbouring scales",
     holds=above(1.0),
     source="Lyu et al. 2024, Fig. 2b",
 )
@@ -94,8 +103,8 @@ def later_with_scale(seed: Repetition) -> Bounds:
     "lyu2024.2b",
     experiment="lyu2024_fig2b",
     says="Equal factors of the initial scale delay by equal numbers of steps",
-    statistic="second delay over the first, of three scales a factor apart; from 0 to 10, and 0 "
-    "without a first delay",
+    statistic="second delay over the first, of three scales a factor apart; from 0 to "
+    f"{MOST:g}, and 0 without a first delay",
     holds=between(0.7, 1.3),
     source="Lyu et al. 2024, Fig. 2b and Theorem 3.1; 30% is ours",
 )
@@ -109,15 +118,15 @@ def equal_delays(seed: Repetition) -> Bounds:
         return Bounds.exactly(0.0)
     if not first.exact:
         raise Undetermined("the first delay")
-    return (second / first).clip(0.0, 10.0)
+    return (second / first).clip(0.0, MOST)
 
 
 @claim(
     "lyu2024.3",
     experiment="lyu2024_fig2c",
-    says="The step of 50% test accuracy is inversely proportional to the weight decay",
-    statistic="largest over smallest decay times step of 50% test accuracy, the largest decay left "
-    "out",
+    says=f"The step of {HALF:.0%} test accuracy is inversely proportional to the weight decay",
+    statistic=f"largest over smallest decay times step of {HALF:.0%} test accuracy, the largest "
+    "decay left out",
     holds=below(1.3),
     source="Lyu et al. 2024, Fig. 2c and Theorem 3.1; 30% is ours",
 )
@@ -148,7 +157,7 @@ def too_much_decay(seed: Repetition) -> float:
 def _largest_scale(seed: Repetition) -> tuple[str, float]:
     """Return the arm of the largest scale, and the end of what counts as its kernel phase."""
     arm = seed.arms_by("model.scale")[-1][1]
-    return arm, BEFORE * rises(_test(seed, arm), 0.1)
+    return arm, BEFORE * rises(_test(seed, arm), BEGINS)
 
 
 @claim(
@@ -156,9 +165,9 @@ def _largest_scale(seed: Repetition) -> tuple[str, float]:
     experiment="lyu2024_fig2b",
     says="Until shortly before the transition the norm is that of weight decay alone",
     statistic="largest relative distance of the parameters' norm from |theta(0)| exp(-decay rate "
-    "step), at the largest scale, until 0.8 of the step of 10% test accuracy",
+    f"step), at the largest scale, until {KERNEL}",
     holds=below(0.05),
-    source="Lyu et al. 2024, Theorem 3.2; 5% and 0.8 are ours",
+    source=f"Lyu et al. 2024, Theorem 3.2; 5% and {BEFORE:g} are ours",
 )
 def norm_decays(seed: Repetition) -> float:
     """Misfit of the norm."""
@@ -171,10 +180,10 @@ def norm_decays(seed: Repetition) -> float:
     "lyu2024.5b",
     experiment="lyu2024_fig2b",
     says="Until shortly before the transition the parameters keep their direction",
-    statistic="smallest cosine of the parameters and their start, at the largest scale, until 0.8 "
-    "of the step of 10% test accuracy",
+    statistic="smallest cosine of the parameters and their start, at the largest scale, until "
+    f"{KERNEL}",
     holds=above(0.9),
-    source="Lyu et al. 2024, Theorem 3.2; 0.9 and 0.8 are ours",
+    source=f"Lyu et al. 2024, Theorem 3.2; 0.9 and {BEFORE:g} are ours",
 )
 def direction_stays(seed: Repetition) -> float:
     """Smallest cosine."""
@@ -186,21 +195,20 @@ def direction_stays(seed: Repetition) -> float:
     "lyu2024.6a",
     experiment="lyu2024_fig2a",
     says="With weight decay the transition is sharp",
-    statistic="(T90 - T10) / T50 of the test accuracy",
+    statistic=WIDTH,
     holds=below(0.5),
     source="Lyu et al. 2024, section 2; the measure and 0.5 are ours",
 )
 def sharp(seed: Repetition) -> Bounds:
     """Width of the rise."""
-    return width(_test(seed, only(seed)))
+    return width(_test(seed, only(seed)), BEGINS, HALF, ENDS)
 
 
 @claim(
     "lyu2024.6b",
     experiment="lyu2024_fig2b",
     says="The transition is sharper, the larger the initial scale",
-    statistic="(T90 - T10) / T50 of the test accuracy at the largest scale over that at the "
-    "smallest",
+    statistic=f"{WIDTH} at the largest scale over that at the smallest",
     holds=below(1.0),
     source="Lyu et al. 2024, section 3.1",
 )
@@ -209,7 +217,7 @@ def sharper_with_scale(seed: Repetition) -> Bounds:
     arms = [arm for _, arm in seed.arms_by("model.scale")]
     if len(arms) < 2:
         raise NotMeasured("two scales")
-    narrow, wide = (width(_test(seed, arm)) for arm in (arms[-1], arms[0]))
+    narrow, wide = (width(_test(seed, arm), BEGINS, HALF, ENDS) for arm in (arms[-1], arms[0]))
     return narrow / wide.clip(1e-6)
 
 
@@ -223,16 +231,16 @@ def over_log_time(seed: Repetition, arm: str, metric: str, layer: str) -> Track:
     "lyu2024.6c",
     experiment="lyu2024_fig4",
     says="Without weight decay the transition is spread over more than a decade of log(t)",
-    statistic="log10 of ln(t) at 90% over ln(t) at 10% test accuracy",
+    statistic=f"log10 of ln(t) at {ENDS:.0%} over ln(t) at {BEGINS:.0%} test accuracy",
     holds=above(1.0),
     source="Lyu et al. 2024, Appendix B.1 and Fig. 4",
 )
 def gradual_without_decay(seed: Repetition) -> Bounds:
     """Decades of log(t) that the rise takes."""
     test = over_log_time(seed, only(seed), "accuracy", "test")
-    early, late = (rising(test, level).clip(1e-3) for level in (0.1, 0.9))
+    early, late = (rising(test, level).clip(1e-3) for level in (BEGINS, ENDS))
     if not early.exact:
-        raise Undetermined("an accuracy of 10%")
+        raise Undetermined(f"an accuracy of {BEGINS:.0%}")
     return (late / early).log(10)
 
 

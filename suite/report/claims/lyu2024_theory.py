@@ -78,15 +78,22 @@ def norm_misfit(norm: Track, decay_steps: float, until: float) -> float:
     return float(np.abs(seen.values / expected - 1).max())
 
 
-def width(track: Track) -> Bounds:
+def width(track: Track, begins: float, half: float, ends: float) -> Bounds:
     """Return (T90 - T10) / T50 of an accuracy: at least what is known of a rise that is broken off.
 
+    Args:
+        track: the accuracy.
+        begins: accuracy at T10.
+        half: at T50.
+        ends: at T90.
+
     Raises:
-        Undetermined: if it does not reach 10%.
+        Undetermined: if it does not begin.
     """
-    t10, t50, t90 = (rising(track, level) for level in (0.1, 0.5, 0.9))
-    if not t10.exact:
-        raise Undetermined("an accuracy of 10%")
-    if t90.exact:
-        return (t90 - t10) / t50
-    return Bounds((t90.lo - t10.lo) / t50.lo, math.inf)  # T90 >= T50, so it grows with both
+    first, middle_, last = (rising(track, level) for level in (begins, half, ends))
+    if not first.exact:
+        raise Undetermined(f"an accuracy of {begins:.0%}")
+    if last.exact:
+        return (last - first) / middle_
+    # The end comes after the middle, so the width grows with both.
+    return Bounds((last.lo - first.lo) / middle_.lo, math.inf)

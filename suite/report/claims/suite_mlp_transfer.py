@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from suite.report.bounds import Bounds
 from suite.report.claims.base import above, claim
-from suite.report.claims.lyle2025_grokking import projected, step_reached
+from suite.report.claims.lyle2025_grokking import REACHED, projected, step_reached
 from suite.report.experiment import NotMeasured, Repetition
 
 LOWER = 0.25
@@ -46,7 +46,7 @@ def gain(seed: Repetition, layers: str, pinned: bool) -> float:
     return warm - low
 
 
-SOONER = "log10(step of 95% with free norms / with projection) at the constant rate"
+SOONER = f"log10(step of {REACHED:.0%} with free norms / with projection) at the constant rate"
 OURS = "ours, after Lyle et al. 2025, Figs. 2 and 3; so is the threshold"
 
 

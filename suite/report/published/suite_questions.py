@@ -30,6 +30,12 @@ GRID = (
 MARKERS = ("o", "s", "^", "D")
 
 
+@published(
+    "norm_or_elr_map",
+    experiment="norm_or_elr_map",
+    caption=f"{GRID} An MLP with RMSNorm of which the hidden map alone has another norm, and in "
+    "proportion its own rate: the norms of the others stay the usual ones.",
+)
 @published("norm_or_elr_mlp", experiment="norm_or_elr_mlp", caption=f"{GRID} An MLP with RMSNorm.")
 @published(
     "norm_or_elr", experiment="norm_or_elr", caption=f"{GRID} A transformer without norm layers."

@@ -42,13 +42,14 @@ def left(step: Any) -> dict[str, Any]:
     return arms
 
 
-def right(none: float, *decayed: float) -> dict[str, Any]:
-    """Return the arms of Fig. 2 right by their best test accuracies."""
+def right(none: float, *decayed: float, memorised: float = 1.0) -> dict[str, Any]:
+    """Return the arms of Fig. 2 right by their best test accuracies, and what training reaches."""
     arms = {}
     for index, best in enumerate((none, *decayed)):
         more = [{"kind": "scale_decay", "coefficient": 10.0**index / 10}] if index else []
         config = {"interventions": [NAP, *more], "task": {"fraction": 0.2}}
-        arms[str(index)] = (config, curve(100, best))
+        train = {("accuracy", "train"): [(1, 0.1), (100, memorised)]}
+        arms[str(index)] = (config, {**curve(100, best), **train})
     return arms
 
 
@@ -115,6 +116,14 @@ def test_2_two_times_that_were_not_reached_tell_nothing(verdict_of: Judge) -> No
 )
 def test_3a_norm_layers_prevent_it(verdict_of: Judge, best: list[float], verdict: str) -> None:
     assert verdict_of("lyle2025.3a", *[right(b, 1.0, 1.0) for b in best]).verdict == verdict
+
+
+def test_3a_a_network_that_has_not_memorised_tells_nothing(verdict_of: Judge) -> None:
+    """Low on the test set it is as well, though for another reason."""
+    seeds = [right(0.21, 1.0, 1.0, memorised=m) for m in (1.0, 0.99, 0.995, 0.9)]
+    found = verdict_of("lyle2025.3a", *seeds)
+    assert (found.verdict, found.n, found.left_out) == ("inconclusive", 3, (3,))
+    assert "99%" in found.why
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from suite.report.claims.base import Verdict
+from suite.report.claims.lyle2025_on_demand import RANKS
 
 Judge = Callable[..., Verdict]
 TOTAL = 1000
@@ -86,7 +87,10 @@ def eight(*arms: tuple[bool, float]) -> dict[str, Any]:
             {
                 ("accuracy", "test"): [(1, 0.1), (100, 0.3), (900, 1.0 if groks else 0.3)],
                 ("accuracy", "train"): [(1, 0.1), (100, 1.0), (900, 1.0)],
-                ("attention_rank", "attention_output"): [(1, 20), (100, 32), (900, 32 * share)],
+                **{
+                    (metric, "attention_output"): [(1, 20), (100, 32), (900, 32 * share)]
+                    for metric in RANKS
+                },
             },
         )
         for index, (groks, share) in enumerate(arms)
@@ -97,18 +101,22 @@ def eight(*arms: tuple[bool, float]) -> dict[str, Any]:
     ("left", "verdict"),
     [([0.5, 0.6, 0.55], "holds"), ([1.1, 1.2, 1.15], "fails"), ([0.5, 1.2, 0.9], "inconclusive")],
 )
-def test_fig8a_rank_falls(verdict_of: Judge, left: list[float], verdict: str) -> None:
+@pytest.mark.parametrize("claim", ["fig8a", "fig8c", "fig8e"])
+def test_fig8a_rank_falls(verdict_of: Judge, claim: str, left: list[float], verdict: str) -> None:
     seeds = [eight((True, share), (False, 0.1)) for share in left]
-    assert verdict_of("lyle2025.fig8a", *seeds).verdict == verdict
+    assert verdict_of(f"lyle2025.{claim}", *seeds).verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("left", "verdict"),
     [([0.5, 0.6, 0.55], "holds"), ([1.2, 1.25, 1.3], "fails"), ([0.5, 1.5, 1.0], "inconclusive")],
 )
-def test_fig8b_falls_further(verdict_of: Judge, left: list[float], verdict: str) -> None:
+@pytest.mark.parametrize("claim", ["fig8b", "fig8d", "fig8f"])
+def test_fig8b_falls_further(
+    verdict_of: Judge, claim: str, left: list[float], verdict: str
+) -> None:
     seeds = [eight((True, share), (False, 1.0)) for share in left]
-    found = verdict_of("lyle2025.fig8b", *seeds)
+    found = verdict_of(f"lyle2025.{claim}", *seeds)
     assert found.verdict == verdict
 
 
@@ -119,7 +127,16 @@ def test_seeds_without_both_kinds_of_arms_are_left_out(verdict_of: Judge) -> Non
     assert verdict_of("lyle2025.fig8b", *seeds).left_out == (3,)
 
 
-@pytest.mark.parametrize("claim", [*CASES, "fig8a", "fig8b"])
+def test_each_definition_of_the_rank_has_claims_of_its_own(verdict_of: Judge) -> None:
+    """The effective rank may fall where the rank by 1% stays at its ceiling."""
+    seed = eight((True, 1.0), (False, 1.0))
+    for _, points in seed.values():
+        points["attention_effective_rank", "attention_output"] = [(100, 20), (900, 10)]
+    found = {c: verdict_of(f"lyle2025.fig8{c}", *[seed] * 3) for c in "ace"}
+    assert {c: v.effect for c, v in found.items()} == {"a": 1.0, "c": 1.0, "e": 0.5}
+
+
+@pytest.mark.parametrize("claim", [*CASES, *(f"fig8{letter}" for letter in "abcdef")])
 def test_what_lacks_arms_is_not_run(verdict_of: Judge, claim: str) -> None:
     only = {"high,0": three()["high,0"]}
     assert verdict_of(f"lyle2025.{claim}", only).verdict == "not run"

@@ -37,6 +37,8 @@ def _rows(seed: int, step: float) -> pd.DataFrame:
         ("accuracy", "train"): np.ones_like(STEPS),
         ("attention_entropy", "mean"): 0.5 + rise,
         ("attention_rank", "attention_output"): np.round(32 - 10 * rise),
+        ("attention_rank_10", "attention_output"): np.round(20 - 10 * rise),
+        ("attention_effective_rank", "attention_output"): 18 - 10 * rise,
         ("activation_pattern_change", "mean"): 0.02 + 0.01 * rise,
     }
     flat = [
@@ -121,9 +123,10 @@ LINES = {
     "lyle2025_fig2l": [7, 7],
     "lyle2025_fig2r": [4, 3, 3],
     "lyle2025_fig3": [6, 6, 5, 5],
-    "lyle2025_fig8": [3] * 6,
+    "lyle2025_fig8": [5] * 6,
     "norm_or_elr": [11, 10, 19, 19],
     "norm_or_elr_mlp": [11, 10, 19, 19],
+    "norm_or_elr_map": [11, 10, 19, 19],
     "lyle2025_mlp": [5] * 4,
 }
 """Lines of each panel, reference lines among them; of bars the line, and a cap at either end."""
@@ -167,7 +170,7 @@ def test_the_grid_shows_the_step_of_95_percent() -> None:
 def test_an_arm_that_is_missing_leaves_its_place_empty() -> None:
     some = {k: v for k, v in _arms("lyle2025_fig8").items() if k != "3.0,300"}
     figure = _draw("lyle2025_fig8", 3, some)
-    assert [len(axes.lines) for axes in figure.axes] == [3, 3, 3, 3, 3, 1]
+    assert [len(axes.lines) for axes in figure.axes] == [5, 5, 5, 5, 5, 1]
 
 
 def test_nothing_to_show_is_said() -> None:
