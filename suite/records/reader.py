@@ -16,13 +16,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from suite.errors import ConfigError
 from suite.records.asked import ConfigShape, ProvenanceShape, parse_config
 from suite.records.json_file import read_bytes, read_json
 from suite.records.layout import CONFIG, PROVENANCE, ROWS, RUNS, STATUS, SWEEP
 from suite.records.rows_table import read_rows
+from suite.terminal import visible
 
 COLUMNS = (
     *("task", "arm", "seed", "state", "run_id"),
@@ -39,7 +48,7 @@ RUN_ID = r"[0-9A-Za-z_][\w.,=+-]{0,199}"
 MOST_TRIALS, MOST_ARMS, LONGEST_LABEL = 100_000, 5_000, 1_000
 """Trials of a sweep and arms of a task at most, and characters of a label: more is no sweep."""
 
-Label = Annotated[str, Field(max_length=LONGEST_LABEL)]
+Label = Annotated[str, Field(max_length=LONGEST_LABEL), AfterValidator(visible)]
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -69,8 +78,8 @@ class TaskRecord(_Record):
     unit: Label = ""
     x: Literal["steps", "frames"] = "steps"
     arms: Annotated[tuple[Label, ...], Field(max_length=MOST_ARMS)]
-    reference: Mapping[str, str | None] = {}
-    gap_to: Mapping[str, str | None] = {}
+    reference: Mapping[Label, Label | None] = {}
+    gap_to: Mapping[Label, Label | None] = {}
     seeds: tuple[Whole, ...] = ()
     notes: str = ""
 
