@@ -49,6 +49,7 @@ MOST_TRIALS, MOST_ARMS, LONGEST_LABEL = 100_000, 5_000, 1_000
 """Trials of a sweep and arms of a task at most, and characters of a label: more is no sweep."""
 
 Label = Annotated[str, Field(max_length=LONGEST_LABEL), AfterValidator(visible)]
+Words = Annotated[str, Field(max_length=100 * LONGEST_LABEL), AfterValidator(visible)]
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -81,7 +82,7 @@ class TaskRecord(_Record):
     reference: Mapping[Label, Label | None] = {}
     gap_to: Mapping[Label, Label | None] = {}
     seeds: tuple[Whole, ...] = ()
-    notes: str = ""
+    notes: Words = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -124,7 +125,7 @@ class Trial(_Record):
     task: Label
     arm: Label
     seed: Whole
-    skip: str | None = None
+    skip: Words | None = None
 
     @field_validator("run_id")
     @classmethod
@@ -147,8 +148,8 @@ class Sweep(_Record):
     """
 
     name: Label
-    command: str = ""
-    created: str = ""
+    command: Words = ""
+    created: Label = ""
     overrides: tuple[str, ...] = ()
     tasks: Mapping[Label, TaskRecord]
     trials: Annotated[tuple[Trial, ...], Field(max_length=MOST_TRIALS)]
@@ -198,6 +199,7 @@ class Status(_Record):
     @field_validator("reason")
     @classmethod
     def _short(cls, reason: str) -> str:
+        reason = visible(reason)
         return reason if len(reason) <= LONGEST_LABEL else f"{reason[:LONGEST_LABEL]} ..."
 
 

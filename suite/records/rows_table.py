@@ -125,14 +125,14 @@ def _pieces(path: Path) -> Iterator[_Piece]:
 def _parse(pieces: Sequence[_Piece], faults: _Faults) -> pa.Table:
     """Parse lines of JSON: all at once, fewer at a time only if there is a fault in them."""
     options = pyarrow.json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore")
-    text = io.BytesIO(b"".join(piece.data for piece in pieces))
+    text = b"".join(piece.data for piece in pieces)
     try:
-        table = pyarrow.json.read_json(text, parse_options=options)
+        if _objects(text):
+            table = pyarrow.json.read_json(io.BytesIO(text), parse_options=options)
+            if _fits(table, pieces):
+                return table
     except (pa.ArrowException, UnicodeDecodeError):
         pass
-    else:
-        if _fits(table, pieces):
-            return table
     if len(pieces) > 1:
         return pa.concat_tables([_parse([piece], faults) for piece in pieces])
     (piece,) = pieces
@@ -145,6 +145,12 @@ def _parse(pieces: Sequence[_Piece], faults: _Faults) -> pa.Table:
         _Piece(piece.path, piece.first + middle, b"".join(lines[middle:])),
     )
     return pa.concat_tables([_parse([half], faults) for half in halves])
+
+
+def _objects(text: bytes) -> bool:
+    """Return whether every line has the braces of an object; pyarrow crashes at a bare null."""
+    lines = text.count(b"\n")
+    return text.startswith(b"{") and text.count(b"\n{") + 1 == text.count(b"}\n") == lines
 
 
 def _fits(table: pa.Table, pieces: Sequence[_Piece]) -> bool:

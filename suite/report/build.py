@@ -42,6 +42,7 @@ from suite.report.style import arm_styles, paper_style
 from suite.report.summary import TaskResult, as_summary, per_seed_csv, summarise, summary_json
 from suite.report.svg import inline, slug
 from suite.report.tables import plain_text, renderables
+from suite.terminal import visible
 
 FIGURES = "figures"
 SUMMARY = "summary"
@@ -118,7 +119,7 @@ def build_report(results: str | Path) -> Report:
             write_whole(folder / f"{AGGREGATE}.json", aggregate_json(groups).encode())
         else:
             (folder / f"{AGGREGATE}.json").unlink(missing_ok=True)
-        text = plain_text(tasks, configs, groups)
+        text = visible(plain_text(tasks, configs, groups))
         write_whole(folder / "table.txt", text.encode())
         page = render_page(sweep, tasks, groups, drawings, rows, configs, provenances, root)
         write_whole(folder / "report.html", page.encode())
