@@ -178,6 +178,8 @@ def _parse_lines(piece: _Piece, faults: _Faults) -> pa.Table:
         try:
             row = loads(line)
             row = {name: row[name] for name in SCHEMA.names}
+            if type(row["step"]) is not int or isinstance(row["value"], bool | str):
+                raise ValueError  # pyarrow would make numbers of them
             one = pa.Table.from_pylist([row], SCHEMA)
             if not _fits(one, [_Piece(piece.path, number, b"\n")]):
                 raise ValueError
