@@ -61,8 +61,8 @@ class ConfigShape(_Shape):
 class ProvenanceShape(_Shape):
     """What a report looks at in a run's origins."""
 
-    versions: dict[str, str] = {}
-    plugins: dict[str, str] = {}
+    versions: dict[str, str | None] | None = None
+    plugins: dict[str, str | None] | None = None
     hardware: dict[str, Any] | str | None = None
 
 
