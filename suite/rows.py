@@ -19,7 +19,7 @@ class Row(NamedTuple):
         wall_s: seconds of training so far, summed over resumed sessions.
         metric: name.
         layer: tensor, layer, split or other part it is of; "" for the run as a whole.
-        value: a float; not-a-number is written as null.
+        value: a float; what is not finite is written as null, for JSON has no word for it.
     """
 
     step: int
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
     def as_json(self, run_id: str) -> dict[str, Any]:
         """Return the line of ``rows.jsonl``."""
-        value = None if math.isnan(self.value) else self.value
+        value = self.value if math.isfinite(self.value) else None
         return dict(zip(COLUMNS, (run_id, *self[:-1], value), strict=True))
 
 

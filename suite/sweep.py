@@ -167,11 +167,12 @@ class TaskPlan:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep ready to run: its name, tasks and trials."""
+    """A sweep ready to run: its name, tasks and trials, and what was laid over them."""
 
     name: str
     tasks: dict[str, TaskPlan]
     trials: tuple[Trial, ...]
+    overrides: tuple[str, ...] = ()
 
     @property
     def runs(self) -> dict[str, RunConfig]:
@@ -240,7 +241,8 @@ def load_sweep(
     if not any(trial.skip is None for trial in trials):
         reasons = "; ".join(sorted({t.skip for t in trials if t.skip})) or "no seeds"
         raise ConfigError("config", list(names), f"at least one run to do ({reasons})")
-    return Sweep("+".join(Path(n).stem for n in names), tasks, tuple(trials))
+    joined = "+".join(Path(n).stem for n in names)
+    return Sweep(joined, tasks, tuple(trials), tuple(overrides))
 
 
 def _expand(

@@ -222,11 +222,12 @@ def _load(
 def main() -> None:
     """Run the command line and exit with its code."""
     from suite.errors import ConfigError
+    from suite.terminal import visible
 
     try:
         code = app(standalone_mode=False)
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(visible(f"error: {error}"), file=sys.stderr)
         code = 2
     except typer.Exit as error:
         code = error.exit_code

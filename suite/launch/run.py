@@ -88,6 +88,7 @@ def sweep_record(sweep: Sweep, command: str) -> dict[str, Any]:
         "name": sweep.name,
         "command": command,
         "created": now(),
+        "overrides": list(sweep.overrides),
         "tasks": tasks,
         "trials": trials,
     }

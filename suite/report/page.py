@@ -30,6 +30,7 @@ from suite.report.wording import (
     troubles,
     verdict,
 )
+from suite.terminal import visible
 
 QUESTION = (
     "What does controlling the effective learning rate (ELR, the size of an update relative to the "
@@ -122,6 +123,7 @@ def template(name: str) -> Template:
         loader=PackageLoader("suite.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -196,6 +198,11 @@ def _counts(tasks: Sequence[TaskResult]) -> str:
     plural = ("task" if len(tasks) == 1 else "tasks", "run" if len(runs) == 1 else "runs")
     counted = f"{len(tasks)} {plural[0]}, {len(runs)} {plural[1]}"
     return f"{counted}: {', '.join(parts)}" if parts else counted
+
+
+def _shown(value: Any) -> Any:
+    """Return what a page shows of a value: text without what turns words round; markup as it is."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _minus(text: str) -> str:

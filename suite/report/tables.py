@@ -29,6 +29,7 @@ from suite.report.wording import (
     troubles,
     verdict,
 )
+from suite.terminal import SafeConsole
 
 WIDTH = 120
 """Columns of the plain text's sentences; its tables are as wide as they are."""
@@ -213,7 +214,7 @@ def plain_text(
 ) -> str:
     """Return the same as plain text, in ASCII but for names, for files and narrow consoles."""
     out = io.StringIO()
-    console = Console(
+    console = SafeConsole(
         file=out, width=10_000, color_system=None, force_terminal=False, legacy_windows=False
     )
     for make, under in _tables(tasks, configs, groups):
