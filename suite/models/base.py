@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import SerializeAsAny
+from pydantic import Field, SerializeAsAny
 from torch import Tensor, nn
 
 from suite.config import Component, one_of
@@ -22,6 +22,15 @@ from suite.errors import ConfigError
 from suite.models.batched import BatchedModel
 from suite.models.head_spec import PLAIN, HeadSpec
 from suite.registry import Registry
+
+MOST_BYTES = 2**40
+"""Parameters, gradients and Adam's moments of a network, in bytes of single precision."""
+
+MOST_DEPTH = 1000
+"""Hidden layers of a network."""
+
+Depth = Annotated[int, Field(ge=1, le=MOST_DEPTH)]
+"""A field that holds a number of hidden layers."""
 
 
 class Activation(nn.Module):
@@ -129,10 +138,19 @@ def dry_model(config: ModelConfig, spec: ModelSpec) -> nn.Module:
     """Return the model on the meta device: shapes and structure, no memory and no values.
 
     Raises:
-        ConfigError: if the model cannot serve the spec.
+        ConfigError: if the model cannot serve the spec, or would be larger than `MOST_BYTES`.
     """
-    with torch.device("meta"):
-        return config.build(spec)
+    wanted = f"a network of at most {MOST_BYTES // 2**30:,} GiB with gradients and Adam's moments"
+    try:
+        with torch.device("meta"):
+            model = config.build(spec)
+    except (RuntimeError, OverflowError, MemoryError) as error:  # such as sizes beyond 64 bits
+        said = str(error).splitlines()[0]
+        raise ConfigError("model", config.model_dump(), f"{wanted} ({said})") from None
+    if (size := 16 * sum(p.numel() for p in model.parameters())) > MOST_BYTES:
+        found = f"{wanted}; for inputs of shape {spec.inputs} it has {size / 2**30:,.0f} GiB"
+        raise ConfigError("model", config.model_dump(), found)
+    return model
 
 
 @contextmanager

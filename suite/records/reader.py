@@ -20,11 +20,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from suite.errors import ConfigError
 from suite.records.layout import CONFIG, PROVENANCE, ROWS, RUNS, STATUS, SWEEP
+from suite.yaml_file import parse_yaml
 
 COLUMNS = (
     *("task", "arm", "seed", "state", "run_id"),
@@ -49,8 +49,6 @@ _SCHEMA = pa.schema(
 _LABELS = ("run_id", "metric", "layer")
 _CHUNK = 32 << 20
 """Bytes of rows parsed at once."""
-
-_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Record(BaseModel):
@@ -202,8 +200,8 @@ def read_config(folder: str | Path, run_id: str) -> dict[str, Any]:
     """Return the run's config as plain data, {} if there is none that can be read."""
     try:
         text = (run_folder(folder, run_id) / CONFIG).read_text(encoding="utf-8")
-        return _mapping(yaml.load(text, Loader=_YAML_LOADER))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return _mapping(parse_yaml(text, CONFIG))
+    except (OSError, UnicodeDecodeError, ConfigError):
         return {}
 
 

@@ -15,11 +15,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from suite.records import layout
 from suite.records.storage import LOCK, Storage, write_text
 from suite.rows import Row
+from suite.yaml_file import to_yaml
 
 State = Literal["running", "complete", "diverged", "failed"]
 FINAL: tuple[State, ...] = ("complete", "diverged")
@@ -95,7 +94,7 @@ class RunFolder:
         self.storage.pull(self.relative)
         for leftover in self.path.glob(f"{PARTIAL}*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        write_text(self.path / layout.CONFIG, yaml.safe_dump(config, sort_keys=False))
+        write_text(self.path / layout.CONFIG, to_yaml(config))
         latest = self.latest()
         size = 0
         if latest is not None:

@@ -27,12 +27,3 @@ def inline(svg: str, name: str, description: str) -> str:
     head = re.sub(r'\s(?:xmlns(?::\w+)?|width|height|version)="[^"]*"', "", head)
     label = html.escape(description, quote=True)
     return f'{head} id="{name}" role="img" aria-label="{label}">{rest}'
-
-
-def slug(text: str) -> str:
-    """Return a name for files and ids.
-
-    >>> slug("Modular addition, p = 59")
-    'modular-addition-p-59'
-    """
-    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-") or "task"
