@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from suite.agents.base import AnyAgent
-from suite.clock import Clock, Duration
+from suite.clock import LONGEST, Clock, Duration
 from suite.config import RESULT_VERSION, Config
 from suite.errors import ConfigError, nearest
 from suite.interventions.base import (
@@ -53,6 +53,10 @@ class MetricsConfig(Config):
         return self
 
 
+MOST_UNITS = 10_000
+"""Cores, GPUs, threads or remote learners of a run."""
+
+
 class ResourcesConfig(Config):
     """What one trial asks of the machine; where a run happens is no part of its id.
 
@@ -63,10 +67,10 @@ class ResourcesConfig(Config):
         learners: remote processes that share every batch of an RL run; 0 learns in the trial's own.
     """
 
-    cpus: Annotated[float, Field(gt=0)] = 1.0
-    gpus: Annotated[float, Field(ge=0)] = 0.0
-    threads: Annotated[int, Field(ge=1)] = 1
-    learners: Annotated[int, Field(ge=0)] = 0
+    cpus: Annotated[float, Field(gt=0, le=MOST_UNITS)] = 1.0
+    gpus: Annotated[float, Field(ge=0, le=MOST_UNITS)] = 0.0
+    threads: Annotated[int, Field(ge=1, le=MOST_UNITS)] = 1
+    learners: Annotated[int, Field(ge=0, le=MOST_UNITS)] = 0
 
     @field_validator("gpus")
     @classmethod
@@ -188,6 +192,7 @@ class RunConfig(Config):
             ConfigError: for the first thing that does not.
         """
         self.task.check(self)
+        self.task.check_memory(self)
         self.build_schedule()
         for key, usual in SUPERVISED.items():
             if self.task.engine == "rl" and getattr(self, key) != usual:
@@ -228,6 +233,8 @@ class RunConfig(Config):
         if clock.total < 1:
             given = None if self.budget is None else self.budget.model_dump()
             raise ConfigError("budget", given, "at least one gradient step")
+        if clock.total > LONGEST:
+            raise ConfigError("budget", f"{clock.total:.3g} gradient steps", f"at most {LONGEST:,}")
         return clock
 
     def build_schedule(self) -> Schedule:

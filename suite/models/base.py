@@ -140,17 +140,40 @@ def dry_model(config: ModelConfig, spec: ModelSpec) -> nn.Module:
     Raises:
         ConfigError: if the model cannot serve the spec, or would be larger than `MOST_BYTES`.
     """
-    wanted = f"a network of at most {MOST_BYTES // 2**30:,} GiB with gradients and Adam's moments"
-    try:
-        with torch.device("meta"):
-            model = config.build(spec)
-    except (RuntimeError, OverflowError, MemoryError) as error:  # such as sizes beyond 64 bits
-        said = str(error).splitlines()[0]
-        raise ConfigError("model", config.model_dump(), f"{wanted} ({said})") from None
-    if (size := 16 * sum(p.numel() for p in model.parameters())) > MOST_BYTES:
-        found = f"{wanted}; for inputs of shape {spec.inputs} it has {size / 2**30:,.0f} GiB"
-        raise ConfigError("model", config.model_dump(), found)
+    with within_sizes("model", config.model_dump()), torch.device("meta"):
+        model = config.build(spec)
+    size = 16 * sum(p.numel() for p in model.parameters())
+    check_bytes("model", size, "the network with gradients and Adam's moments")
     return model
+
+
+def check_bytes(key: str, size: int, what: str) -> None:
+    """Check that something can be held in memory.
+
+    Raises:
+        ConfigError: if it has more than `MOST_BYTES`.
+    """
+    if size > MOST_BYTES:
+        wanted = f"at most {MOST_BYTES // 2**30:,} GiB of memory"
+        raise ConfigError(key, f"{what}: {size / 2**30:,.0f} GiB", wanted)
+
+
+@contextmanager
+def within_sizes(key: str, value: Any) -> Iterator[None]:
+    """Refuse what is beyond the sizes of PyTorch's tensors, while inside.
+
+    Raises:
+        ConfigError: for errors that sizes make.
+    """
+    try:
+        yield
+    except NotImplementedError:
+        raise
+    except (RuntimeError, ArithmeticError, MemoryError, TypeError) as error:
+        said = str(error).splitlines()[0]
+        if isinstance(error, TypeError) and "Overflow" not in said:
+            raise
+        raise ConfigError(key, value, f"sizes that tensors can have ({said})") from None
 
 
 @contextmanager
