@@ -8,8 +8,8 @@ repaired silently.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, Self, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -116,6 +116,8 @@ def _first_fault(
             return ConfigError(_join(where, path, given), value, f"a mapping of {keys}")
         case "tuple_type" | "list_type":
             return ConfigError(_join(where, path, given), value, "a list, in brackets")
+        case "dict_type":
+            return ConfigError(_join(where, path, given), value, "a mapping of keys to values")
     return ConfigError(_join(where, path, given), value, _expected(detail))
 
 
@@ -146,11 +148,16 @@ def _model_at(cls: type[BaseModel], path: list[int | str]) -> type[BaseModel]:
     model: type[BaseModel] = cls
     for part in path:
         if isinstance(part, str) and part in model.model_fields:
-            annotation = model.model_fields[part].annotation
-            for candidate in (annotation, *getattr(annotation, "__args__", ())):
-                if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                    model = candidate
+            model = next(_models_in(model.model_fields[part].annotation), model)
     return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the model classes that an annotation is of, such as a list of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def merge(base: Any, override: Any) -> Any:
@@ -237,7 +244,7 @@ def undot(value: Any) -> Any:
     out: dict[str, Any] = {}
     for key, item in value.items():
         head, dot, rest = str(key).partition(".")
-        if dot and not (head and rest):
+        if dot and "" in str(key).split("."):
             raise ConfigError(str(key), item, "names joined by single dots")
         if rest.count(".") > MOST_DEPTH:
             raise ConfigError(f"{str(key)[:60]}...", item, f"at most {MOST_DEPTH} names in a path")

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
+from torch import nn
 
 from suite.agents.base import AnyAgent
 from suite.clock import LONGEST, Clock, Duration
@@ -124,6 +125,12 @@ def _dry_bind(
     InterventionStack(interventions, Bound.of(dry_model(model, spec), clock))
 
 
+@lru_cache(maxsize=64)
+def _dry_network(model: ModelConfig, spec: ModelSpec) -> nn.Module:
+    """Return a network without memory, to be looked at only."""
+    return dry_model(model, spec)
+
+
 class RunConfig(Config):
     """Everything that decides what one run computes.
 
@@ -212,7 +219,7 @@ class RunConfig(Config):
             kinds = [intervention.kind for intervention in self.interventions]
             raise ConfigError("interventions", kinds, "each intervention once")
         _dry_bind(self.model, self.model_spec(), interventions, self.clock())
-        self.optimizer.groups(dry_model(self.model, self.model_spec()))
+        self.optimizer.groups(_dry_network(self.model, self.model_spec()))
 
     def model_spec(self) -> ModelSpec:
         """Return what task and agent ask of the network, without touching any data."""
