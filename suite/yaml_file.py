@@ -271,6 +271,18 @@ for _name, _patterns in _PATTERNS.items():
         _Dumper.add_implicit_resolver(_TAG + _name, _whole_text, list(_FIRSTS[_name]))
 
 
+class _OneLine(_Dumper):
+    """The dumper of values in one line, which escapes the ends of lines in them."""
+
+
+def _escaped(dumper: _OneLine, text: str) -> yaml.ScalarNode:
+    style = '"' if len(text.splitlines()) > 1 or text.endswith("\n") else None
+    return dumper.represent_scalar(f"{_TAG}str", text, style)
+
+
+_OneLine.add_representer(str, _escaped)
+
+
 def to_yaml(value: Any) -> str:
     """Return plain data as YAML, which `parse_yaml` and readers of YAML 1.1 read back equal."""
     return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False))
@@ -283,6 +295,6 @@ def one_line(value: Any) -> str:
     '{budget: 5, roles: [weight]}'
     """
     text: str = yaml.dump(
-        value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, width=1e9
+        value, Dumper=_OneLine, default_flow_style=True, sort_keys=False, width=1e9
     )
     return text.removesuffix("...\n").strip()
