@@ -136,11 +136,17 @@ def _join(where: str, path: list[int | str], given: Any) -> str:
         known = range(len(given)) if isinstance(given, list | tuple) else given
         if isinstance(known, Mapping | range) and part in known:
             given = given[part]
-        elif isinstance(part, str) and not part.replace(".", "").isidentifier():
+        elif not isinstance(given, Mapping) or not _is_key(part):
             continue  # pydantic's name for a branch of a union, not a key
         name = part if not isinstance(part, str) or part.isprintable() else repr(part)
         text += f"[{name}]" if isinstance(name, int) else f".{name}" if text else name
     return f"{where}{text}"
+
+
+def _is_key(part: int | str) -> bool:
+    """Return whether a part of a pydantic path that was not given may be a key."""
+    types = ("str", "int", "float", "bool")
+    return isinstance(part, str) and part.replace(".", "").isidentifier() and part not in types
 
 
 def _model_at(cls: type[BaseModel], path: list[int | str]) -> type[BaseModel]:
