@@ -14,6 +14,9 @@ from pydantic import Field, model_serializer, model_validator
 from suite.config import UNITS, Config
 from suite.errors import ConfigError
 
+LONGEST = 10**12
+"""Largest number of any unit of time, and of gradient steps in a run."""
+
 
 class Duration(Config):
     """A length of training: a plain integer counts gradient steps, else ``{unit: value}``.
@@ -23,10 +26,10 @@ class Duration(Config):
     of a phase where a schedule restarts with each phase).
     """
 
-    steps: Annotated[int, Field(ge=0)] | None = None
-    epochs: Annotated[float, Field(ge=0)] | None = None
-    frames: Annotated[int, Field(ge=0)] | None = None
-    agent_steps: Annotated[int, Field(ge=0)] | None = None
+    steps: Annotated[int, Field(ge=0, le=LONGEST)] | None = None
+    epochs: Annotated[float, Field(ge=0, le=LONGEST)] | None = None
+    frames: Annotated[int, Field(ge=0, le=LONGEST)] | None = None
+    agent_steps: Annotated[int, Field(ge=0, le=LONGEST)] | None = None
     fraction: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="before")
@@ -36,6 +39,8 @@ class Duration(Config):
             return {"steps": value}
         if isinstance(value, Mapping) and len(value) != 1:
             raise ConfigError("", dict(value), f"one unit of time, of {', '.join(UNITS)}")
+        if isinstance(value, Mapping) and None in value.values():
+            raise ConfigError("", dict(value), "a number of that unit of time")
         if not isinstance(value, Mapping | Duration):
             raise ConfigError(
                 "", value, f"a whole number of gradient steps, or one unit of {', '.join(UNITS)}"

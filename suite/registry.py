@@ -70,6 +70,6 @@ class Registry(Generic[T]):
             KeyError: for an unknown name; the message lists close matches.
         """
         entries = self.entries()
-        if name not in entries:
+        if not isinstance(name, str) or name not in entries:
             raise KeyError(f"no {self.noun} {name!r}; expected {nearest(str(name), entries)}")
         return entries[name]

@@ -8,9 +8,10 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
+from torch import nn
 
 from suite.agents.base import AnyAgent
-from suite.clock import Clock, Duration
+from suite.clock import LONGEST, Clock, Duration
 from suite.config import RESULT_VERSION, Config
 from suite.errors import ConfigError, nearest
 from suite.interventions.base import (
@@ -53,6 +54,10 @@ class MetricsConfig(Config):
         return self
 
 
+MOST_UNITS = 10_000
+"""Cores, GPUs, threads or remote learners of a run."""
+
+
 class ResourcesConfig(Config):
     """What one trial asks of the machine; where a run happens is no part of its id.
 
@@ -63,10 +68,10 @@ class ResourcesConfig(Config):
         learners: remote processes that share every batch of an RL run; 0 learns in the trial's own.
     """
 
-    cpus: Annotated[float, Field(gt=0)] = 1.0
-    gpus: Annotated[float, Field(ge=0)] = 0.0
-    threads: Annotated[int, Field(ge=1)] = 1
-    learners: Annotated[int, Field(ge=0)] = 0
+    cpus: Annotated[float, Field(gt=0, le=MOST_UNITS)] = 1.0
+    gpus: Annotated[float, Field(ge=0, le=MOST_UNITS)] = 0.0
+    threads: Annotated[int, Field(ge=1, le=MOST_UNITS)] = 1
+    learners: Annotated[int, Field(ge=0, le=MOST_UNITS)] = 0
 
     @field_validator("gpus")
     @classmethod
@@ -118,6 +123,12 @@ def _dry_bind(
 ) -> None:
     """Build the network without memory and bind the interventions to it."""
     InterventionStack(interventions, Bound.of(dry_model(model, spec), clock))
+
+
+@lru_cache(maxsize=64)
+def _dry_network(model: ModelConfig, spec: ModelSpec) -> nn.Module:
+    """Return a network without memory, to be looked at only."""
+    return dry_model(model, spec)
 
 
 class RunConfig(Config):
@@ -188,6 +199,7 @@ class RunConfig(Config):
             ConfigError: for the first thing that does not.
         """
         self.task.check(self)
+        self.task.check_memory(self)
         self.build_schedule()
         for key, usual in SUPERVISED.items():
             if self.task.engine == "rl" and getattr(self, key) != usual:
@@ -207,7 +219,7 @@ class RunConfig(Config):
             kinds = [intervention.kind for intervention in self.interventions]
             raise ConfigError("interventions", kinds, "each intervention once")
         _dry_bind(self.model, self.model_spec(), interventions, self.clock())
-        self.optimizer.groups(dry_model(self.model, self.model_spec()))
+        self.optimizer.groups(_dry_network(self.model, self.model_spec()))
 
     def model_spec(self) -> ModelSpec:
         """Return what task and agent ask of the network, without touching any data."""
@@ -228,6 +240,8 @@ class RunConfig(Config):
         if clock.total < 1:
             given = None if self.budget is None else self.budget.model_dump()
             raise ConfigError("budget", given, "at least one gradient step")
+        if clock.total > LONGEST:
+            raise ConfigError("budget", f"{clock.total:.3g} gradient steps", f"at most {LONGEST:,}")
         return clock
 
     def build_schedule(self) -> Schedule:

@@ -110,7 +110,7 @@ def _run(
     if options.get("resume") and options.get("fresh"):
         raise ConfigError("--fresh", True, "either --resume or --fresh")
     sweep, plugins = _load(names, overrides, plugin, data_dir)
-    selected = sweep.only(only) if only else sweep
+    selected = sweep if only is None else sweep.only(only)
     if overrides:
         selected.check_apart()
     results = options.pop("results", None) or default_results(sweep)
@@ -133,7 +133,7 @@ def plan(
     from suite.launch.progress import make_console
 
     sweep, _ = _load(names or ["quick"], set_, plugin, None)
-    selected = sweep.only(only) if only else sweep
+    selected = sweep if only is None else sweep.only(only)
     if set_:
         selected.check_apart()
     print_plan(selected, num_cpus or os.cpu_count() or 1, make_console())

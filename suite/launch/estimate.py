@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection
 from functools import lru_cache
 
-from suite.models.base import ModelConfig, ModelSpec, dry_model
+from suite.models.base import ModelConfig, ModelSpec, dry_model, within_sizes
 from suite.run_config import RunConfig
 from suite.training.batched import chunks
 
@@ -53,11 +53,11 @@ def _forward_cost(model: ModelConfig, spec: ModelSpec, batch: int) -> tuple[floa
     from torch.utils.flop_counter import FlopCounterMode
 
     network = dry_model(model, spec)
-    with torch.device("meta"):
-        dtype = torch.int64 if spec.modulus or spec.entries else torch.float32
-        inputs = torch.zeros((batch, *spec.inputs), dtype=dtype)
-    with FlopCounterMode(display=False) as counter:
-        network(inputs)
+    dtype = torch.int64 if spec.modulus or spec.entries else torch.float32
+    with within_sizes("model", f"{batch:,} inputs of shape {spec.inputs}"):
+        inputs = torch.zeros((batch, *spec.inputs), dtype=dtype, device="meta")
+        with FlopCounterMode(display=False) as counter:
+            network(inputs)
     return counter.get_total_flops(), sum(p.numel() for p in network.parameters())
 
 

@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
-
-from suite.records.json_file import DEEPEST, bounded
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MOST_NODES = 100_000
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Length = int | Number | dict[str, int | Number] | None
@@ -64,24 +58,3 @@ class ProvenanceShape(_Shape):
     versions: dict[str, str | None] | None = None
     plugins: dict[str, str | None] | None = None
     hardware: dict[str, Any] | str | None = None
-
-
-def parse_config(text: str) -> Any:
-    """Return the data of a config's YAML.
-
-    The suite writes no aliases. They are refused, for a few lines of them stand for more than any
-    memory holds; so is what is nested so deeply that the parser itself would crash.
-
-    Raises:
-        ValueError: if it cannot be read, or is no config.
-    """
-    depth = 0
-    try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
-                raise ValueError("a config without aliases, and not nested deeply")
-        return bounded(yaml.load(text, Loader=_LOADER), _MOST_NODES)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None

@@ -27,11 +27,12 @@ from pydantic import (
 )
 
 from suite.errors import ConfigError
-from suite.records.asked import ConfigShape, ProvenanceShape, parse_config
+from suite.records.asked import ConfigShape, ProvenanceShape
 from suite.records.json_file import read_bytes, read_json
 from suite.records.layout import CONFIG, PROVENANCE, ROWS, RUNS, STATUS, SWEEP
 from suite.records.rows_table import read_rows
 from suite.terminal import visible
+from suite.yaml_file import parse_yaml
 
 COLUMNS = (
     *("task", "arm", "seed", "state", "run_id"),
@@ -253,7 +254,7 @@ def read_config(folder: str | Path, run_id: str) -> dict[str, Any]:
     """Return the run's config as plain data, {} if there is none that can be read."""
     try:
         text = read_bytes(run_folder(folder, run_id) / CONFIG, _MOST_BYTES).decode()
-        return _shaped(ConfigShape, parse_config(text))
+        return _shaped(ConfigShape, parse_yaml(text, CONFIG))
     except (OSError, ValueError):
         return {}
 

@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from suite.records import layout
 from suite.records.checkpoints import Checkpoints
 from suite.records.json_file import dumps, read_json
@@ -22,6 +20,7 @@ from suite.records.manifest import MANIFEST, Mark
 from suite.records.rows_file import RowsFile
 from suite.records.storage import LOCK, Storage, write_text
 from suite.rows import Row
+from suite.yaml_file import to_yaml
 
 State = Literal["running", "complete", "diverged", "failed"]
 FINAL: tuple[State, ...] = ("complete", "diverged")
@@ -92,7 +91,7 @@ class RunFolder:
 
     def _open(self, config: dict[str, Any], provenance: dict[str, Any]) -> None:
         self.storage.pull(self.relative)
-        write_text(self.path / layout.CONFIG, yaml.safe_dump(config, sort_keys=False))
+        write_text(self.path / layout.CONFIG, to_yaml(config))
         mark = self._checkpoints.choose()
         if mark is not None:
             self._step, self._total, self._wall_s = mark.step, mark.total, mark.wall_s

@@ -32,12 +32,3 @@ def _prefixed(tag: str, name: str) -> str:
     tag = re.sub(r'\bid="', f'id="{name}-', tag)
     tag = tag.replace("url(#", f"url(#{name}-")
     return re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', tag)
-
-
-def slug(text: str) -> str:
-    """Return a name for files and ids.
-
-    >>> slug("Modular addition, p = 59")
-    'modular-addition-p-59'
-    """
-    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:80] or "task"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
@@ -14,7 +15,7 @@ from suite.clock import Clock, Duration
 from suite.config import Component, one_of
 from suite.criteria import CROSS_ENTROPY, Criterion
 from suite.errors import ConfigError
-from suite.models.base import ModelSpec
+from suite.models.base import ModelSpec, check_bytes
 from suite.registry import Registry
 from suite.seeding import Seeds
 
@@ -87,6 +88,13 @@ class TaskConfig(Component):
             wanted = "0: remote learners are for tasks of the reinforcement-learning engine"
             raise ConfigError("resources.learners", run.resources.learners, wanted)
 
+    def check_memory(self, run: RunConfig) -> None:
+        """Check, before anything is made, that what a run holds beside its network can be held.
+
+        Raises:
+            ConfigError: if it is more than `suite.models.base.MOST_BYTES`.
+        """
+
     def prepare(self) -> None:
         """Make sure, before anything starts, that the data can be had.
 
@@ -125,6 +133,17 @@ class SupervisedTaskConfig(TaskConfig):
     def examples(self, clock: Clock) -> list[int]:
         """Return the number of examples in an update of each phase."""
         raise NotImplementedError
+
+    def check_memory(self, run: RunConfig) -> None:
+        """Check that the data, or a batch of them, can be held.
+
+        Raises:
+            ConfigError: if they are more than `suite.models.base.MOST_BYTES`.
+        """
+        spec = self.spec()
+        listed = sum(getattr(self, key, 0) for key in ("points", "test_points"))
+        most = max(listed, spec.modulus**2, spec.entries**2, *self.examples(run.clock()))
+        check_bytes("task", 4 * most * (prod(spec.inputs) + spec.outputs), f"{most:,} examples")
 
     def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
         """Return the task with its data on `device`."""

@@ -23,6 +23,7 @@ from suite.clock import Clock, Duration
 from suite.config import Config
 from suite.errors import ConfigError, nearest
 from suite.metrics.base import METRICS
+from suite.models.base import check_bytes
 from suite.replay.sum_tree import tree_bytes
 from suite.tasks.base import TaskConfig
 from suite.tasks.switch import SwitchConfig
@@ -291,6 +292,17 @@ class RLTaskConfig(TaskConfig):
         frame = prod(shape[1:]) if self.stack > 1 else 4 * prod(shape)
         tree = 0 if agent.prioritized is None else tree_bytes(agent.replay_capacity)
         return agent.replay_capacity * (frame + SLOT_BYTES) + tree
+
+    def check_memory(self, run: RunConfig) -> None:
+        """Check that a full replay and a batch can be held.
+
+        Raises:
+            ConfigError: if they are more than `suite.models.base.MOST_BYTES`.
+        """
+        assert isinstance(run.agent, QLearningConfig)
+        check_bytes("agent.replay_capacity", self.replay_bytes(run.agent), "a full replay")
+        batch = 4 * run.agent.batch_size * prod(self.spec().inputs)
+        check_bytes("agent.batch_size", batch, "a batch")
 
     @property
     def pool(self) -> str:

@@ -67,7 +67,7 @@ class SequentialAtariConfig(AtariProtocolConfig):
     }
     kind: Literal["sequential_atari"] = "sequential_atari"
     games: Annotated[tuple[GameName, ...], Field(strict=False)]
-    visits: Annotated[int, Field(ge=1)] = 2
+    visits: Annotated[int, Field(ge=1, le=1000)] = 2
     visit_length: Duration = Duration(frames=20_000_000)
     switch: SwitchConfig = SwitchConfig()
     full_action_space: Literal[True] = True
