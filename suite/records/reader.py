@@ -24,7 +24,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from suite.errors import ConfigError
+from suite.ranges import ANY, SHARE, Range
 from suite.records.layout import CONFIG, PROVENANCE, ROWS, RUNS, STATUS, SWEEP
+from suite.rows import RECORDED
 
 COLUMNS = (
     *("task", "arm", "seed", "state", "run_id"),
@@ -65,6 +67,7 @@ class TaskRecord(_Record):
     Attributes:
         headline: metric and layer that score a run; the last row counts.
         unit: unit of the headline metric, "" if it has none.
+        ranges: values that metrics and other rows can have, by name.
         x: what learning curves are drawn over: gradient steps or emulator frames.
         arms: labels in the order of the sweep file.
         reference: for each arm the arm that it is compared with; none for a reference itself.
@@ -76,6 +79,7 @@ class TaskRecord(_Record):
 
     headline: tuple[str, str]
     unit: str = ""
+    ranges: Mapping[str, Range] = {}
     x: Literal["steps", "frames"] = "steps"
     arms: tuple[str, ...]
     reference: Mapping[str, str | None] = {}
@@ -98,6 +102,18 @@ class TaskRecord(_Record):
         if unknown := sorted(str(arm) for arm in named - set(self.arms)):
             raise ValueError(f"only arms of the task, not {', '.join(unknown)}")
         return self
+
+    def range_of(self, metric: str) -> Range:
+        """Return the values that rows of a name can have.
+
+        Folders of earlier versions do not say; of their metrics only the headline is known to be a
+        share if that is its unit.
+        """
+        if metric in self.ranges:
+            return self.ranges[metric]
+        if metric == self.headline[0] and self.unit == "share":
+            return SHARE
+        return RECORDED.get(metric, ANY)
 
     def reference_of(self, arm: str) -> str | None:
         """Return the arm that `arm` is compared with, None for a reference itself."""
