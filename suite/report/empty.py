@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
+from matplotlib.collections import Collection, PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
@@ -43,10 +43,11 @@ def why_empty(axes: Axes) -> str:
     said = [text for text in axes.texts if not isinstance(text, Annotation)]
     if axes.images or axes.patches or said:
         return ""
-    if any(not isinstance(shape, PathCollection) for shape in axes.collections):
-        return ""  # bands, bars and maps have an area
+    dots = [shape for shape in axes.collections if isinstance(shape, PathCollection)]
+    if any(_area(shape) for shape in axes.collections if shape not in dots):
+        return ""
     points = [_points(line) for line in axes.lines if _of_data(line)]
-    points += [np.asarray(dots.get_offsets(), np.float64) for dots in axes.collections]
+    points += [np.asarray(shape.get_offsets(), np.float64) for shape in dots]
     every = np.concatenate(points) if points else np.empty((0, 2))
     every = every[np.isfinite(every).all(axis=1)]
     if not len(every):
@@ -60,6 +61,12 @@ def why_empty(axes: Axes) -> str:
     x, y = every[shown].T
     inside = (low_x <= x) & (x <= high_x) & (low_y <= y) & (y <= high_y)
     return "" if inside.any() else ELSEWHERE
+
+
+def _area(shape: Collection) -> bool:
+    """Return whether a band, bar or map has an area; a map of unknown values has none."""
+    values = shape.get_array()
+    return values is None or bool(np.isfinite(np.ma.filled(values, np.nan)).any())
 
 
 def _of_data(line: Line2D) -> bool:
