@@ -55,7 +55,7 @@ def place(
     if len(found) >= FEWEST_OF_BAND:
         axes.vlines(x, lo, hi, color=colour, lw=1.0)
     elif len(found) > 1:
-        axes.plot([x] * len(found), found, ".", color=colour, ms=3, alpha=0.6, mew=0)
+        axes.plot([x] * len(found), found, "o", color=colour, ms=2.2, alpha=0.7, mew=0)
     face = "white" if hollow else colour
     axes.plot(x, mean, marker, color=colour, mfc=face, ms=size, mew=1.0, zorder=2.5)
     return float(mean)

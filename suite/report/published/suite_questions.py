@@ -98,6 +98,7 @@ def norm_or_elr(runs: Experiment) -> Figure:
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.xaxis.set_minor_formatter(NullFormatter())
         steps.axhline(end, color=GREY, lw=0.8, zorder=0)
+        steps.set_ylim(top=1.7 * end)  # room for arrows
         steps.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         floor(ends, runs)
         ends.set_ylim(-0.04, 1.06)
