@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import Transform, offset_copy
 
@@ -45,6 +46,7 @@ def line(
     if len(x) == 1:
         look |= {"marker": look.get("marker", style.marker), "markevery": None, "ls": "none"}
         look["transform"] = _shifted(axes, place)
+        _make_room(axes, x, y)
     axes.plot(x, y, **look)
 
 
@@ -81,13 +83,19 @@ def draw_runs(
         for run in map(thinned, runs):
             line(axes, run.x, run.y, style, place=place, lw=SEED, alpha=0.55, mfc="none", ms=2.6)
     elif len(found.x) == 1:
-        axes.vlines(
-            found.x, found.lo, found.hi, color=style.colour, transform=_shifted(axes, place)
-        )
+        shifted = _shifted(axes, place)
+        axes.vlines(found.x, found.lo, found.hi, color=style.colour, transform=shifted)
+        _make_room(axes, np.tile(found.x, 2), np.concatenate([found.lo, found.hi]))
     else:
         colour = style.colour
         axes.fill_between(found.x, found.lo, found.hi, color=colour, alpha=0.17, linewidth=0)
     line(axes, found.x, found.mean, style, place=place, label=label, **look)
+
+
+def _make_room(axes: Axes, x: Array, y: Array) -> None:
+    """Let the limits of both axes take in points, which they do not learn of what is shifted."""
+    axes.update_datalim(np.column_stack([x, y]))
+    axes.autoscale_view()
 
 
 def _shifted(axes: Axes, place: float) -> Transform:
