@@ -354,6 +354,8 @@ def caption(task: TaskResult, rows: pd.DataFrame, *, log_x: bool) -> str:
     metric, layer, drawn = _top(task, rows, X_COLUMNS[task.record.x])
     if (metric, layer) != task.record.headline:
         parts.append("Scores are measured at the end alone; drawn is the return in training.")
+    elif drawn and all(len(run.x) == 1 for runs in drawn.values() for run in runs):
+        parts.append("It is measured once; arms stand side by side.")
     if (
         not log_x
         and not (panels and panels[0].log)

@@ -135,7 +135,8 @@ def draw_interval(axes: Axes, place: float, estimate: Estimate, style: ArmStyle)
     if estimate.mean is None:
         return
     if estimate.lo is not None and estimate.hi is not None:
-        axes.plot([estimate.lo, estimate.hi], [place] * 2, "-", color=style.colour, lw=1.4)
+        ends = [estimate.lo, estimate.hi]  # where the line ends, too
+        axes.plot(ends, [place] * 2, "-", color=style.colour, lw=1.4, solid_capstyle="butt")
     axes.plot(
         [estimate.mean],
         [place],

@@ -28,7 +28,8 @@ HOW_TO_READ = (
     "Means are over seeds; brackets are 95% intervals of the mean: none below "
     f"{FEWEST} seeds, Student's t up to {MOST_FOR_T}, cut to the values that the metric can have, "
     "percentile bootstrap above. Differences are paired by seed. Intervals are not adjusted for "
-    "the number of comparisons."
+    "the number of comparisons. Seeds that score the same give an interval without width, which is "
+    "no certainty."
 )
 
 
