@@ -86,7 +86,6 @@ def test_a_metric_that_declares_nothing_has_no_bounds(
     entries = METRICS.entries()
     mine = Metric("mine", "share", frozenset({"predictions"}), lambda seen: {})
     monkeypatch.setattr(METRICS, "_entries", {**entries, "mine": mine})
-    names = "metrics: {names: [accuracy, mine]}"
-    text = f"base: {{task: {{kind: modular_addition}}, model: {{kind: pair_relu}}, budget: 100, {names}}}\nseeds: [0]\n"
+    text = MIXED.replace("budget: 100", "budget: 100\n  metrics: {names: [accuracy, mine]}")
     (task,) = record(tmp_path, text).tasks.values()
     assert task.ranges == {"accuracy": SHARE, "mine": ANY}
