@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+from suite.ranges import ANY, MAGNITUDE, SHARE, SIZE, Range
 
 COLUMNS = ("run_id", "step", "frames", "wall_s", "metric", "layer", "value")
 """Keys of a line of ``rows.jsonl``, in order."""
+
+RETURNS = (
+    *("episode_return", "mean_return_20", "visit_return"),
+    *("evaluation_episode_return", "evaluation_return"),
+)
+"""What is in the units of an environment's own score; a task may know its bounds."""
+
+RECORDED: Mapping[str, Range] = {
+    "learning_rate": MAGNITUDE,
+    "batch_loss": MAGNITUDE,
+    "phase": SIZE,
+    "alarm": SIZE,
+    "cycling_stopped": SIZE,
+    "reset": SIZE,
+    "shrink_perturb": SIZE,
+    "recycled_units": SIZE,
+    **dict.fromkeys(RETURNS, ANY),
+    "human_normalised_visit_return": ANY,
+    "epsilon": SHARE,
+    "updates_per_agent_step": SIZE,
+    "agent_steps_per_s": SIZE,
+    "replay_refill": SIZE,
+    "lost_block": SIZE,
+}
+"""What rows hold beside metrics, and the values that it can have."""
 
 
 class Row(NamedTuple):

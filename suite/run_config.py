@@ -23,6 +23,7 @@ from suite.interventions.base import (
 from suite.metrics.base import METRICS
 from suite.models.base import AnyModel, ModelConfig, ModelSpec, dry_model
 from suite.optimizers import AdamConfig, AnyOptimizer
+from suite.ranges import Range
 from suite.schedules.base import AnySchedule, Schedule
 from suite.schedules.constant import ConstantConfig
 from suite.seeding import Seeds
@@ -191,6 +192,11 @@ class RunConfig(Config):
         """The metrics that are measured."""
         names = self.metrics.names
         return self.task.default_metrics if names is None else names
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """Values that the run's metrics can have, and rows of the task's own, by name."""
+        return {name: METRICS[name].range for name in self.metric_names} | dict(self.task.ranges)
 
     def check(self) -> None:
         """Check that the parts fit together, without data or memory for the network.

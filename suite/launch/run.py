@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,12 @@ from suite.launch.live import Live, RunState
 from suite.launch.mlflow_sink import MlflowSink, check_store, default_uri
 from suite.launch.progress import Progress, say
 from suite.plugins import digests
+from suite.ranges import Range, hull
 from suite.records import layout
 from suite.records.provenance import now
 from suite.records.run_folder import FINAL, read_status
 from suite.records.storage import LOCK, Storage, write_text
+from suite.run_config import RunConfig
 from suite.sweep import Sweep
 
 INTERRUPTED = 130
@@ -69,15 +71,17 @@ def sweep_record(sweep: Sweep, command: str) -> dict[str, Any]:
     """Return the content of ``sweep.json``: all that a report needs to know beside the runs."""
     tasks: dict[str, Any] = {}
     for label, plan in sweep.tasks.items():
-        config = next(t.config for t in sweep.trials if t.task == label)
+        configs = [t.config for t in sweep.trials if t.task == label]
+        config = configs[0]
         tasks[label] = {
             "headline": list(config.task.score),
             "unit": config.task.score_unit,
+            "ranges": _ranges(configs),
             "x": "frames" if config.task.engine == "rl" else "steps",
             "arms": list(plan.arms),
             "reference": {arm: plan.reference.get(arm) for arm in plan.arms},
             "gap_to": {arm: plan.gap_to.get(arm) for arm in plan.arms},
-            "seeds": sorted({t.config.seed for t in sweep.trials if t.task == label}),
+            "seeds": sorted({config.seed for config in configs}),
             "notes": plan.description,
         }
     trials = [
@@ -92,6 +96,15 @@ def sweep_record(sweep: Sweep, command: str) -> dict[str, Any]:
         "tasks": tasks,
         "trials": trials,
     }
+
+
+def _ranges(configs: Sequence[RunConfig]) -> dict[str, Any]:
+    """Return the range of each metric, and of what else a task bounds, that is true of all runs."""
+    found: dict[str, set[Range]] = {}
+    for config in configs:
+        for name, values in config.ranges.items():
+            found.setdefault(name, set()).add(values)
+    return {name: hull(ranges).as_json() for name, ranges in sorted(found.items())}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The metric protocol: a pure function of an observation, with a name, a unit and its needs.
+"""The metric protocol: a pure function of an observation, with name, unit, range and needs.
 
 A metric returns scalars by layer, as zero-dimensional tensors on the model's device: whoever logs
 stacks them all and moves them to the host once.
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from suite.criteria import CROSS_ENTROPY, Criterion
 from suite.params import ParamRole
+from suite.ranges import ANY, Range
 from suite.registry import Registry
 
 Need = Literal[
@@ -87,22 +88,34 @@ class Metric:
         unit: of its values; "1" for pure numbers.
         needs: what it reads of an observation.
         function: maps an observation to scalars by layer.
+        range: values that it can have, and the scale that they are read on.
     """
 
     name: str
     unit: str
     needs: frozenset[Need]
     function: MetricFunction
+    range: Range = ANY
 
 
 METRICS: Registry[Metric] = Registry("metric", "suite.metrics")
 
 
-def metric(name: str, unit: str, *needs: Need) -> Callable[[MetricFunction], MetricFunction]:
-    """Return a decorator that registers a function as the metric `name`."""
+def metric(
+    name: str, unit: str, *needs: Need, range: Range = ANY
+) -> Callable[[MetricFunction], MetricFunction]:
+    """Return a decorator that registers a function as the metric `name`.
+
+    Args:
+        name: what its rows are called.
+        unit: of its values; "1" for pure numbers.
+        needs: what it reads of an observation.
+        range: values that it can have in any run, such as ``Range(0, 1)``; intervals in reports
+            stay inside, and figures take its scale. No bounds and linear unless told.
+    """
 
     def add(function: MetricFunction) -> MetricFunction:
-        METRICS.register(name)(Metric(name, unit, frozenset(needs), function))
+        METRICS.register(name)(Metric(name, unit, frozenset(needs), function, range))
         return function
 
     return add

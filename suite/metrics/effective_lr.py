@@ -11,6 +11,7 @@ from torch import Tensor
 
 from suite.metrics.base import Observation, metric
 from suite.metrics.norms import tensor_norms, total_norm
+from suite.ranges import MAGNITUDE
 
 
 def effective_lr(lr: float, norm: Tensor, *, normalised_updates: bool) -> Tensor:
@@ -38,19 +39,19 @@ def _per_tensor(seen: Observation, *, normalised_updates: bool) -> dict[str, Ten
     return out
 
 
-@metric("effective_lr", "1/step", "parameters")
+@metric("effective_lr", "1/step", "parameters", range=MAGNITUDE)
 def effective_lr_normalised(seen: Observation) -> dict[str, Tensor]:
     """``lr / |W|`` of every matrix: the effective rate of Adam and its kin."""
     return _per_tensor(seen, normalised_updates=True)
 
 
-@metric("effective_lr_gradient", "1/step", "parameters")
+@metric("effective_lr_gradient", "1/step", "parameters", range=MAGNITUDE)
 def effective_lr_gradient(seen: Observation) -> dict[str, Tensor]:
     """``lr / |W|^2`` of every matrix: the effective rate of plain gradient steps."""
     return _per_tensor(seen, normalised_updates=False)
 
 
-@metric("relative_update", "1/step", "parameters", "update")
+@metric("relative_update", "1/step", "parameters", "update", range=MAGNITUDE)
 def relative_update(seen: Observation) -> dict[str, Tensor]:
     """``|dW| / |W|`` of the latest update of every matrix: the measured effective rate."""
     if not seen.update:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from suite.metrics.base import Observation, metric
+from suite.ranges import SHARE, Range
 
 
 def normalised_gram(features: Tensor) -> Tensor:
@@ -32,13 +33,13 @@ def pattern_change(then: Tensor, now: Tensor) -> Tensor:
     return ((then > 0) != (now > 0)).float().mean()
 
 
-@metric("feature_covariance_change", "1", "features", "features_then")
+@metric("feature_covariance_change", "1", "features", "features_then", range=Range(0, 2))
 def feature_covariance_change(seen: Observation) -> dict[str, Tensor]:
     """Covariance change of each layer since `interval` updates ago."""
     return {k: covariance_change(then, seen.features[k]) for k, then in seen.features_then.items()}
 
 
-@metric("activation_pattern_change", "share", "features", "features_then")
+@metric("activation_pattern_change", "share", "features", "features_then", range=SHARE)
 def activation_pattern_change(seen: Observation) -> dict[str, Tensor]:
     """Pattern change of each layer since `interval` updates ago, and the mean over layers."""
     layers = {k: pattern_change(then, seen.features[k]) for k, then in seen.features_then.items()}

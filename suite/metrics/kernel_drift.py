@@ -10,6 +10,7 @@ from torch import Tensor
 
 from suite.metrics.base import Observation, metric
 from suite.metrics.kernel import has_kernel, kernel_on_test
+from suite.ranges import SIZE
 
 
 def relative_change(now: Tensor, then: Tensor) -> Tensor:
@@ -18,7 +19,7 @@ def relative_change(now: Tensor, then: Tensor) -> Tensor:
     return change
 
 
-@metric("kernel_drift", "1", "parameters", "initial", "model", "splits")
+@metric("kernel_drift", "1", "parameters", "initial", "model", "splits", range=SIZE)
 def kernel_drift(seen: Observation) -> dict[str, Tensor]:
     """Relative Frobenius change of the tangent kernel on the test points since the start."""
     now = kernel_on_test(seen, seen.parameters) if has_kernel(seen) else None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from suite.metrics.base import Observation, metric
+from suite.ranges import MAGNITUDE, SIZE
 
 
 def total_norm(norms: list[Tensor]) -> Tensor:
@@ -24,21 +25,21 @@ def tensor_norms(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return dict(zip(tensors, norms, strict=True))
 
 
-@metric("parameter_norm", "1", "parameters")
+@metric("parameter_norm", "1", "parameters", range=SIZE)
 def parameter_norm(seen: Observation) -> dict[str, Tensor]:
     """Frobenius norm of every tensor, and of all matrices together under the layer "all"."""
     norms = tensor_norms(seen.parameters)
     return {**norms, "all": total_norm([norms[name] for name in seen.matrices()])}
 
 
-@metric("update_norm", "1", "update")
+@metric("update_norm", "1", "update", range=MAGNITUDE)
 def update_norm(seen: Observation) -> dict[str, Tensor]:
     """Frobenius norm of the latest change of every tensor, and of all matrices together."""
     norms = tensor_norms(seen.update)
     return {**norms, "all": total_norm([norms[n] for n in seen.matrices()])} if norms else {}
 
 
-@metric("distance_from_init", "1", "parameters", "initial")
+@metric("distance_from_init", "1", "parameters", "initial", range=SIZE)
 def distance_from_init(seen: Observation) -> dict[str, Tensor]:
     """Frobenius norm of (tensor - its initial value), of all matrices together too."""
     norms = tensor_norms({n: p - seen.initial[n] for n, p in seen.parameters.items()})

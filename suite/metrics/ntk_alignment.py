@@ -16,6 +16,7 @@ from torch import Tensor
 
 from suite.metrics.base import Observation, metric
 from suite.metrics.kernel import has_kernel, kernel_on_test
+from suite.ranges import COSINE
 
 
 def alignment(kernel: Tensor, targets: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ def one_sided_alignment(kernel: Tensor, targets: Tensor) -> Tensor:
     return alignment(kernel - kernel.mean(0), targets - targets.mean())
 
 
-@metric("ntk_alignment", "1", "parameters", "model", "splits")
+@metric("ntk_alignment", "1", "parameters", "model", "splits", range=COSINE)
 def ntk_alignment(seen: Observation) -> dict[str, Tensor]:
     """Alignment of the tangent kernel with the test targets, plain and with one-sided centring."""
     kernel = kernel_on_test(seen, seen.parameters) if has_kernel(seen) else None

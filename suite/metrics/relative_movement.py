@@ -11,9 +11,10 @@ from torch import Tensor
 
 from suite.metrics.base import Observation, metric
 from suite.metrics.norms import tensor_norms, total_norm
+from suite.ranges import SIZE
 
 
-@metric("relative_movement", "1", "parameters", "initial")
+@metric("relative_movement", "1", "parameters", "initial", range=SIZE)
 def relative_movement(seen: Observation) -> dict[str, Tensor]:
     """Distance from the start over the norm there, of each matrix and of all together.
 

@@ -27,10 +27,12 @@ from pydantic import (
 )
 
 from suite.errors import ConfigError
+from suite.ranges import ANY, SHARE, Range
 from suite.records.asked import ConfigShape, ProvenanceShape
 from suite.records.json_file import read_bytes, read_json
 from suite.records.layout import CONFIG, PROVENANCE, ROWS, RUNS, STATUS, SWEEP
 from suite.records.rows_table import read_rows
+from suite.rows import RECORDED
 from suite.terminal import visible
 from suite.yaml_file import parse_yaml
 
@@ -67,6 +69,7 @@ class TaskRecord(_Record):
     Attributes:
         headline: metric and layer that score a run; the last row counts.
         unit: unit of the headline metric, "" if it has none.
+        ranges: values that metrics and other rows can have, by name.
         x: what learning curves are drawn over: gradient steps or emulator frames.
         arms: labels in the order of the sweep file.
         reference: for each arm the arm that it is compared with; none for a reference itself.
@@ -78,6 +81,7 @@ class TaskRecord(_Record):
 
     headline: tuple[Label, Label]
     unit: Label = ""
+    ranges: Mapping[Label, Range] = {}
     x: Literal["steps", "frames"] = "steps"
     arms: Annotated[tuple[Label, ...], Field(max_length=MOST_ARMS)]
     reference: Mapping[Label, Label | None] = {}
@@ -104,6 +108,18 @@ class TaskRecord(_Record):
         if unknown := sorted(str(arm) for arm in named - set(self.arms)):
             raise ValueError(f"only arms of the task, not {', '.join(unknown)}")
         return self
+
+    def range_of(self, metric: str) -> Range:
+        """Return the values that rows of a name can have.
+
+        Folders of earlier versions do not say; of their metrics only the headline is known to be a
+        share if that is its unit.
+        """
+        if metric in self.ranges:
+            return self.ranges[metric]
+        if metric == self.headline[0] and self.unit == "share":
+            return SHARE
+        return RECORDED.get(metric, ANY)
 
     def reference_of(self, arm: str) -> str | None:
         """Return the arm that `arm` is compared with, None for a reference itself."""

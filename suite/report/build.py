@@ -25,6 +25,7 @@ from suite.records.reader import (
     read_sweep,
 )
 from suite.records.storage import write_whole
+from suite.report.empty import explain_empty
 from suite.report.experiment import SMALL, NotMeasured, Results, Scale
 from suite.report.figures import arm_groups, caption, metrics_drawn, task_figure
 from suite.report.forest import FOREST_CAPTION, forest_figure, pages
@@ -226,6 +227,7 @@ def _save(
     group: str | None = None,
 ) -> Drawing:
     """Write one figure as SVG and PNG."""
+    explain_empty(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine(None)  # it is laid out; doing so again for each file takes long
     contents = []

@@ -25,6 +25,7 @@ from suite.report.tables import cells, columns, title
 from suite.report.wording import (
     HOW_TO_READ,
     NO_INTERVAL,
+    impossible,
     question,
     reading,
     troubles,
@@ -174,7 +175,7 @@ def _task(
             for arm, words in zip(task.arms, verdicts, strict=True)
         ],
         "compared": bool(task.references),
-        "budget": budget_line(task, configs),
+        "budget": " ".join(filter(None, (budget_line(task, configs), impossible(task)))),
         "notes": task.record.notes,
         "troubles": troubles(task),
         "incidents": incidents(task, rows),

@@ -21,6 +21,7 @@ from suite.report.summary import ArmResult, TaskResult
 from suite.report.wording import (
     HOW_TO_READ,
     duration,
+    impossible,
     interval,
     metric_label,
     reading,
@@ -165,6 +166,8 @@ def notes(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> list[st
     lines = [f"{lead}{':' if clauses else '.'}"]
     lines += [f"  {words}: {'; '.join(arms)}" for words, arms in clauses]
     lines.append(budget_line(task, configs))
+    if outside := impossible(task):
+        lines.append(outside)
     if task.record.notes:
         lines.append(f"Note: {task.record.notes}")
     lines += [f"{who}: {state}: {reason}" for who, state, reason in troubles(task)]

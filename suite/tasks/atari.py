@@ -13,9 +13,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from suite.atari_protocols import DEFAULT, PROTOCOLS
+from suite.atari_scores import score_range
 from suite.clock import Duration
 from suite.errors import ConfigError, nearest
 from suite.models.base import ModelSpec
+from suite.ranges import Range
 from suite.tasks.atari_games import GAMES, pool_name
 from suite.tasks.base import TASKS
 from suite.tasks.rl import RLTaskConfig, Utd
@@ -145,3 +147,8 @@ class AtariConfig(AtariProtocolConfig):
     def pool(self) -> str:
         """The simulator's name of the game."""
         return pool_name(self.game)
+
+    @property
+    def returns(self) -> Range:
+        """The game's scores, if their bounds are known."""
+        return score_range(self.game)

@@ -16,6 +16,7 @@ from suite.config import Component, one_of
 from suite.criteria import CROSS_ENTROPY, Criterion
 from suite.errors import ConfigError
 from suite.models.base import ModelSpec, check_bytes
+from suite.ranges import Range
 from suite.registry import Registry
 from suite.seeding import Seeds
 
@@ -58,6 +59,14 @@ class TaskConfig(Component):
     def score_unit(self) -> str:
         """Unit of the score."""
         return self.headline_unit
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """Values that metrics and other rows can have, where they are of this task's own.
+
+        By name; such as returns that an environment bounds, or a loss that may be negative.
+        """
+        return {}
 
     @property
     def seed_key(self) -> str:

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from suite.errors import ConfigError, nearest
 from suite.models.base import ModelSpec
+from suite.ranges import ANY, Range
 from suite.tasks.base import TASKS
 from suite.tasks.rl import RLTaskConfig
 
@@ -24,6 +25,13 @@ ENVIRONMENTS = {
     "MountainCar-v0": ModelSpec(inputs=(2,), outputs=3),
 }
 """Environments with real-valued inputs and discrete actions, by name."""
+
+REWARDS = {
+    "Acrobot-v1": (Range(-1, 0), 500),
+    "CartPole-v1": (Range(0, 1), 500),
+    "MountainCar-v0": (Range(-1, 0), 200),
+}
+"""Rewards of a step, and the environment's own time limit, where they bound the return."""
 
 
 @TASKS.register("classic_control")
@@ -68,6 +76,19 @@ class ClassicControlConfig(RLTaskConfig):
     def spec(self) -> ModelSpec:
         """Return what the environment shows of its state, and the number of its actions."""
         return ENVIRONMENTS[self.env]
+
+    @property
+    def returns(self) -> Range:
+        """Up to 500 of CartPole, for instance, one for each step until its time limit.
+
+        Catch pays 1 or -1 once; landing on the moon is not bounded.
+        """
+        if self.env == "Catch-v0":
+            return Range(-1, 1)
+        if self.env not in REWARDS:
+            return ANY
+        of_step, limit = REWARDS[self.env]
+        return of_step.times(self.max_episode_steps or limit)
 
     @property
     def pool(self) -> str:

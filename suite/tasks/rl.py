@@ -24,7 +24,9 @@ from suite.config import Config
 from suite.errors import ConfigError, nearest
 from suite.metrics.base import METRICS
 from suite.models.base import check_bytes
+from suite.ranges import ANY, Range
 from suite.replay.sum_tree import tree_bytes
+from suite.rows import RETURNS
 from suite.tasks.base import TaskConfig
 from suite.tasks.switch import SwitchConfig
 
@@ -112,6 +114,16 @@ class RLTaskConfig(TaskConfig):
     def score(self) -> tuple[str, str]:
         """The return of the evaluations if there are any, else that of training."""
         return self.headline if self.evaluation is None else ("evaluation_return", "")
+
+    @property
+    def returns(self) -> Range:
+        """Returns that an episode can have."""
+        return ANY
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """Those of all returns, of means of them too."""
+        return dict.fromkeys(RETURNS, self.returns)
 
     @property
     def all_lanes(self) -> int:

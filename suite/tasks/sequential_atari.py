@@ -27,9 +27,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from suite.atari_scores import REFERENCES, human_normalised
+from suite.atari_scores import REFERENCES, human_normalised, normalised_range, score_range
 from suite.clock import Clock, Duration
 from suite.errors import ConfigError, nearest
+from suite.ranges import ANY, Range, hull
 from suite.tasks.atari import AtariConfig, AtariProtocolConfig, GameName
 from suite.tasks.atari_sets import GAME_SEQUENCES
 from suite.tasks.base import TASKS
@@ -113,6 +114,18 @@ class SequentialAtariConfig(AtariProtocolConfig):
     def score_unit(self) -> str:
         """None for what is human-normalised."""
         return "1" if self._normalisable else self.headline_unit
+
+    @property
+    def returns(self) -> Range:
+        """What holds of the scores of every game, and of their mean."""
+        return hull(score_range(game) for game in self.games)
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """Those of returns, and on the human scale."""
+        known = [game for game in self.games if game in REFERENCES]
+        normalised = hull(normalised_range(game) for game in known) if known else ANY
+        return {**super().ranges, NORMALISED: normalised}
 
     @property
     def _normalisable(self) -> bool:

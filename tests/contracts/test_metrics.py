@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -12,7 +13,10 @@ from examples import equal, tasks
 from torch import nn
 
 from suite.metrics.base import METRICS, Need, Observation
+from suite.ranges import ANY, MAGNITUDE, SHARE
+from suite.rows import RECORDED
 from suite.run_config import RunConfig
+from suite.tasks.base import TASKS
 from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun
 
@@ -51,6 +55,7 @@ def test_names_units_and_needs() -> None:
         assert metric.unit.strip()
         assert metric.needs
         assert metric.needs <= set(get_args(Need))
+        assert metric.unit != "share" or metric.range == SHARE
         assert (metric.function.__doc__ or "").strip(), f"{name} does not say what it is"
 
 
@@ -71,16 +76,35 @@ def test_values_are_finite_scalars_by_layer_of_what_is_needed_alone(
         assert torch.equal(torch.get_rng_state(), generator)
         assert equal(_plain(seen), kept)  # whose parameters are the model's own
         assert equal({n: p.grad for n, p in model.named_parameters()}, gradients)
+        possible = TASKS[task].model_validate(TASKS[task].smoke["task"]).ranges
         for layer, value in values.items():
             assert isinstance(layer, str)
             assert value.ndim == 0
             assert torch.isfinite(value), layer
+            assert not possible.get(name, metric.range).outside([float(value)]), (task, layer)
         always = ("step", "parameters", "roles", "rates", "interval", "criterion")
         always += ("model", "task", "splits")
         bare = Observation(**{key: getattr(seen, key) for key in {*always, *metric.needs}})
         assert equal(metric.function(bare), values)
         measured += len(values)
     assert measured, f"no smoke run shows {name!r} anything to measure"
+
+
+@pytest.mark.parametrize("task", tasks("supervised"))
+def test_rows_beside_metrics_are_declared_and_in_range(
+    task: str, smoke: Callable[..., RunConfig]
+) -> None:
+    run = smoke(task)
+    session = MemorySession()
+    SupervisedRun(run).train(session)
+    for row in session.rows:
+        possible = run.ranges.get(row.metric) or RECORDED[row.metric]
+        assert math.isnan(row.value) or not possible.outside([row.value]), row
+
+
+def test_the_logarithm_of_a_loss_may_be_negative(smoke: Callable[..., RunConfig]) -> None:
+    assert smoke("modular_addition").ranges["loss"] == MAGNITUDE
+    assert smoke("modular_log_loss").ranges["loss"] == ANY
 
 
 @pytest.mark.parametrize("name", sorted(METRICS.entries()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from examples import WATCHFUL, equal, every, facts, tasks
 
 from suite.metrics.base import METRICS
-from suite.rows import Row
+from suite.rows import RECORDED, Row
 from suite.run_config import RunConfig
 from suite.tasks.base import TASKS
 from suite.training.session import MemorySession
@@ -87,6 +88,9 @@ def test_two_runs_give_the_same_rows(kind: str, overrides: dict[str, Any], smoke
     # A network may lack the points that a metric of taps reads.
     promised = {name for name in NAMES if "taps" not in METRICS[name].needs}
     assert {"learning_rate", "batch_loss", *promised} <= {row.metric for row in rows}
+    for row in rows:
+        possible = run.ranges.get(row.metric) or RECORDED[row.metric]
+        assert math.isnan(row.value) or not possible.outside([row.value]), row
 
 
 def _resumes(run: RunConfig, algorithm: Build, folder: Path) -> None:
