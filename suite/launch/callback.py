@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -111,8 +112,7 @@ class SweepCallback(Callback):
         if told is not None and told["state"] == "failed" and told["reason"]:
             run.reason = f"{told['reason']} (see {layout.RUNS}/{run_id}/{layout.ERROR})"
         else:  # the process died without a word
-            error = trial.get_error() if hasattr(trial, "get_error") else None
-            run.reason = explain_trial(str(error or ""))
+            run.reason = explain_trial(_said(trial))
         try:
             mark_failed(self.storage.root / layout.RUNS / run_id, run.reason)
             self.storage.push(status)
@@ -128,3 +128,11 @@ class SweepCallback(Callback):
 
 def _run_ids(trial: Any) -> list[str]:
     return [str(run_id) for run_id in trial.config["request"]["run_ids"]]
+
+
+def _said(trial: Any) -> str:
+    """Return Tune's text on what a trial died of, from where it is written first."""
+    try:
+        return Path(trial.error_file).read_text(encoding="utf-8")
+    except (OSError, TypeError):  # not there, or no file at all
+        return ""

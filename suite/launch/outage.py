@@ -55,8 +55,23 @@ def explain(error: BaseException) -> str:
     for part in _chain(error):
         if (said := _in_words(str(part))) is not None:
             return said
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first}"[:300] if first else type(error).__name__
+    return explain_text(f"{type(error).__name__}: {error}")
+
+
+def explain_text(text: str) -> str:
+    r"""Return one line on what went wrong, from the text of an error.
+
+        >>> explain_text("OperationalError: (sqlite3) database or disk is full
+    [SQL: INSERT ...")
+        'no space is left on the disk'
+        >>> explain_text("ValueError: no
+      in line 7")
+        'ValueError: no'
+    """
+    if (said := _in_words(text)) is not None:
+        return said
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0].removesuffix(":")[:300] if lines else ""
 
 
 def explain_trial(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from suite.errors import ConfigError
 from suite.launch.backfill import backfill
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_sink import MlflowSink, check_store, default_uri
-from suite.launch.outage import Outage, explain, keep_traceback, within
+from suite.launch.outage import Outage, explain, explain_text, keep_traceback, within
 from suite.launch.progress import say
 from suite.launch.tuning import tune_runs
 from suite.plugins import digests
@@ -273,7 +274,7 @@ def _conclude(
         outage: what ended the sweep from without; empty if nothing did.
     """
     failures = live.failures()
-    unfinished = any(run.state in ("waiting", "running") for run in live.runs.values())
+    unfinished = live.unfinished()
     try:
         _report(sink, storage, options, console, bool(failures) or unfinished)
     except (ConfigError, OSError) as error:
@@ -281,8 +282,8 @@ def _conclude(
         outage = outage or f"the report could not be written: {explain(error)}"
     for label, reason in failures:
         say(console, f"{label}: {reason}")
-    for error in sorted(set(sink.errors)):
-        say(console, f"MLflow: {error}")
+    for error, times in sorted(Counter(map(explain_text, sink.errors)).items()):
+        say(console, f"MLflow: {error}" + (f" ({times} times)" if times > 1 else ""))
     if outage:
         return _stopped(outage, storage, options, console)
     say(console, f"Compare in MLflow: mlflow ui --backend-store-uri {sink.uri}")

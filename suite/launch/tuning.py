@@ -85,9 +85,10 @@ def _supervised(
         tuner = _tuner(waiting, live, storage, options, callback)
         supervise(tuner.fit, lambda: watch.trouble() or stop.late())
     except Exception as error:
-        if not stop.asked.is_set():
+        if not stop.asked.is_set() and live.unfinished():
             keep_traceback(error, storage.root)
             raise Outage(watch.trouble() or explain(error)) from error
+        # Otherwise it ended as it was told to, or in writing files of its own that nobody reads.
         return not isinstance(error, Outage)
     finally:
         callback.close()
