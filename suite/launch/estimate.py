@@ -1,8 +1,8 @@
 """Predicting how long runs and sweeps take and how much memory they need, without running them.
 
-The arithmetic of an update is counted on the meta device and divided by the matrix-product rate of
-this machine, measured for a moment; overheads are rules of thumb. That takes no time, and is good to
-a factor of a few: enough to say which run is the longest. A plan also measures what the updates,
+The arithmetic of an update is counted on the meta device and divided by the matrix-product rate
+of this machine, measured for a moment; overheads are rules of thumb. That takes no time and is good
+to a factor of a few, enough to say which run is the longest. A plan also measures what the updates,
 measurements and emulator steps of its trials really take (`suite.launch.calibrate`), and counts
 what else a sweep consists of: starting Ray and its workers, and the report.
 """
@@ -46,20 +46,20 @@ MEASURED_S = 2.0
 """Seconds after which a plan measures no further kind of trial."""
 
 # Seconds on a machine that does `reference_work` in `REFERENCE_S`.
-REFERENCE_S = 0.1
-START_S = 10.0
+REFERENCE_S = 0.072
+START_S = 12.0
 """From the command to the first worker."""
-WORKER_S = 5.0
+WORKER_S = 2.0
 """Start of a worker with its imports."""
-RL_WORKER_S = 4.0
+RL_WORKER_S = 1.5
 """Importing RLlib besides."""
 TRIAL_S = 0.3
 """What a trial of one run takes besides training: its folder, its provenance, Tune."""
-RL_TRIAL_S = 1.0
+RL_TRIAL_S = 0.7
 """Building and closing an algorithm besides."""
-REPORT_S = 3.0
+REPORT_S = 2.5
 """A report without figures."""
-FIGURES_S = 3.0
+FIGURES_S = 1.5
 """The figures of a task."""
 
 

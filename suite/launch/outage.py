@@ -59,14 +59,12 @@ def explain(error: BaseException) -> str:
 
 
 def explain_text(text: str) -> str:
-    r"""Return one line on what went wrong, from the text of an error.
+    """Return one line on what went wrong, from the text of an error.
 
-        >>> explain_text("OperationalError: (sqlite3) database or disk is full
-    [SQL: INSERT ...")
-        'no space is left on the disk'
-        >>> explain_text("ValueError: no
-      in line 7")
-        'ValueError: no'
+    >>> explain_text("OperationalError: (sqlite3) database or disk is full")
+    'no space is left on the disk'
+    >>> explain_text("ValueError: no")
+    'ValueError: no'
     """
     if (said := _in_words(text)) is not None:
         return said

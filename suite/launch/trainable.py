@@ -106,8 +106,11 @@ def run_trial(config: dict[str, Any]) -> None:
         for folder in folders:
             with suppress(OSError):  # a full disk may be what it died of: the driver is told, too
                 (folder.path / layout.ERROR).write_text(traceback.format_exc(), encoding="utf-8")
-            with suppress(OSError):
+            try:
                 folder.finish("failed", f"{type(error).__name__}: {error}")
+            except OSError:
+                with suppress(OSError):
+                    folder.close()
         raise
     for folder, reporter, (state, reason) in zip(folders, reporters, outcomes, strict=True):
         folder.finish(state, reason)
