@@ -2,9 +2,9 @@
 
 A small sweep of both engines is run once undisturbed. Then it is begun in other folders, and at
 seeded moments of it the driver, a worker, Ray's raylet or its GCS is killed with SIGKILL. Whatever
-is left must end by itself within a minute or so, with exit code 1, one message and the command that goes
-on. After a few kills in a folder that command is let run to its end; it must end with 0, and rows,
-table, scores by seed and summary must be those of the undisturbed run. Times are left out.
+is left must end by itself within a minute or so, with exit code 1, one message and the command that
+goes on. After a few kills in a folder that command is let run to its end; it must end with 0, and
+rows, table, scores by seed and summary must be those of the undisturbed run. Times are left out.
 """
 
 from __future__ import annotations

@@ -109,7 +109,11 @@ class RunFolder:
         with rows.open("ab") as file:
             file.truncate(size)
         self._rows = rows.open("a", encoding="utf-8")
-        self._write_status("running", "")
+        try:
+            self._write_status("running", "")
+        except OSError:
+            self.close()
+            raise
 
     def _lock(self) -> None:
         """Wait until nobody else writes here: the worker of a driver that was killed, say.
