@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import socket
 import threading
 from collections.abc import Iterable, Sequence
@@ -30,6 +31,9 @@ QUIET = {
 
 START_LIMIT_S = 120.0
 """Seconds for Ray to start; on a busy machine it takes up to a minute."""
+
+FEW_FILES = 1024
+"""Open files with which a small Ray gets along."""
 
 FOR_EVER = threading.Event()
 """Never set: Linux kills Ray's processes together with the thread that started them."""
@@ -85,7 +89,7 @@ def start_ray(
             kill([child for child in _children() if child not in before])
             with suppress(Exception):
                 within(5.0, ray.shutdown, "")
-            raise Outage(f"Ray did not start: {explain(error)}") from error
+            raise Outage(f"Ray did not start: {_why(error)}") from error
         return
     _check_reachable(address)
     try:
@@ -93,6 +97,15 @@ def start_ray(
     except (ConnectionError, RuntimeError, ValueError) as error:
         said = " ".join(str(error).split())[:200]
         raise ConfigError("--address", address, f"the address of a Ray cluster ({said})") from None
+
+
+def _why(error: Exception) -> str:
+    """Return why Ray did not start, with what is short where Ray does not say so."""
+    said = explain(error).removeprefix("Exception: ").rstrip(".")
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 < files < FEW_FILES:
+        said += f" (`ulimit -n` allows {files} open files; Ray needs {FEW_FILES} or more)"
+    return said
 
 
 def _children() -> list[psutil.Process]:
