@@ -18,7 +18,7 @@ from suite.errors import ConfigError
 from suite.launch.backfill import backfill
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_sink import MlflowSink, check_store, default_uri
-from suite.launch.outage import Outage, explain, explain_text, keep_traceback, within
+from suite.launch.outage import LOG, Outage, explain, explain_text, keep_traceback, within
 from suite.launch.progress import say
 from suite.launch.tuning import tune_runs
 from suite.plugins import digests
@@ -162,12 +162,13 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
         start_ray(options.address, None, None, options.dashboard)
     if options.mlflow_uri is not None:
         check_store(options.mlflow_uri)
-    with results_folder(sweep, options) as storage:
-        try:
+    try:
+        with results_folder(sweep, options) as storage:
             return _run_in(sweep, selected, storage, options, console)
-        except (OSError, Outage) as error:  # before or after the runs: nothing is lost
-            keep_traceback(error, storage.root)
-            return _stopped(explain(error), storage, options, console)
+    except (OSError, Outage) as error:  # before or after the runs: nothing is lost
+        root = Storage(options.results).root
+        keep_traceback(error, root)
+        return _stopped(explain(error), root, options, console)
 
 
 def _run_in(
@@ -179,6 +180,7 @@ def _run_in(
         OSError: if the folder cannot be used.
         Outage: if MLflow's store cannot.
     """
+    (storage.root / LOG).unlink(missing_ok=True)
     record = sweep_record(sweep, options.command)
     write_text(storage.root / layout.SWEEP, json.dumps(record, indent=1))
     storage.push(layout.SWEEP)
@@ -203,7 +205,7 @@ def _run_in(
         if not (storage.root / layout.SWEEP).is_file():  # there is nothing to write to any more
             with suppress(Outage):
                 within(CLOSE_LIMIT_S, sink.close, "")
-            return _stopped(outage, storage, options, console)
+            return _stopped(outage, storage.root, options, console)
     except BaseException:
         sink.close()
         raise
@@ -285,7 +287,7 @@ def _conclude(
     for error, times in sorted(Counter(map(explain_text, sink.errors)).items()):
         say(console, f"MLflow: {error}" + (f" ({times} times)" if times > 1 else ""))
     if outage:
-        return _stopped(outage, storage, options, console)
+        return _stopped(outage, storage.root, options, console)
     say(console, f"Compare in MLflow: mlflow ui --backend-store-uri {sink.uri}")
     failed = any(run.state == "failed" for run in live.runs.values())
     if interrupted or failed or unfinished:
@@ -309,11 +311,12 @@ def _report(
         storage.push(layout.MLFLOW)
 
 
-def _stopped(outage: str, storage: Storage, options: Options, console: Console) -> int:
+def _stopped(outage: str, root: Path, options: Options, console: Console) -> int:
     """Say what ended the sweep and how to go on; return the exit code."""
-    begun = (storage.root / layout.SWEEP).is_file()
+    begun = (root / layout.SWEEP).is_file()
     kept = " What is finished or checkpointed is kept." if begun else ""
-    say(console, f"Stopped: {outage}.{kept}")
+    more = f" (more in {root / LOG})" if (root / LOG).is_file() else ""
+    say(console, f"Stopped: {outage}{more}.{kept}")
     say(console, f"Continue with: {resume_command(options) if begun else options.command}")
     return 1
 

@@ -136,6 +136,18 @@ def test_a_folder_that_is_removed_under_the_sweep(launch: Launch, tmp_path: Path
     assert not out_folder.exists()
 
 
+def test_a_folder_that_cannot_even_be_locked(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(run_module, "_lock", full)
+    code, out = launch(lambda *arguments: False)
+    assert code == 1
+    assert "Stopped: no space is left on the disk (more in " in out
+
+
 def test_failed_runs_come_with_the_command_that_takes_them_up_again(launch: Launch) -> None:
     def fails(waiting: list[str], live: Live, *arguments: Any) -> bool:
         for run in live.runs.values():
