@@ -43,10 +43,14 @@ PROCESS_BYTES = 500 * 2**20
 """Memory of a worker before data and model."""
 
 MEASURED_S = 2.0
-"""Seconds after which a plan measures no further kind of trial."""
+"""Seconds of its own processor time after which a plan measures no further kind of trial."""
+
+WAITED = 4
+"""Times as long on the wall after which it does not either."""
 
 # Seconds on a machine that does `reference_work` in `REFERENCE_S`.
 REFERENCE_S = 0.072
+REPEATS = 3
 START_S = 12.0
 """From the command to the first worker."""
 WORKER_S = 2.0
@@ -82,15 +86,25 @@ def matmul_rate() -> float:
         torch.set_num_threads(threads)
 
 
-@lru_cache(maxsize=1)
 def pace() -> float:
     """Return the time that Python takes here and now, over that on the machine of the constants."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
+    return _reference()[0] / REFERENCE_S
+
+
+def core_share() -> float:
+    """Return how much of a core this process gets when it could use a whole one."""
+    wall, spent = _reference()
+    return min(spent / wall, 1.0)
+
+
+@lru_cache(maxsize=1)
+def _reference() -> tuple[float, float]:
+    """Return the seconds of `reference_work`: on the wall, and of the processor."""
+    began, spent = time.perf_counter(), time.process_time()
+    for _ in range(REPEATS):
         reference_work()
-        times.append(time.perf_counter() - start)
-    return statistics.fmean(times) / REFERENCE_S
+    wall, processor = time.perf_counter() - began, time.process_time() - spent
+    return wall / REPEATS, processor / REPEATS
 
 
 def reference_work() -> None:
@@ -188,13 +202,15 @@ def _measured(
     for group, cost, kind in zip(groups, costs, kinds, strict=True):
         total = sum(run_seconds(run, cost) for run in group)
         weights[kind] = weights.get(kind, 0.0) + total
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), time.process_time()
     known: dict[Hashable, Cost] = {}
     wrong: dict[str, list[float]] = {}
     for kind in sorted(weights, key=lambda k: -weights[k]):
         index = kinds.index(kind)
         group = groups[index]
-        if time.perf_counter() - began > limit_s or not _at_hand(group[0]):
+        late = time.process_time() - spent > limit_s
+        late = late or time.perf_counter() - began > WAITED * limit_s
+        if late or not _at_hand(group[0]):
             continue
         try:
             known[kind] = measured_cost(group)

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from suite.launch.estimate import (
     MEASURED_S,
+    core_share,
     estimate_bytes,
     estimate_trials,
     side_by_side,
@@ -14,6 +15,9 @@ from suite.launch.estimate import (
 )
 from suite.launch.progress import duration, say
 from suite.sweep import Sweep
+
+BUSY = 0.7
+"""Share of a core below which a plan says that it would have liked more."""
 
 
 def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
@@ -57,6 +61,12 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
         f"about {duration(wall)} with {side_by_side(sweep.runs.values(), slots)} side by side, "
         "from the command to the report",
     )
+    if (share := core_share()) < BUSY:
+        say(
+            console,
+            f"This machine is busy: the plan got {share:.0%} of a core. Were it idle, the sweep "
+            f"would take about {duration(round(wall * share))}.",
+        )
 
 
 def _skips(sweep: Sweep) -> dict[str, list[str]]:

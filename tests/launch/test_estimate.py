@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from suite.launch import calibrate, estimate
+from suite.launch import calibrate, estimate, plan
 from suite.launch.calibrate import Cost
 from suite.run_config import RunConfig
+from suite.sweep import Sweep, Trial
 
 
 def run(seed: int, **keys: object) -> RunConfig:
@@ -140,3 +142,29 @@ def test_a_call_is_timed_over_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     calibrate.seconds_each(lambda: calls.append(1))
     assert len(calls) == calibrate.WARM_UP + calibrate.MOST
+
+
+def test_a_busy_machine_is_said_to_be_busy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wall, processor = [0.0], [0.0]
+
+    def work() -> None:
+        wall[0] += 10 * estimate.REFERENCE_S
+        processor[0] += 2 * estimate.REFERENCE_S
+
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: wall[0])
+    monkeypatch.setattr(estimate.time, "process_time", lambda: processor[0])
+    monkeypatch.setattr(estimate, "reference_work", work)
+    estimate._reference.cache_clear()
+    assert estimate.core_share() == pytest.approx(0.2)
+    assert estimate._reference()[0] == pytest.approx(10 * estimate.REFERENCE_S)
+    monkeypatch.setattr(plan, "estimate_trials", lambda *arguments: [{only.run_id: 1.0}])
+    monkeypatch.setattr(plan, "sweep_seconds", lambda *arguments: 600.0)
+    only = run(0)
+    trial = Trial("t", "a", only)
+    plan.print_plan(Sweep("s", {}, (trial,)), 2, Console(width=200))
+    estimate._reference.cache_clear()
+    said = capsys.readouterr().out
+    assert "about 10:00 with 2 side by side" in said
+    assert "the plan got 20% of a core. Were it idle, the sweep would take about 2:00." in said
