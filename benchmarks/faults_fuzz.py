@@ -12,6 +12,7 @@ of its own that is ended when it takes too long.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import multiprocessing
@@ -27,6 +28,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from common import publish
 
 from suite.launch.catalogue import config_folders
 from suite.yaml_file import parse_yaml, to_yaml
@@ -333,3 +336,19 @@ def fuzz(number: int, seed: int, workers: int) -> tuple[dict[str, float], list[O
     figures["slowest_s"] = max((outcome.cpu_s for outcome in outcomes), default=0.0)
     bad = [o for o in outcomes if o.how not in ("accepted", "refused")]
     return figures, sorted(bad, key=lambda outcome: outcome.case)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what this part is told."""
+    parser.add_argument("--fuzz", type=int, default=0, metavar="N", help="mutated sweep files")
+    parser.add_argument("--workers", type=int, default=2, help="processes that plan them")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, and print what should not be; return 1 if there is any."""
+    figures, bad = fuzz(args.fuzz, args.seed, args.workers)
+    for outcome in bad:
+        print(outcome.told())
+    told = [{"case": o.case, "how": o.how, "said": o.said} for o in bad]
+    publish(figures, {"seed": args.seed, "limit_s": LIMIT_S, "bad": told}, args.json)
+    return 1 if bad else 0

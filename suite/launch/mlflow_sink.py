@@ -67,8 +67,8 @@ class MlflowSink:
     """
 
     def __init__(self, uri: str, storage: Storage, sweep: Sweep, command: str) -> None:
-        # A new database would be announced table by table.
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        # A new database would be announced table by table, and errors that are raised as well.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         import mlflow
         from mlflow.tracking import MlflowClient
 

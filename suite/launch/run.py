@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +18,9 @@ from suite.errors import ConfigError
 from suite.launch.backfill import backfill
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_sink import MlflowSink, check_store, default_uri
-from suite.launch.progress import Progress, say
+from suite.launch.outage import LOG, Outage, explain, explain_text, keep_traceback, within
+from suite.launch.progress import say
+from suite.launch.tuning import tune_runs
 from suite.plugins import digests
 from suite.ranges import Range, hull
 from suite.records import layout
@@ -30,6 +32,9 @@ from suite.sweep import Sweep
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
+
+CLOSE_LIMIT_S = 10.0
+"""Seconds for MLflow to end when the results folder has gone, perhaps with its store."""
 
 
 @dataclass(frozen=True)
@@ -171,25 +176,55 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
         start_ray(options.address, None, None, options.dashboard)
     if options.mlflow_uri is not None:
         check_store(options.mlflow_uri)
-    with results_folder(sweep, options) as storage:
-        record = sweep_record(sweep, options.command)
-        write_text(storage.root / layout.SWEEP, json.dumps(record, indent=1))
-        storage.push(layout.SWEEP)
-        live = _take_stock(sweep, selected, storage, options)
-        if options.mlflow_uri is None:
-            storage.pull(layout.MLFLOW)
-        sink = MlflowSink(
-            options.mlflow_uri or default_uri(storage), storage, sweep, options.command
-        )
-        interrupted = False
-        try:
-            backfill(sink, live, storage, options.fresh)
-            waiting = [i for i, run in live.runs.items() if run.state == "waiting"]
-            if waiting:
-                interrupted = _tune(waiting, live, sink, storage, options, console)
-        finally:
-            sink.close()
-        return _conclude(live, sink, storage, options, console, interrupted)
+    try:
+        with results_folder(sweep, options) as storage:
+            return _run_in(sweep, selected, storage, options, console)
+    except (OSError, Outage) as error:  # before or after the runs: nothing is lost
+        root = Storage(options.results).root
+        keep_traceback(error, root)
+        return _stopped(explain(error), root, options, console)
+
+
+def _run_in(
+    sweep: Sweep, selected: Sweep, storage: Storage, options: Options, console: Console
+) -> int:
+    """Run in a results folder that is ours; return the exit code.
+
+    Raises:
+        OSError: if the folder cannot be used.
+        Outage: if MLflow's store cannot.
+    """
+    (storage.root / LOG).unlink(missing_ok=True)
+    record = sweep_record(sweep, options.command)
+    write_text(storage.root / layout.SWEEP, json.dumps(record, indent=1))
+    storage.push(layout.SWEEP)
+    live = _take_stock(sweep, selected, storage, options)
+    if options.mlflow_uri is None:
+        storage.pull(layout.MLFLOW)
+    uri = options.mlflow_uri or default_uri(storage)
+    try:
+        sink = MlflowSink(uri, storage, sweep, options.command)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever kind of store it is
+        raise Outage(f"MLflow's store could not be opened: {explain(error)}") from error
+    interrupted, outage = False, ""
+    try:
+        backfill(sink, live, storage, options.fresh)
+        waiting = [i for i, run in live.runs.items() if run.state == "waiting"]
+        if waiting:
+            interrupted = tune_runs(waiting, live, sink, storage, options, console)
+    except Outage as error:
+        outage = str(error)
+        if not (storage.root / layout.SWEEP).is_file():  # there is nothing to write to any more
+            with suppress(Outage):
+                within(CLOSE_LIMIT_S, sink.close, "")
+            return _stopped(outage, storage.root, options, console)
+    except BaseException:
+        sink.close()
+        raise
+    sink.close()
+    return _conclude(live, sink, storage, options, console, interrupted, outage)
 
 
 def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Options) -> Live:
@@ -234,97 +269,6 @@ def _compare_plugins(storage: Storage, relative: str, options: Options) -> None:
             raise ConfigError("--plugin", name, wanted)
 
 
-def _tune(
-    waiting: list[str],
-    live: Live,
-    sink: MlflowSink,
-    storage: Storage,
-    options: Options,
-    console: Console,
-) -> bool:
-    """Run the waiting runs under Tune; return whether the user interrupted."""
-    from suite.launch.cluster import bundles, start_ray
-
-    if options.address is None:
-        start_ray(None, options.num_cpus, options.num_gpus, options.dashboard)
-    import ray
-    from ray import tune
-
-    from suite.launch.callback import SweepCallback
-    from suite.launch.trainable import run_trial
-    from suite.training.batched import chunks
-
-    configs = live.sweep.runs
-    # The longest first: the last to finish then wait for little.
-    waiting = sorted(waiting, key=lambda run_id: -live.runs[run_id].cost)
-    groups = chunks([configs[run_id] for run_id in waiting], live.slots)
-    requests = [
-        {
-            "run_ids": [run.run_id for run in group],
-            "runs": [run.model_dump(mode="json") for run in group],
-            "storage": storage.address,
-            "checkpoint_every_s": options.checkpoint_every_s,
-            "plugins": [list(plugin) for plugin in options.plugins],
-            "command": options.command,
-            "data_dir": os.environ.get("SUITE_DATA", ""),
-        }
-        for group in groups
-    ]
-
-    # Plain data: a worker reads this before it has loaded any plugin.
-    asked = {run_id: bundles(configs[run_id]) for run_id in waiting}
-
-    def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        return tune.PlacementGroupFactory(asked[config["request"]["run_ids"][0]])
-
-    def trial(config: dict[str, Any]) -> None:
-        run_trial(config["request"])
-
-    interrupted = False
-
-    def interrupt(number: int, frame: Any) -> None:
-        nonlocal interrupted
-        if not interrupted:
-            interrupted = True
-            signal_name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-            say(console, f"Stopping after {signal_name}; what is checkpointed is kept.")
-            os.kill(os.getpid(), signal.SIGUSR1)  # Tune ends the experiment in good order
-
-    ray_folder = f"{storage.address}/ray" if storage.remote else str(storage.root / "ray")
-    callbacks: list[Any] = []
-    with Progress(live, console) as progress:
-        callbacks.append(SweepCallback(live, sink, progress, storage))
-        if options.tensorboard:
-            from ray.tune.logger import TBXLoggerCallback
-
-            callbacks.append(TBXLoggerCallback())
-        tuner = tune.Tuner(
-            tune.with_resources(trial, resources),
-            param_space={"request": tune.grid_search(requests)},
-            tune_config=tune.TuneConfig(
-                reuse_actors=True,
-                trial_name_creator=lambda t: t.config["request"]["run_ids"][0],
-                trial_dirname_creator=lambda t: t.config["request"]["run_ids"][0],
-            ),
-            run_config=tune.RunConfig(
-                name=now().replace(":", ""),
-                storage_path=ray_folder,
-                callbacks=callbacks,
-                failure_config=tune.FailureConfig(max_failures=options.max_failures),
-                verbose=0,
-            ),
-        )
-        stops = (signal.SIGINT, signal.SIGTERM)  # the latter from batch systems
-        before = [signal.signal(number, interrupt) for number in stops]
-        try:
-            tuner.fit()
-        finally:
-            for number, handler in zip(stops, before, strict=True):
-                signal.signal(number, handler)
-    ray.shutdown()
-    return interrupted
-
-
 def _conclude(
     live: Live,
     sink: MlflowSink,
@@ -332,27 +276,63 @@ def _conclude(
     options: Options,
     console: Console,
     interrupted: bool,
+    outage: str,
 ) -> int:
-    """Build and print the report; return the exit code."""
+    """Build and print the report; return the exit code.
+
+    Args:
+        live: how the runs stand.
+        sink: MLflow, closed.
+        storage: the results folder.
+        options: how to run.
+        console: where to print.
+        interrupted: whether the user did.
+        outage: what ended the sweep from without; empty if nothing did.
+    """
+    failures = live.failures()
+    unfinished = live.unfinished()
+    try:
+        _report(sink, storage, options, console, bool(failures) or unfinished)
+    except (ConfigError, OSError) as error:
+        keep_traceback(error, storage.root)
+        outage = outage or f"the report could not be written: {explain(error)}"
+    for label, reason in failures:
+        say(console, f"{label}: {reason}")
+    for error, times in sorted(Counter(map(explain_text, sink.errors)).items()):
+        say(console, f"MLflow: {error}" + (f" ({times} times)" if times > 1 else ""))
+    if outage:
+        return _stopped(outage, storage.root, options, console)
+    say(console, f"Compare in MLflow: mlflow ui --backend-store-uri {sink.uri}")
+    failed = any(run.state == "failed" for run in live.runs.values())
+    if interrupted or failed or unfinished:
+        say(console, f"Continue with: {resume_command(options)}")
+    if interrupted:
+        return INTERRUPTED
+    return 1 if failures or unfinished else 0
+
+
+def _report(
+    sink: MlflowSink, storage: Storage, options: Options, console: Console, incomplete: bool
+) -> None:
+    """Build and print the report, and put it where it is looked for."""
     from suite.launch.show import fetch_all, show_report
 
     fetch_all(storage)
-    failures = live.failures()
     summary = show_report(storage.root, console)
-    unfinished = any(run.state in ("waiting", "running") for run in live.runs.values())
-    sink.finish(storage.root / layout.REPORT, summary, bool(failures) or unfinished)
+    sink.finish(storage.root / layout.REPORT, summary, incomplete)
     storage.push(layout.REPORT)
     if options.mlflow_uri is None:
         storage.push(layout.MLFLOW)
-    for label, reason in failures:
-        say(console, f"{label}: {reason}")
-    for error in sorted(set(sink.errors)):
-        say(console, f"MLflow: {error}")
-    say(console, f"Compare in MLflow: mlflow ui --backend-store-uri {sink.uri}")
-    if interrupted:
-        say(console, f"Continue with: {resume_command(options)}")
-        return INTERRUPTED
-    return 1 if failures or unfinished else 0
+
+
+def _stopped(outage: str, root: Path, options: Options, console: Console) -> int:
+    """Say what ended the sweep and how to go on; return the exit code."""
+    begun = (root / layout.SWEEP).is_file()
+    kept = " What is finished or checkpointed is kept." if begun else ""
+    more = f" (more in {root / LOG})" if (root / LOG).is_file() else ""
+    say(console, f"Stopped: {outage}{more}.{kept}")
+    say(console, f"Continue with: {resume_command(options) if begun else options.command}")
+    return 1
 
 
 def resume_command(options: Options) -> str:

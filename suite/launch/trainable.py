@@ -11,6 +11,7 @@ import os
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from suite.errors import ConfigError, DivergedError
@@ -103,8 +104,13 @@ def run_trial(config: dict[str, Any]) -> None:
         outcomes = [("failed", str(error))] * len(runs)
     except Exception as error:
         for folder in folders:
-            (folder.path / layout.ERROR).write_text(traceback.format_exc(), encoding="utf-8")
-            folder.finish("failed", f"{type(error).__name__}: {error}")
+            with suppress(OSError):  # a full disk may be what it died of: the driver is told, too
+                (folder.path / layout.ERROR).write_text(traceback.format_exc(), encoding="utf-8")
+            try:
+                folder.finish("failed", f"{type(error).__name__}: {error}")
+            except OSError:
+                with suppress(OSError):
+                    folder.close()
         raise
     for folder, reporter, (state, reason) in zip(folders, reporters, outcomes, strict=True):
         folder.finish(state, reason)

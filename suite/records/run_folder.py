@@ -211,8 +211,10 @@ class RunFolder:
 
     def close(self) -> None:
         """Let go of the files and leave the run as it stands, to be continued."""
-        self._rows.close()
-        self._lock_file.close()
+        try:
+            self._rows.close()
+        finally:  # what is still to be written may find the disk full
+            self._lock_file.close()
 
     def _write_status(self, state: State, reason: str) -> None:
         status = {
