@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +25,7 @@ from suite.records import layout
 from suite.records.provenance import now
 from suite.records.run_folder import FINAL, read_status
 from suite.records.storage import LOCK, Storage, write_text
+from suite.secrets import ADVICE, keep_secret, redact, secrets_of
 from suite.sweep import Sweep
 
 INTERRUPTED = 130
@@ -47,7 +49,7 @@ class Options:
         max_failures: how often a crashed trial is tried again.
         mlflow_uri: MLflow store; None for a database in the results folder.
         plugins: (name, source) of the user's own parts.
-        command: what the user typed.
+        command: what the user typed, without passwords.
     """
 
     results: str
@@ -60,7 +62,7 @@ class Options:
     tensorboard: bool = False
     checkpoint_every_s: float = 60.0
     max_failures: int = 0
-    mlflow_uri: str | None = None
+    mlflow_uri: str | None = field(default=None, repr=False)  # may hold a password
     plugins: tuple[tuple[str, str], ...] = ()
     command: str = ""
 
@@ -149,6 +151,8 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
     """
     from suite.launch.cluster import check_resources, start_ray
 
+    keep_secret(options.mlflow_uri)
+    options = replace(options, command=redact(options.command))
     for task in {config.task for config in selected.runs.values()}:
         task.prepare()
     if options.address is None:
@@ -332,13 +336,32 @@ def _conclude(
         storage.push(layout.MLFLOW)
     for label, reason in failures:
         say(console, f"{label}: {reason}")
-    for error in sorted(set(sink.errors)):
-        say(console, f"MLflow: {error}")
-    say(console, f"Compare in MLflow: mlflow ui --backend-store-uri {sink.uri}")
+    _tell_of_mlflow(sink, options, console)
     if interrupted:
         say(console, f"Continue with: {resume_command(options)}")
         return INTERRUPTED
-    return 1 if failures or unfinished else 0
+    return 1 if failures or unfinished or not sink.level else 0
+
+
+def _tell_of_mlflow(sink: MlflowSink, options: Options, console: Console) -> None:
+    """Say where to compare runs, and whether MLflow has all of them."""
+    for error in sink.errors:
+        say(console, f"MLflow: {error}")
+    if not sink.level:
+        lacking = f"{len(sink.behind)} runs" if sink.behind else "the report"
+        say(
+            console,
+            f"MLflow lacks rows or ends of {lacking}; nothing is lost, the results folder has all "
+            f"of it. When the store answers again, this sends it: {resume_command(options)}",
+        )
+    elif sink.errors:
+        say(console, "MLflow has all rows all the same: they were sent when it answered again.")
+    where = redact(sink.uri)
+    if not where.startswith("http"):
+        where = f"mlflow ui --backend-store-uri {shlex.quote(where)}"
+    say(console, f"Compare in MLflow: {where}")
+    if secrets_of(options.mlflow_uri or ""):
+        say(console, f"Of the address of the MLflow store, {ADVICE}.")
 
 
 def resume_command(options: Options) -> str:
