@@ -89,9 +89,11 @@ def _escaped(text: str, stroke: bool) -> str:
         text: what the part is.
         stroke: whether a stroke becomes its code as well.
     """
-    if text in ("", ".", ".."):
-        return ":" if not text else "".join(map(_code, text))  # a single colon is no code
+    if not text:
+        return ":"  # a single one is no code
     found = _FORBIDDEN.sub(lambda match: _code(match[0]), text)
+    if found == "." or found.startswith(".."):
+        found = f"{_code('.')}{found[1:]}"
     return found.replace("/", _code("/")) if stroke else found
 
 

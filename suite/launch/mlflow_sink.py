@@ -16,6 +16,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,8 +43,8 @@ FLUSH_EVERY_S = 3.0
 PATIENCE_S = 30.0
 """Seconds without an answer after which a sweep that is done waits for the store no longer."""
 
-ATTEMPTS = 6
-"""Failures in a row after which a sweep that is done gives up."""
+PAUSES_S = (1.0, 2.0, 4.0, 8.0, 8.0)
+"""Seconds between attempts when a sweep is done; after one more it gives up."""
 
 LONGEST_PAUSE_S = 30.0
 """Seconds for which a store that is away is left alone while a sweep goes on, at most."""
@@ -71,6 +72,10 @@ class _Sent:
     count: int = 0
     step: int = -1
     repeats: int = -1
+
+
+class _AbandonedError(BaseException):
+    """Ends a thread that nobody waits for any more."""
 
 
 class _End(NamedTuple):
@@ -124,8 +129,7 @@ class MlflowSink:
             if uri.startswith("sqlite") or not is_temporary(error):
                 raise refusal(storage, uri, error) from None
             self._failed(error)
-        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
-        self._thread.start()
+        self._thread = self._started_thread(self._work)
 
     @property
     def parent(self) -> str:
@@ -199,9 +203,18 @@ class MlflowSink:
 
         if not self._gone.is_set():
             self._answered = time.monotonic()
-            thread = threading.Thread(target=work, name="mlflow", daemon=True)
-            thread.start()
-            self._wait(thread)
+            self._wait(self._started_thread(work))
+
+    def _started_thread(self, work: Callable[[], None]) -> threading.Thread:
+        """Return a thread that works until it is abandoned."""
+
+        def guarded() -> None:
+            with suppress(_AbandonedError):
+                work()
+
+        thread = threading.Thread(target=guarded, name="mlflow", daemon=True)
+        thread.start()
+        return thread
 
     def _wait(self, thread: threading.Thread) -> None:
         """Wait for a thread as long as the store answers now and then."""
@@ -216,7 +229,7 @@ class MlflowSink:
         """Note that the store has answered; end a thread that nobody waits for any more."""
         self._answered = time.monotonic()
         if self._gone.is_set():
-            raise SystemExit
+            raise _AbandonedError
 
     def _rows(self, run_id: str) -> Path:
         return self._storage.root / layout.RUNS / run_id / layout.ROWS
@@ -300,13 +313,16 @@ class MlflowSink:
     def _persist(self, call: Callable[[], None], run_id: str | None = None) -> bool:
         """Call until it works or there is no hope; return whether it worked."""
         since = time.monotonic()
-        for attempt in range(ATTEMPTS):
+        refused = False
+        for pause in (*PAUSES_S, 0.0):
             error = self._try(call, run_id)
             if error is None:
                 return True
-            if attempt and not is_temporary(error):
-                return False
-            if time.monotonic() - since > PATIENCE_S or self._gone.wait(min(2.0**attempt, 8.0)):
+            if not is_temporary(error):
+                if refused:
+                    return False
+                refused = True
+            if time.monotonic() - since > PATIENCE_S or self._gone.wait(pause):
                 break
         self._gone.set()
         return False
