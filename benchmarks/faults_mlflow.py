@@ -40,15 +40,14 @@ SWEEP: dict[str, Any] = {
     "base": {
         "task": {"kind": "modular_addition", "modulus": 11, "fraction": 0.5},
         "model": {"kind": "transformer", "width": 16, "heads": 2, "hidden": 16},
-        "budget": 3000,
-        "metrics": {"every": 15, "names": ["accuracy", "relative_update"]},
+        "budget": 1200,
+        "metrics": {"every": 12, "names": ["accuracy", "relative_update"]},
     },
     "seeds": [0, 1],
     "axes": {
         "arm": {
             "free": {},
             "nap": {"interventions": [{"kind": "nap", "which": "matrices"}]},
-            "slow": {"optimizer": {"lr": 1e-4}},
         }
     },
 }
@@ -59,7 +58,7 @@ class Outage:
     """When the store is away.
 
     Attributes:
-        after: share of the sweep's rows after which it goes, drawn between these two.
+        after: share of the sweep's steps after which it goes, drawn between these two.
         away_s: seconds until it is back; None for not before the sweep is over.
         hangs: whether it accepts connections all the while and does not answer.
         kill_driver: whether the sweep is killed as well, while the store is away.
@@ -142,10 +141,13 @@ def wait_for(process: subprocess.Popen[str], reached: Callable[[], bool]) -> Non
         time.sleep(0.05)
 
 
-def rows_so_far(folder: Path) -> int:
-    """Return the number of rows of all runs."""
-    files = (folder / "out" / layout.RUNS).glob(f"*/{layout.ROWS}")
-    return sum(file.read_bytes().count(b"\n") for file in files)
+def share_done(folder: Path) -> float:
+    """Return the share of the sweep's steps that are done."""
+    shares = [0.0] * len(SWEEP["seeds"]) * len(SWEEP["axes"]["arm"])
+    for place, path in enumerate((folder / "out" / layout.RUNS).glob(f"*/{layout.STATUS}")):
+        status = json.loads(path.read_text(encoding="utf-8"))
+        shares[place] = status["step"] / max(1, status["total"])
+    return sum(shares) / len(shares)
 
 
 def wanted_rows(path: Path) -> Counter[tuple[str, int, float]]:
@@ -214,7 +216,7 @@ def compare(folder: Path, uri: str) -> tuple[int, int, int]:
     return rows, missing, doubled
 
 
-def suffer(name: str, outage: Outage, folder: Path, total: int, draw: random.Random) -> Result:
+def suffer(name: str, outage: Outage, folder: Path, draw: random.Random) -> Result:
     """Run the sweep through an outage."""
     (folder / "s.yaml").write_text(yaml.safe_dump(SWEEP, sort_keys=False), encoding="utf-8")
     server = Server(folder)
@@ -224,8 +226,8 @@ def suffer(name: str, outage: Outage, folder: Path, total: int, draw: random.Ran
             wait_for(sweep, (folder / "out" / layout.SWEEP).is_file)
             time.sleep(draw.uniform(0.0, 3.0))
         else:
-            after = int(draw.uniform(*outage.after) * total)
-            wait_for(sweep, lambda: rows_so_far(folder) >= after)
+            after = draw.uniform(*outage.after)
+            wait_for(sweep, lambda: share_done(folder) >= after)
         exits: list[int] = []
         if outage.after[0] <= 1 and sweep.poll() is None:
             away(server, sweep, outage, draw)
