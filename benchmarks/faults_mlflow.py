@@ -288,17 +288,15 @@ def run(args: argparse.Namespace) -> list[Result]:
         args: with ``outages`` and ``seed``.
     """
     draw = random.Random(args.seed)
-    total = 0
     results: list[Result] = []
-    for name in dict.fromkeys(
-        ["none", *args.outages]
-    ):  # the first one says how many rows there are
+    print(
+        f"{'outage':16} {'rows':>6} {'missing':>8} {'doubled':>8} {'at first':>9}  exits",
+        flush=True,
+    )
+    for name in args.outages:
         with tempfile.TemporaryDirectory() as folder:
-            results.append(suffer(name, OUTAGES[name], Path(folder), total, draw))
-            total = total or rows_so_far(Path(folder))
+            results.append(suffer(name, OUTAGES[name], Path(folder), draw))
         last = results[-1]
-        if name == "none":
-            print(f"{'outage':16} {'rows':>6} {'missing':>8} {'doubled':>8} {'at first':>9}  exits")
         exits = ", ".join(map(str, last.exits))
         print(
             f"{name:16} {last.rows:6} {last.missing:8} {last.doubled:8} {last.first_lacks:9}  "
