@@ -42,6 +42,8 @@ def probe(uri: str) -> None:
     # The sink tries again by itself, later.
     for name, value in {"MAX_RETRIES": "1", "TIMEOUT": "10"}.items():
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
+    # It would print the address of every run, with the password in it.
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     # A new database would be announced table by table.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
     from mlflow.tracking import MlflowClient

@@ -151,7 +151,8 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
     """
     from suite.launch.cluster import check_resources, start_ray
 
-    keep_secret(options.mlflow_uri)
+    if keep_secret(options.mlflow_uri):
+        _retitle(redact(options.command))
     options = replace(options, command=redact(options.command))
     for task in {config.task for config in selected.runs.values()}:
         task.prepare()
@@ -180,6 +181,15 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
         finally:
             sink.close()
         return _conclude(live, sink, storage, options, console, interrupted)
+
+
+def _retitle(command: str) -> None:
+    """Show the command without secrets in lists of processes, and to Ray, which keeps it."""
+    try:
+        from ray._raylet import setproctitle
+    except ImportError:
+        return
+    setproctitle(command)
 
 
 def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Options) -> Live:

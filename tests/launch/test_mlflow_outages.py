@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -150,9 +151,10 @@ def test_a_command_repeated_when_all_is_there_writes_no_rows(record) -> None:
 def test_a_store_that_hangs_is_not_waited_for(record, monkeypatch) -> None:
     monkeypatch.setattr(mlflow_sink, "PATIENCE_S", 0.3)
     sink = record.open()
+    released = threading.Event()
 
     def hang(*arguments: Any, **options: Any) -> None:
-        time.sleep(3)
+        released.wait()
 
     monkeypatch.setattr(sink._store.client, "log_batch", hang)
     record.write(ROWS)
@@ -161,6 +163,7 @@ def test_a_store_that_hangs_is_not_waited_for(record, monkeypatch) -> None:
     assert not sink.level
     assert sink._thread.is_alive()  # it was left behind
     assert sink.errors[-1] == "the store gave no answer for 0 s"
+    released.set()
     sink._thread.join()  # and ends by itself, without another call
     monkeypatch.undo()
     assert _again(record).level
