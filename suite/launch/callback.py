@@ -86,7 +86,7 @@ class SweepCallback(Callback):
         run.state, run.reason = result["state"], result["reason"]
         if result["total"]:
             run.done = min(result["step"] / result["total"], 1.0)
-        for _, _, metric, layer, value in result["rows"]:
+        for _, _, metric, layer, value, _ in result["rows"]:
             if (metric, layer) == self._headlines[run_id]:
                 run.headline = value
         self.sink.log(run_id, result["rows"])

@@ -67,7 +67,11 @@ def run(
         int, typer.Option(min=-1, help="How often a crashed trial is tried again; -1: always.")
     ] = 0,
     mlflow_uri: Annotated[
-        str | None, typer.Option(help="MLflow store; default a database in the results folder.")
+        str | None,
+        typer.Option(
+            envvar="MLFLOW_TRACKING_URI",
+            help="MLflow store; default a database in the results folder.",
+        ),
     ] = None,
     plugin: Plugin = None,
     data_dir: DataDir = None,
@@ -106,6 +110,7 @@ def _run(
     from suite.errors import ConfigError
     from suite.launch.progress import make_console
     from suite.launch.run import Options, default_results, run_sweep
+    from suite.secrets import keep_secret, redact
 
     if options.get("resume") and options.get("fresh"):
         raise ConfigError("--fresh", True, "either --resume or --fresh")
@@ -115,7 +120,8 @@ def _run(
         selected.check_apart()
     results = options.pop("results", None) or default_results(sweep)
     program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else ["rewarm-suite"]
-    command = shlex.join([*program, *(sys.argv[1:] or ["run"])])
+    keep_secret(options.get("mlflow_uri"))
+    command = shlex.join(map(redact, [*program, *(sys.argv[1:] or ["run"])]))
     settings = Options(results=results, plugins=plugins, command=command, **options)
     return run_sweep(sweep, selected, settings, make_console())
 
@@ -222,12 +228,13 @@ def _load(
 def main() -> None:
     """Run the command line and exit with its code."""
     from suite.errors import ConfigError
+    from suite.secrets import redact
     from suite.terminal import visible
 
     try:
         code = app(standalone_mode=False)
     except ConfigError as error:
-        print(visible(f"error: {error}"), file=sys.stderr)
+        print(visible(f"error: {redact(str(error))}"), file=sys.stderr)
         code = 2
     except typer.Exit as error:
         code = error.exit_code

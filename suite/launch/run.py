@@ -5,10 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections import Counter
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +28,7 @@ from suite.records.provenance import now
 from suite.records.run_folder import FINAL, read_status
 from suite.records.storage import LOCK, Storage, write_text
 from suite.run_config import RunConfig
+from suite.secrets import ADVICE, keep_secret, redact, secrets_of
 from suite.sweep import Sweep
 
 INTERRUPTED = 130
@@ -54,7 +55,7 @@ class Options:
         max_failures: how often a crashed trial is tried again.
         mlflow_uri: MLflow store; None for a database in the results folder.
         plugins: (name, source) of the user's own parts.
-        command: what the user typed.
+        command: what the user typed, without passwords.
     """
 
     results: str
@@ -67,7 +68,7 @@ class Options:
     tensorboard: bool = False
     checkpoint_every_s: float = 60.0
     max_failures: int = 0
-    mlflow_uri: str | None = None
+    mlflow_uri: str | None = field(default=None, repr=False)  # may hold a password
     plugins: tuple[tuple[str, str], ...] = ()
     command: str = ""
 
@@ -168,6 +169,9 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
     """
     from suite.launch.cluster import check_resources, start_ray
 
+    if keep_secret(options.mlflow_uri):
+        _retitle(redact(options.command))
+    options = replace(options, command=redact(options.command))
     for task in {config.task for config in selected.runs.values()}:
         task.prepare()
     if options.address is None:
@@ -225,6 +229,15 @@ def _run_in(
         raise
     sink.close()
     return _conclude(live, sink, storage, options, console, interrupted, outage)
+
+
+def _retitle(command: str) -> None:
+    """Show the command without secrets in lists of processes, and to Ray, which keeps it."""
+    try:
+        from ray._raylet import setproctitle
+    except ImportError:
+        return
+    setproctitle(command)
 
 
 def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Options) -> Live:
@@ -298,17 +311,15 @@ def _conclude(
         outage = outage or f"the report could not be written: {explain(error)}"
     for label, reason in failures:
         say(console, f"{label}: {reason}")
-    for error, times in sorted(Counter(map(explain_text, sink.errors)).items()):
-        say(console, f"MLflow: {error}" + (f" ({times} times)" if times > 1 else ""))
+    _tell_of_mlflow(sink, options, console)
     if outage:
         return _stopped(outage, storage.root, options, console)
-    say(console, f"Compare in MLflow: mlflow ui --backend-store-uri {sink.uri}")
     failed = any(run.state == "failed" for run in live.runs.values())
     if interrupted or failed or unfinished:
         say(console, f"Continue with: {resume_command(options)}")
     if interrupted:
         return INTERRUPTED
-    return 1 if failures or unfinished else 0
+    return 1 if failures or unfinished or not sink.level else 0
 
 
 def _report(
@@ -333,6 +344,27 @@ def _stopped(outage: str, root: Path, options: Options, console: Console) -> int
     say(console, f"Stopped: {outage}{more}.{kept}")
     say(console, f"Continue with: {resume_command(options) if begun else options.command}")
     return 1
+
+
+def _tell_of_mlflow(sink: MlflowSink, options: Options, console: Console) -> None:
+    """Say where to compare runs, and whether MLflow has all of them."""
+    for error in sink.errors:
+        say(console, f"MLflow: {explain_text(error)}")
+    if not sink.level:
+        lacking = f"{len(sink.behind)} runs" if sink.behind else "the report"
+        say(
+            console,
+            f"MLflow lacks rows or ends of {lacking}; nothing is lost, the results folder has all "
+            f"of it. When the store answers again, this sends it: {resume_command(options)}",
+        )
+    elif sink.errors:
+        say(console, "MLflow has all rows all the same: they were sent when it answered again.")
+    where = redact(sink.uri)
+    if not where.startswith("http"):
+        where = f"mlflow ui --backend-store-uri {shlex.quote(where)}"
+    say(console, f"Compare in MLflow: {where}")
+    if secrets_of(options.mlflow_uri or ""):
+        say(console, f"Of the address of the MLflow store, {ADVICE}.")
 
 
 def resume_command(options: Options) -> str:

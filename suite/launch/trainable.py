@@ -34,7 +34,7 @@ class Reporter:
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        self._rows: list[tuple[int, int, str, str, float]] = []
+        self._rows: list[tuple[int, int, str, str, float, float]] = []
         self._step = self._total = 0
         self._sent = time.monotonic()
 
@@ -42,7 +42,7 @@ class Reporter:
         """Take rows and progress; report if it is time."""
         self._step, self._total = max(step, rows[-1].step if rows else 0), total
         self._rows += [
-            (r.step, r.frames, r.metric, r.layer, r.value)
+            (r.step, r.frames, r.metric, r.layer, r.value, r.wall_s)
             for r in rows
             if is_live(r.metric, r.layer)
         ]
@@ -53,7 +53,7 @@ class Reporter:
         """Report now."""
         from ray import tune
 
-        latest = {metric_key(metric, layer): v for _, _, metric, layer, v in self._rows}
+        latest = {metric_key(metric, layer): v for _, _, metric, layer, v, _ in self._rows}
         tune.report(
             {
                 "measured": latest,

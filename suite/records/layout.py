@@ -16,6 +16,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from urllib.parse import quote
+
 SWEEP = "sweep.json"
 RUNS = "runs"
 CONFIG = "config.yaml"
@@ -26,3 +29,16 @@ ERROR = "error.txt"
 CHECKPOINT = "checkpoint-"
 REPORT = "report"
 MLFLOW = "mlflow.db"
+
+
+def mlflow_uri(root: Path) -> str:
+    """Return the address of the MLflow store in a results folder, absolute.
+
+    >>> mlflow_uri(Path("/data/my runs")), mlflow_uri(Path("/data/50%"))
+    ('sqlite:////data/my runs/mlflow.db', 'sqlite+pysqlite:////data/50%25/mlflow.db')
+    """
+    path = str(root / MLFLOW)
+    if not set(path) & set("%?#"):
+        return f"sqlite:///{path}"
+    # MLflow makes the folder of what follows a bare "sqlite:" as it is written there.
+    return f"sqlite+pysqlite:///{quote(path)}"

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from suite.errors import ConfigError
+from suite.secrets import refuse_secrets
 
 LOCK = ".lock"
 """Name of the files that processes lock; they never leave the machine."""
@@ -59,11 +60,15 @@ class Storage:
     Attributes:
         root: the local folder; for a remote address, a copy in the temporary directory.
         address: the address in absolute form.
+
+    Raises:
+        ConfigError: if the address has a password in it.
     """
 
     def __init__(self, address: str | Path) -> None:
         text = str(address)
         self.remote = "://" in text
+        refuse_secrets("--results", text)
         if self.remote:
             self.address = text.rstrip("/")
             digest = hashlib.sha256(self.address.encode()).hexdigest()[:16]

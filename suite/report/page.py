@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from suite.records.layout import MLFLOW
+from suite.records.layout import MLFLOW, mlflow_uri
 from suite.records.reader import Sweep
 from suite.report import games
 from suite.report.budget import budget_line
@@ -151,7 +151,7 @@ def _interval(heading: str) -> str:
 
 def mlflow_command(root: Path) -> str:
     """Return the command that opens the comparison of runs in MLflow."""
-    return f"mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{root / MLFLOW}')}"
+    return f"mlflow ui --backend-store-uri {shlex.quote(mlflow_uri(root))}"
 
 
 def _task(
