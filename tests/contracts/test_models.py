@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from suite.errors import ConfigError
+from suite.invariance.decide import scale_invariant
 from suite.models.base import (
     ACTIVATIONS,
     MODELS,
@@ -20,7 +21,7 @@ from suite.models.base import (
     dry_model,
     recording,
 )
-from suite.params import ParamRole, classify, output_layers, scale_invariant
+from suite.params import ParamRole, classify, output_layers
 from suite.run_config import RunConfig
 from suite.tasks.base import TASKS
 
@@ -139,7 +140,7 @@ def test_weights_called_scale_invariant_are(config: dict[str, Any], scale: float
     for run in _fits(config):
         model, inputs = _build(run).double(), inputs_of(run)
         inputs = inputs.double() if inputs.is_floating_point() else inputs
-        before, names = model(inputs), scale_invariant(model)
+        before, names = model(inputs), scale_invariant(model, inputs).names
         for name in names:
             with torch.no_grad():
                 model.get_parameter(name).mul_(scale)

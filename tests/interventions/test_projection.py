@@ -11,12 +11,12 @@ from suite.clock import Clock
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, InterventionStack
 from suite.interventions.normalize_project import (
-    check_invariant,
     decay_to_init_,
     joint_project_,
     project_,
     squared_norms,
 )
+from suite.invariance.decide import check_invariant
 
 
 def _net(norm: bool = True) -> nn.Sequential:
