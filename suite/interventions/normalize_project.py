@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from suite.interventions.places import Places, check_finite, check_plain, plain
-from suite.invariance.decide import Per, row_axis
+from suite.invariance.decide import NO_ROWS, Per, row_axis
 from suite.invariance.passes import HALF, wide
 from suite.invariance.select import Which, select
 
@@ -146,7 +146,7 @@ class Projection:
     >>> list(nap.names)
     ['0.weight']
     >>> nap.left
-    {'3.weight': 'the outputs feel its scale'}
+    {'3.weight': 'not scale-invariant: the outputs feel its scale'}
     >>> _ = net[0].weight.data.mul_(3)
     >>> nap.step()
     >>> bool(torch.isclose(net[0].weight.norm(), nap.targets["0.weight"]))
@@ -196,31 +196,42 @@ class Projection:
         kept = dict(zip(names, squared, strict=True))
         for name, square in kept.items():
             check_finite(name, square)
-        none = [n for n, s in kept.items() if not s.is_meta and not bool((s > TINY).any())]
-        left |= dict.fromkeys(none, "all zeros, which has no norm to be held at")
-        names = [name for name in names if name not in none]
+        self.left = {self._places.prefix + name: reason for name, reason in left.items()}
+        self._free: list[str] = []
+        none = {n for n, s in kept.items() if not s.is_meta and not bool((s > TINY).any())}
         if none and not isinstance(which, str):
             raise ValueError(
-                f"which: got {none[0]!r}, which is zero and would stay so; expected tensors that "
+                f"which: got {min(none)!r}, which is zero and would stay so; expected tensors that "
                 "are not zero at the start"
             )
-        self.left = {self._places.prefix + name: reason for name, reason in left.items()}
-        if not names:
+        self._leave(none)
+        if not self._names:
             why = "; ".join(f"{name!r}: {reason}" for name, reason in list(self.left.items())[:4])
             raise ValueError(
                 f"which: got {which!r}, which selects no tensor of this model"
                 f"{why and f' ({why})'}; expected normalisation layers behind bias-free linear "
                 "maps, or which='matrices'"
             )
-        self._take(names, {n: of for n, of in aliases.items() if of in names})
-        self._hold({n: torch.where(kept[n] > TINY, kept[n], 0.0).sqrt() for n in names})
+        self._hold({n: torch.where(kept[n] > TINY, kept[n], 0.0).sqrt() for n in self._names})
         self._say()
 
     def _take(self, names: Sequence[str], aliases: Mapping[str, str]) -> None:
         """Bind to the tensors of these names."""
         self._names, self._aliases = list(names), list(aliases.items())
         self._parameters = self._places.bind(self._names, self._aliases)
-        self._axes = [row_axis(self._places.model, name) or 0 for name in self._names]
+        axes = [row_axis(self._places.model, name) for name in self._names]
+        if self.per == "row" and None in axes:
+            name = self._names[axes.index(None)]
+            raise ValueError(f"which: {name!r}: {NO_ROWS}; expected per='tensor' for it")
+        self._axes = [axis or 0 for axis in axes]
+
+    def _leave(self, zero: set[str]) -> None:
+        """Leave tensors free that were zero at the start."""
+        self._free += [name for name in self._names if name in zero]
+        why = "all zeros at the start, no norm to be held at"
+        self.left |= {self._places.prefix + name: why for name in self._free}
+        names = [name for name in self._names if name not in zero]
+        self._take(names, {other: name for other, name in self._aliases if name in names})
 
     def _hold(self, targets: dict[str, Tensor]) -> None:
         """Take `targets`, by name inside of wrappers, as the norms from now on."""
@@ -272,14 +283,7 @@ class Projection:
     def _follow(self) -> None:
         """Notice tensors that were replaced, and models that were moved, since the last call."""
         if self._places.moved:
-            shapes = [p.shape for p in self._parameters]
             self._take(self._names, dict(self._aliases))
-            for name, shape, p in zip(self._names, shapes, self._parameters, strict=True):
-                if p.shape != shape:
-                    raise ValueError(
-                        f"{name!r} was replaced by a tensor of shape {tuple(p.shape)}; expected "
-                        f"{tuple(shape)}, or a new Projection"
-                    )
             LOG.warning("tensors of the model were replaced: the new ones are projected")
         elif self._addresses == [p.data_ptr() for p in self._parameters]:
             return
@@ -307,9 +311,13 @@ class Projection:
             group.project()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the targets, by names without what wrappers put into them, and the calls."""
+        """Return the targets, by names without what wrappers put into them, and the calls.
+
+        Names of tensors that were zero and are left free come with it, if there are any.
+        """
         targets = {plain(name): target for name, target in self._targets.items()}
-        return {"targets": targets, "calls": self._calls}
+        free = {"free": [plain(name) for name in self._free]} if self._free else {}
+        return {"targets": targets, "calls": self._calls, **free}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`.
@@ -318,6 +326,9 @@ class Projection:
             ValueError: if the state is of a projection of other tensors.
         """
         given = state["targets"]
+        free = {name for name in self._names if plain(name) in state.get("free", [])}
+        if free:
+            self._leave(free)
         if set(given) != {plain(name) for name in self._names}:
             raise ValueError(f"targets: got {sorted(given)}; expected {sorted(self._names)}")
         self._calls = state["calls"]

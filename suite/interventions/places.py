@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from suite.errors import nearest
@@ -21,11 +22,20 @@ class Places:
 
     Args:
         model: the network; it may be compiled or wrapped for data parallelism.
+
+    Raises:
+        ValueError: if there are parameters that are not initialised yet.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.prefix = unwrap(model)
         self._edges: list[tuple[dict[str, Any], str, object]] = []
+        self._shapes: dict[str, torch.Size] = {}
+        for name, parameter in self.model.named_parameters():
+            if nn.parameter.is_lazy(parameter):
+                raise ValueError(
+                    f"{name!r} has no shape yet; expected a model after its first pass"
+                )
 
     def resolve(self, given: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """Return the names inside of wrappers of the tensors named, each tensor once.
@@ -59,7 +69,8 @@ class Places:
             aliases: pairs of names of one tensor.
 
         Raises:
-            ValueError: if there is none at a place, or what was one tensor no longer is.
+            ValueError: if there is none at a place or one of another shape than before, or what was
+                one tensor no longer is.
         """
         named = dict(self.model.named_parameters(remove_duplicate=False))
         for name in names:
@@ -67,6 +78,12 @@ class Places:
                 raise ValueError(
                     f"{name!r} was projected and is no parameter of the model any more; expected "
                     "the structure it had: make a new Projection after changing it"
+                )
+            shape = named[name].shape
+            if shape != self._shapes.setdefault(name, shape):
+                raise ValueError(
+                    f"{name!r} was replaced by a tensor of shape {tuple(shape)}; expected "
+                    f"{tuple(self._shapes[name])}, or a new Projection"
                 )
         for other, name in aliases:
             if named.get(other) is not named[name]:
@@ -98,11 +115,8 @@ def check_plain(name: str, parameter: Tensor) -> None:
     """Check that a tensor has a norm that can be read and held here.
 
     Raises:
-        ValueError: if it is no plain tensor of real numbers, such as one that is not initialised
-            yet or is spread over processes.
+        ValueError: if it is no plain tensor of real numbers, such as one spread over processes.
     """
-    if nn.parameter.is_lazy(parameter):
-        raise ValueError(f"{name!r} has no shape yet; expected a pass through the model before")
     if type(parameter.data) is not Tensor:
         kind = type(parameter.data).__name__
         raise ValueError(f"{name!r} is a {kind}; expected a plain tensor, whole on its device")

@@ -42,6 +42,8 @@ TOLERANCE = 1e-2
 SMALL = 0.05
 """Entries of gains, biases and the like below this are replaced rather than stretched."""
 
+NOT = "not scale-invariant"
+NO_ROWS = "its output units do not lie along one axis"
 ASK = (
     "pass probe=, a batch of inputs as the model takes them, or the names of the tensors in which="
 )
@@ -142,7 +144,7 @@ def check_invariant(
         return
     for name in names:
         if reason := trial.objection(name, per):
-            raise ValueError(f"which: {name!r} is not scale-invariant: {reason}")
+            raise ValueError(f"which: {name!r} is {NOT}: {reason.removeprefix(f'{NOT}: ')}")
     trial.check_size(names, per)
 
 
@@ -204,7 +206,7 @@ class Trial:
         """Return why a tensor is not to be taken, or None."""
         axis = row_axis(self.model, name)
         if per == "row" and axis is None:
-            return "its output units do not lie along one axis"
+            return NO_ROWS
         value = self.values[name]
         if self._change(self.values, {name: _scaled(value, axis, per, POWER)}) > TOLERANCE:
             return self._because(name, value, axis, per)
@@ -249,17 +251,14 @@ class Trial:
         if per == "row":
             whole = {name: value * 2.0**POWER}
             if self._change(self.values, whole) <= TOLERANCE:
-                return (
-                    "the outputs feel the scale of single rows, if not of the whole: "
-                    "use per='tensor'"
-                )
+                return f"{NOT} by row, only as a whole: expected per='tensor'"
         bias = f"{layer_name(name)}.bias".removeprefix(".")
         if bias in self.values:
             silent = {**self.values, bias: torch.zeros_like(self.values[bias])}
             scaled = {**silent, name: _scaled(value, axis, per, POWER)}
             if change(self.passes(silent), self.passes(scaled)) <= TOLERANCE:
-                return "beside its bias, which is not scaled along, the outputs feel its scale"
-        return "the outputs feel its scale"
+                return f"{NOT} beside its bias, which would have to be scaled along"
+        return f"{NOT}: the outputs feel its scale"
 
 
 NAMES = "expected other inputs, or the names of the tensors in which="
@@ -293,11 +292,11 @@ def _typical(tensor: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _scaled(value: Tensor, axis: int | None, per: Per, power: int) -> Tensor:
-    """Return a tensor times 2 to the `power`, or each row times a power up to that of its own."""
+    """Return a tensor times 2 to the `power`, or each row by a power of its own up to it."""
     if per == "tensor":
         return value * 2.0**power
     assert axis is not None
     generator = torch.Generator().manual_seed(2)
-    powers = torch.randperm(value.shape[axis], generator=generator) % (power + 1)
+    powers = power - torch.randperm(value.shape[axis], generator=generator) % power
     shape = [-1 if d == axis else 1 for d in range(value.ndim)]
     return value * (2.0**powers).to(value).view(shape)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from suite.invariance.decide import Per, Selection, row_axis, scale_invariant
+from suite.invariance.decide import NO_ROWS, Per, Selection, row_axis, scale_invariant
 from suite.params import ParamRole, classify
 
 Which = Literal["invariant", "matrices"]
@@ -25,8 +25,7 @@ def select(model: nn.Module, which: Which | Sequence[str], per: Per, probe: Any)
         probe: inputs for `scale_invariant`, or None.
 
     Raises:
-        ValueError: if `which` is another word, it cannot be told what is scale-invariant, or a
-            tensor that is named has no rows to hold.
+        ValueError: if `which` is another word, or it cannot be told what is scale-invariant.
     """
     frozen = {
         name: "frozen" for name, p in model.named_parameters() if not p.requires_grad and p.ndim > 1
@@ -37,7 +36,7 @@ def select(model: nn.Module, which: Which | Sequence[str], per: Per, probe: Any)
     if which == "matrices":
         names = [name for name, role in classify(model).items() if role in MATRICES]
         rowless = [n for n in names if per == "row" and row_axis(model, n) is None]
-        left = dict.fromkeys(rowless, "its output units do not lie along one axis")
+        left = dict.fromkeys(rowless, NO_ROWS)
         return Selection(tuple(n for n in names if n not in rowless), {**left, **frozen})
     if isinstance(which, str):
         raise ValueError(
