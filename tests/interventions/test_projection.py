@@ -11,12 +11,12 @@ from suite.clock import Clock
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, InterventionStack
 from suite.interventions.normalize_project import (
-    check_invariant,
     decay_to_init_,
     joint_project_,
     project_,
     squared_norms,
 )
+from suite.invariance.decide import check_invariant
 
 
 def _net(norm: bool = True) -> nn.Sequential:
@@ -218,7 +218,9 @@ def test_rows_of_noisy_maps_are_their_output_units():
     from suite.models.noisy import NoisyLinear
 
     net = nn.Sequential(NoisyLinear(4, 6, bias=False), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 2))
-    nap = Projection(net, per="row")
+    with pytest.raises(ValueError, match="not scale-invariant by row"):
+        Projection(net, per="row")
+    nap = Projection(net, per="row", which=["0.weight"])
     weight = net[0].weight
     before = weight.detach().square().sum((0, 2)).sqrt()
     assert nap.targets["0.weight"].shape == (1, 6, 1)
