@@ -44,7 +44,7 @@ def test_the_table(name: str) -> None:
     assert PROTOCOLS[name].values == dict(zip(KEYS, TABLE[name], strict=True))
     task = AtariConfig(game="pong", protocol=name)  # type: ignore[arg-type]
     assert {key: getattr(task, key) for key in KEYS} == PROTOCOLS[name].values
-    assert task.pool_options()["max_episode_steps"] == 27_000
+    assert task.time_limit == 27_000
     assert all(source for _, source in PROTOCOLS[name].sourced.values())
 
 

@@ -94,10 +94,14 @@ class AtariProtocolConfig(RLTaskConfig):
             "noop_max": self.noop_max,
             "use_fire_reset": self.fire_on_reset,
             "full_action_space": self.full_action_space,
-            "max_episode_steps": max(1, self.max_episode_frames // self.frame_skip),
             "episodic_life": False,
             "reward_clip": False,
         }
+
+    @property
+    def time_limit(self) -> int:
+        """Agent steps after which a game is cut."""
+        return max(1, self.max_episode_frames // self.frame_skip)
 
     def clip(self) -> float | None:
         """Return 1 if rewards are clipped."""

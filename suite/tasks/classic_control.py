@@ -25,6 +25,15 @@ ENVIRONMENTS = {
 }
 """Environments with real-valued inputs and discrete actions, by name."""
 
+TIME_LIMITS = {
+    "Acrobot-v1": 500,
+    "CartPole-v1": 500,
+    "Catch-v0": 2**31 - 1,  # none: an episode is over after nine steps
+    "LunarLander-v3": 1000,
+    "MountainCar-v0": 200,
+}
+"""Their own time limits in agent steps, as Gymnasium has them."""
+
 
 @TASKS.register("classic_control")
 class ClassicControlConfig(RLTaskConfig):
@@ -74,7 +83,7 @@ class ClassicControlConfig(RLTaskConfig):
         """The environment's name."""
         return self.env
 
-    def pool_options(self) -> dict[str, Any]:
-        """Return the time limit, if it is not the environment's own."""
-        limit = self.max_episode_steps
-        return {} if limit is None else {"max_episode_steps": limit}
+    @property
+    def time_limit(self) -> int | None:
+        """Agent steps after which an episode is cut: as told, or the environment's own."""
+        return self.max_episode_steps or TIME_LIMITS[self.env]

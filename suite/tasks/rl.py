@@ -297,9 +297,17 @@ class RLTaskConfig(TaskConfig):
         """The simulator's name of the environment."""
         raise NotImplementedError
 
+    @property
+    def time_limit(self) -> int | None:
+        """Agent steps after which an episode is cut; None for the simulator's own number.
+
+        Episodes are cut by the engine, not by the simulator: see `suite.launch.rllib.lanes`.
+        """
+        return None
+
     def pool_options(self) -> dict[str, Any]:
-        """Return the options the simulator makes its environments with."""
-        raise NotImplementedError
+        """Return the options the simulator makes its environments with, save for the time limit."""
+        return {}
 
     def clip(self) -> float | None:
         """Return the bound on the size of the rewards that are learnt from, or None."""

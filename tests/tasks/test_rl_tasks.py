@@ -87,8 +87,9 @@ def test_draws_do_not_depend_on_pace_or_protocol():
 
 
 def test_the_simulator_is_asked_for_raw_rewards_and_whole_games():
-    options = AtariConfig(game="pong", max_episode_frames=400, sticky=0.25).pool_options()
-    assert options["max_episode_steps"] == 100
+    task = AtariConfig(game="pong", max_episode_frames=400, sticky=0.25)
+    options = task.pool_options()
+    assert task.time_limit == 100
     assert options["repeat_action_probability"] == 0.25
     assert options["episodic_life"] is options["reward_clip"] is False
 
