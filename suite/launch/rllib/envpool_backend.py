@@ -94,7 +94,9 @@ class EnvPool:
             obs, rewards, over, _, info = self._pool.step(actions[others], others)
             parts.append((obs, rewards, over, *(info[key] for key in keys)))
         order = np.argsort(np.concatenate([begun, others]))
-        obs, rewards, over, *told = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
+        obs, rewards, over, *told = (
+            np.concatenate(part)[order] for part in zip(*parts, strict=True)
+        )
         return obs, rewards, over, dict(zip(keys, told, strict=True))
 
     def close(self) -> None:

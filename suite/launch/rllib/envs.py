@@ -17,6 +17,7 @@ from suite.tasks.rl import RLTaskConfig
 SEEDS = 2**31
 """Simulators take seeds of 31 bits."""
 
+
 def make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> Any:
     """Return `lanes` environments that are stepped together, from the task's back end.
 

@@ -145,7 +145,8 @@ def test_stacks_from_the_ring_equal_ale_s_own(make_runner, limit):
     index = np.flatnonzero(window.eligible)
     batch = ring.gather(window.at(index))
     for row, slot in enumerate(index):
-        lane, time = divmod(int(slot), ring.slots)
+        lane, place = divmod(int(slot), ring.slots)
+        time = np.flatnonzero(rollout.block.acted[:, lane])[place]
         assert (batch.s_tm1[row] == seen[time][lane]).all()
         if batch.discount_t[row] > 0:
             assert (batch.s_t[row] == seen[time + 1][lane]).all()
