@@ -22,8 +22,10 @@ class Duration(Config):
     """A length of training: a plain integer counts gradient steps, else ``{unit: value}``.
 
     Units: ``steps`` (gradient steps), ``epochs`` (passes over the data of a phase), ``frames``
-    (emulator frames), ``agent_steps`` (decisions of an agent), ``fraction`` (of the whole run, or
-    of a phase where a schedule restarts with each phase).
+    (emulator frames), ``agent_steps`` (decisions of an agent), ``fraction`` (of the span in which
+    it begins: of the run; of a phase where it restarts with each phase; of what is left of either
+    where it begins later, such as after the warm-up, an offset or the last cycle). A fraction of 1
+    thus ends where its span does. As a point in time it is a share of the run's updates.
     """
 
     steps: Annotated[int, Field(ge=0, le=LONGEST)] | None = None

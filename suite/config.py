@@ -20,8 +20,8 @@ from suite.registry import Registry
 UNITS = ("steps", "epochs", "frames", "agent_steps", "fraction")
 """Units of time, as the one key of a duration."""
 
-RESULT_VERSION = 3
-"""Raised whenever a change of code changes what a config computes; part of every run id."""
+RESULT_VERSION = {"supervised": 3, "rl": 4}
+"""By engine; raised whenever a change of code changes what its configs compute. Part of run ids."""
 
 MOST_DEPTH = 64
 """Names in a path of keys."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import nn
 
-from suite.agents.base import AnyAgent
+from suite.agents.base import AGENTS, AnyAgent
 from suite.clock import LONGEST, Clock, Duration
 from suite.config import RESULT_VERSION, Config
 from suite.errors import ConfigError, nearest
@@ -27,7 +28,7 @@ from suite.ranges import Range
 from suite.schedules.base import AnySchedule, Schedule
 from suite.schedules.constant import ConstantConfig
 from suite.seeding import Seeds
-from suite.tasks.base import AnyTask
+from suite.tasks.base import TASKS, AnyTask
 
 
 class MetricsConfig(Config):
@@ -163,6 +164,24 @@ class RunConfig(Config):
     precision: Literal["float32", "float64"] = "float32"
     stop: StopConfig | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_agent_goes(cls, data: Any) -> Any:
+        """Let the task fill in what depends on the agent."""
+        if not isinstance(data, Mapping):
+            return data
+        task, agent = data.get("task"), data.get("agent")
+        kind = task.get("kind") if isinstance(task, Mapping) else None
+        name = agent.get("kind") if isinstance(agent, Mapping) else getattr(agent, "kind", agent)
+        known = isinstance(name, str) and name in AGENTS.entries()
+        if not (known and isinstance(kind, str) and kind in TASKS.entries()):
+            return data  # what is wrong is said where it is read
+        assert isinstance(task, Mapping)
+        try:
+            return {**data, "task": TASKS[kind].for_agent(task, AGENTS[name])}
+        except ConfigError as error:
+            raise ConfigError(f"task.{error.key}", error.value, error.expected) from None
+
     @field_validator("budget")
     @classmethod
     def _task_s_own(cls, value: Duration | None, info: ValidationInfo) -> Duration | None:
@@ -178,9 +197,10 @@ class RunConfig(Config):
 
     @property
     def run_id(self) -> str:
-        """Short hash of the canonical JSON (resources aside) and of the result version."""
+        """Short hash of the canonical JSON (resources aside) and the engine's result version."""
         text = self.model_copy(update={"resources": ResourcesConfig()}).canonical()
-        return hashlib.sha256(f"{RESULT_VERSION}:{text}".encode()).hexdigest()[:12]
+        version = RESULT_VERSION[self.task.engine]
+        return hashlib.sha256(f"{version}:{text}".encode()).hexdigest()[:12]
 
     @property
     def seeds(self) -> Seeds:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from suite.secrets import redact
+
 WORDS = {
     errno.ENOSPC: "no space is left on the disk",
     errno.EDQUOT: "the disk quota is used up",
@@ -116,9 +118,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def keep_traceback(error: BaseException, folder: Path) -> None:
-    """Write the traceback into the results folder, if that can still be written to."""
+    """Write the traceback, without passwords, into the results folder, if there is room."""
     with suppress(OSError):
-        text = "".join(traceback.format_exception(error))
+        text = redact("".join(traceback.format_exception(error)))
         (folder / LOG).write_text(text, encoding="utf-8")
 
 

@@ -11,6 +11,7 @@ import torch
 from pydantic import SerializeAsAny
 from torch import Tensor, nn
 
+from suite.agents.base import AgentConfig
 from suite.clock import Clock, Duration
 from suite.config import Component, one_of
 from suite.criteria import CROSS_ENTROPY, Criterion
@@ -82,6 +83,19 @@ class TaskConfig(Component):
     def default_budget(self) -> Duration | None:
         """The length of a run that names none; None if it must name one or its phases say it."""
         return None
+
+    @classmethod
+    def for_agent(cls, request: Mapping[str, Any], agent: type[AgentConfig]) -> Mapping[str, Any]:
+        """Return a request for a task with what it leaves to the agent filled in.
+
+        Args:
+            request: the task as plain data.
+            agent: class of the run's agent.
+
+        Raises:
+            ConfigError: if that cannot be told.
+        """
+        return request
 
     def spec(self) -> ModelSpec:
         """Return what the task asks of a model, without touching any data."""

@@ -27,11 +27,20 @@ ENVIRONMENTS = {
 """Environments with real-valued inputs and discrete actions, by name."""
 
 REWARDS = {
-    "Acrobot-v1": (Range(-1, 0), 500),
-    "CartPole-v1": (Range(0, 1), 500),
-    "MountainCar-v0": (Range(-1, 0), 200),
+    "Acrobot-v1": Range(-1, 0),
+    "CartPole-v1": Range(0, 1),
+    "MountainCar-v0": Range(-1, 0),
 }
-"""Rewards of a step, and the environment's own time limit, where they bound the return."""
+"""Rewards of a step where, with the time limit, they bound the return."""
+
+TIME_LIMITS = {
+    "Acrobot-v1": 500,
+    "CartPole-v1": 500,
+    "Catch-v0": 2**31 - 1,  # none: an episode is over after nine steps
+    "LunarLander-v3": 1000,
+    "MountainCar-v0": 200,
+}
+"""Their own time limits in agent steps, as Gymnasium has them."""
 
 
 @TASKS.register("classic_control")
@@ -87,15 +96,14 @@ class ClassicControlConfig(RLTaskConfig):
             return Range(-1, 1)
         if self.env not in REWARDS:
             return ANY
-        of_step, limit = REWARDS[self.env]
-        return of_step.times(self.max_episode_steps or limit)
+        return REWARDS[self.env].times(self.time_limit)
 
     @property
     def pool(self) -> str:
         """The environment's name."""
         return self.env
 
-    def pool_options(self) -> dict[str, Any]:
-        """Return the time limit, if it is not the environment's own."""
-        limit = self.max_episode_steps
-        return {} if limit is None else {"max_episode_steps": limit}
+    @property
+    def time_limit(self) -> int | None:
+        """Agent steps after which an episode is cut: as told, or the environment's own."""
+        return self.max_episode_steps or TIME_LIMITS[self.env]

@@ -206,19 +206,30 @@ class SequentialAtariConfig(AtariProtocolConfig):
         first, later = (self._updates_within(v, self.length) for v in (0, 1))
         return first + (visit - 1) * later
 
-    def epsilon_length(self, anneal: Duration, budget: Duration | None) -> int:
-        """Return the length of the line of epsilon; a fraction is of a visit if it restarts."""
+    def epsilon_length(self, anneal: Duration, budget: Duration | None, visit: int = 0) -> int:
+        """Return the length of a visit's line of epsilon in agent steps.
+
+        A fraction is of what is left where the line begins: of the visit if it restarts with each,
+        of the run if not.
+        """
         if self.switch.restart_epsilon and anneal.fraction is not None:
-            return round(anneal.fraction * self.length)
+            return round(anneal.fraction * (self.length - self._warm_up(visit)))
         return super().epsilon_length(anneal, budget)
 
     def evaluations(self, budget: Duration | None) -> list[int]:
-        """Return when the policy is evaluated, on the game at hand: as told, and after visits."""
+        """Return when the policy is evaluated, on the game at hand: as told, and after visits.
+
+        Evaluations are counted within a visit, and a fraction is of one.
+        """
         if self.evaluation is None:
             return []
         length = every = self.length
         if (told := self.evaluation.every) is not None:
-            every = max(1, self.in_agent_steps(told, budget, "task.evaluation.every"))
+            if told.fraction is not None:
+                every = round(told.fraction * length)
+            else:
+                every = self.in_agent_steps(told, budget, "task.evaluation.every")
+            every = max(1, every)
         within = sorted({*range(every, length, every), length})
         return [visit * length + done for visit in range(self.all_visits) for done in within]
 
