@@ -104,6 +104,6 @@ class ClassicControlConfig(RLTaskConfig):
         return self.env
 
     @property
-    def time_limit(self) -> int | None:
+    def time_limit(self) -> int:
         """Agent steps after which an episode is cut: as told, or the environment's own."""
         return self.max_episode_steps or TIME_LIMITS[self.env]

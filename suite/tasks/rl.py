@@ -323,7 +323,7 @@ class RLTaskConfig(TaskConfig):
     def time_limit(self) -> int | None:
         """Agent steps after which an episode is cut; None for the simulator's own number.
 
-        Episodes are cut by the engine, not by the simulator: see `suite.launch.rllib.lanes`.
+        Episodes are cut by the engine, not by the simulator, which is made without a limit.
         """
         return None
 
