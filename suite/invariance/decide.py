@@ -8,9 +8,10 @@ of inputs must stay as they are, with the network in the mode it trains in.
 The question is about the network, not about its values of the moment: an output layer that starts
 at 0 would make everything in front of it look invariant, and so would a bias of 0, a small
 residual branch or a gain of 0. It is therefore asked at values where nothing vanishes: matrices of
-the scale 1 / sqrt(fan-in), other parameters moved off their initial values. Rows (output units) are
-invariant if each can be multiplied by a factor of its own: behind BatchNorm they are, behind
-LayerNorm only whole tensors.
+the scale 1 / sqrt(fan-in), other parameters moved off their initial values. Beside large inputs
+weights are made small as well, or biases and the bends of nonlinearities would not show. Rows
+(output units) are invariant if each can be multiplied by a factor of its own: behind BatchNorm they
+are, behind LayerNorm only whole tensors.
 
 At the network's own values an invariant weight may be too small: a normalisation layer's epsilon
 then counts. This is checked as well, by doubling, and refused.
@@ -21,6 +22,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import log2
 from typing import Any, Literal
 
 import torch
@@ -35,6 +37,9 @@ Per = Literal["tensor", "row"]
 
 POWER = 10
 """Of two, what a weight is multiplied by where nothing vanishes: small effects show."""
+
+EPSILON = 1e-3
+"""Factor on epsilons there, beside inputs of size 1: those of norm layers count for nothing."""
 
 TOLERANCE = 1e-2
 """Largest relative change of the outputs that counts as none; above what an epsilon does."""
@@ -160,6 +165,9 @@ class Trial:
 
     def __init__(self, passes: Passes) -> None:
         self.passes, self.model = passes, passes.model
+        size = round(log2(passes.size))
+        self.epsilon = EPSILON / max(1.0, passes.size) ** 2
+        self.powers = [POWER + max(0, -size), *([-size] if size > 2 else [])]
         self.own: Values = {}
         if not passes.meta:
             self.own = {name: wide(p.detach()) for name, p in self.model.named_parameters()}
@@ -167,12 +175,12 @@ class Trial:
         self.values = {
             name: _typical(p.detach(), generator) for name, p in self.model.named_parameters()
         }
-        self.outputs = passes(self.values)
+        self.outputs = self._pass(self.values)
         if not any(t.is_floating_point() or t.is_complex() for t in self.outputs):
             raise ValueError(f"probe: the model returns no tensor of real numbers; {NAMES}")
         if any(t.isnan().any() for t in self.outputs):
             raise ValueError(f"probe: the outputs are not finite, which tells nothing; {NAMES}")
-        if change(self.outputs, passes(self.values)) > TOLERANCE / 10:
+        if change(self.outputs, self._pass(self.values)) > TOLERANCE / 10:
             raise ValueError(f"probe: the outputs vary from pass to pass; {NAMES}")
 
     @classmethod
@@ -208,8 +216,9 @@ class Trial:
         if per == "row" and axis is None:
             return NO_ROWS
         value = self.values[name]
-        if self._change(self.values, {name: _scaled(value, axis, per, POWER)}) > TOLERANCE:
-            return self._because(name, value, axis, per)
+        for power in self.powers:
+            if self._change({name: _scaled(value, axis, per, power)}) > TOLERANCE:
+                return self._because(name, value, axis, per, power)
         if self._indifferent(name, value):
             return "the outputs on the probe do not depend on it"
         return None
@@ -238,25 +247,26 @@ class Trial:
                     " expected larger initial weights, or a list of names without it"
                 )
 
-    def _change(self, base: Values, other: Values) -> float:
-        return change(self.outputs, self.passes({**base, **other}))
+    def _pass(self, values: Values) -> list[Tensor]:
+        return self.passes(values, self.epsilon)
+
+    def _change(self, other: Values) -> float:
+        return change(self.outputs, self._pass({**self.values, **other}))
 
     def _indifferent(self, name: str, value: Tensor) -> bool:
         generator = torch.Generator().manual_seed(1)
         noise = torch.randn(value.shape, generator=generator).to(value)
-        return self._change(self.values, {name: noise * value.norm() / noise.norm()}) == 0
+        return self._change({name: noise * value.norm() / noise.norm()}) == 0
 
-    def _because(self, name: str, value: Tensor, axis: int | None, per: Per) -> str:
+    def _because(self, name: str, value: Tensor, axis: int | None, per: Per, power: int) -> str:
         """Return what keeps a tensor from being scale-invariant, as far as passes tell."""
-        if per == "row":
-            whole = {name: value * 2.0**POWER}
-            if self._change(self.values, whole) <= TOLERANCE:
-                return f"{NOT} by row, only as a whole: expected per='tensor'"
+        if per == "row" and self._change({name: value * 2.0**power}) <= TOLERANCE:
+            return f"{NOT} by row, only as a whole: expected per='tensor'"
         bias = f"{layer_name(name)}.bias".removeprefix(".")
         if bias in self.values:
             silent = {**self.values, bias: torch.zeros_like(self.values[bias])}
-            scaled = {**silent, name: _scaled(value, axis, per, POWER)}
-            if change(self.passes(silent), self.passes(scaled)) <= TOLERANCE:
+            scaled = {**silent, name: _scaled(value, axis, per, power)}
+            if change(self._pass(silent), self._pass(scaled)) <= TOLERANCE:
                 return f"{NOT} beside its bias, which would have to be scaled along"
         return f"{NOT}: the outputs feel its scale"
 
