@@ -8,9 +8,10 @@ of inputs must stay as they are, with the network in the mode it trains in.
 The question is about the network, not about its values of the moment: an output layer that starts
 at 0 would make everything in front of it look invariant, and so would a bias of 0, a small
 residual branch or a gain of 0. It is therefore asked at values where nothing vanishes: matrices of
-the scale 1 / sqrt(fan-in), other parameters moved off their initial values. Rows (output units) are
-invariant if each can be multiplied by a factor of its own: behind BatchNorm they are, behind
-LayerNorm only whole tensors.
+the scale 1 / sqrt(fan-in), other parameters moved off their initial values. Beside large inputs
+weights are made small as well, or biases and the bends of nonlinearities would not show. Rows
+(output units) are invariant if each can be multiplied by a factor of its own: behind BatchNorm they
+are, behind LayerNorm only whole tensors.
 
 At the network's own values an invariant weight may be too small: a normalisation layer's epsilon
 then counts. This is checked as well, by doubling, and refused.
@@ -21,6 +22,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import log2
 from typing import Any, Literal
 
 import torch
@@ -35,6 +38,9 @@ Per = Literal["tensor", "row"]
 
 POWER = 10
 """Of two, what a weight is multiplied by where nothing vanishes: small effects show."""
+
+EPSILON = 1e-3
+"""Factor on epsilons there, beside inputs of size 1: those of norm layers count for nothing."""
 
 TOLERANCE = 1e-2
 """Largest relative change of the outputs that counts as none; above what an epsilon does."""
@@ -148,8 +154,64 @@ def check_invariant(
     trial.check_size(names, per)
 
 
+class Point:
+    """A network on a probe at certain values, and what changes there.
+
+    Args:
+        passes: the network on the probe.
+        values: its parameters.
+
+    Raises:
+        ValueError: if its outputs are not finite there, or vary from pass to pass.
+    """
+
+    def __init__(self, passes: Passes, values: Values) -> None:
+        self.passes, self.values = passes, values
+        size = round(log2(passes.size))
+        self.powers = [POWER + max(0, -size), *([-size] if size > 2 else [])]
+        self._epsilon = EPSILON / max(1.0, passes.size) ** 2
+        self.outputs = passes(values, self._epsilon)
+        if not any(t.is_floating_point() or t.is_complex() for t in self.outputs):
+            raise ValueError(f"probe: the model returns no tensor of real numbers; {NAMES}")
+        if any(t.isnan().any() for t in self.outputs):
+            raise ValueError(f"probe: the outputs are not finite, which tells nothing; {NAMES}")
+        if self.moved({}) > TOLERANCE / 10:
+            raise ValueError(f"probe: the outputs vary from pass to pass; {NAMES}")
+
+    def moved(self, other: Values) -> float:
+        """Return how much `other` values of some parameters change the outputs."""
+        return change(self.outputs, self.passes({**self.values, **other}, self._epsilon))
+
+    def objection(self, name: str, axis: int | None, per: Per) -> str | None:
+        """Return what keeps a tensor from being scale-invariant, as far as passes tell, or None."""
+        value = self.values[name]
+        for power in self.powers:
+            for draw in range(1 if per == "tensor" else 3):
+                scaled = {name: _scaled(value, axis, per, power, draw)}
+                if self.moved(scaled) > TOLERANCE:
+                    return self._because(name, scaled, per, power)
+        return None
+
+    def _because(self, name: str, scaled: Values, per: Per, power: int) -> str:
+        if per == "row" and self.moved({name: self.values[name] * 2.0**power}) <= TOLERANCE:
+            return f"{NOT} by row, only as a whole: expected per='tensor'"
+        bias = f"{layer_name(name)}.bias".removeprefix(".")
+        if bias in self.values:
+            silent = {**self.values, bias: torch.zeros_like(self.values[bias])}
+            without = self.passes(silent, self._epsilon)
+            if change(without, self.passes({**silent, **scaled}, self._epsilon)) <= TOLERANCE:
+                return f"{NOT} beside its bias, which would have to be scaled along"
+        return f"{NOT}: the outputs feel its scale"
+
+    def indifferent(self, name: str) -> bool:
+        """Return whether the outputs do not depend on a tensor at all."""
+        value = self.values[name]
+        noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(1)).to(value)
+        return self.moved({name: noise * value.norm() / noise.norm()}) == 0
+
+
 class Trial:
-    """A network on a probe, at values where nothing vanishes and at its own.
+    """A network on a probe, at values where nothing vanishes, twice, and at its own.
 
     Args:
         passes: the network on the probe.
@@ -163,17 +225,20 @@ class Trial:
         self.own: Values = {}
         if not passes.meta:
             self.own = {name: wide(p.detach()) for name, p in self.model.named_parameters()}
-        generator = torch.Generator().manual_seed(0)
-        self.values = {
-            name: _typical(p.detach(), generator) for name, p in self.model.named_parameters()
-        }
-        self.outputs = passes(self.values)
-        if not any(t.is_floating_point() or t.is_complex() for t in self.outputs):
-            raise ValueError(f"probe: the model returns no tensor of real numbers; {NAMES}")
-        if any(t.isnan().any() for t in self.outputs):
-            raise ValueError(f"probe: the outputs are not finite, which tells nothing; {NAMES}")
-        if change(self.outputs, passes(self.values)) > TOLERANCE / 10:
-            raise ValueError(f"probe: the outputs vary from pass to pass; {NAMES}")
+        self._points = [Point(passes, self._typical(like_own=True))]
+
+    def _typical(self, like_own: bool) -> Values:
+        generator = torch.Generator().manual_seed(int(like_own))
+        named = self.model.named_parameters()
+        return {name: _typical(p.detach(), generator, like_own) for name, p in named}
+
+    @cached_property
+    def points(self) -> list[Point]:
+        """Both points; one alone if the network does not bear matrices that are drawn."""
+        try:
+            return [*self._points, Point(self.passes, self._typical(like_own=False))]
+        except Exception:  # whatever a network may raise
+            return self._points
 
     @classmethod
     def find(cls, model: nn.Module, probe: Any) -> Trial | None:
@@ -207,12 +272,12 @@ class Trial:
         axis = row_axis(self.model, name)
         if per == "row" and axis is None:
             return NO_ROWS
-        value = self.values[name]
-        if self._change(self.values, {name: _scaled(value, axis, per, POWER)}) > TOLERANCE:
-            return self._because(name, value, axis, per)
-        if self._indifferent(name, value):
+        first = self._points[0].objection(name, axis, per)
+        if first is not None:
+            return first
+        if self._points[0].indifferent(name):
             return "the outputs on the probe do not depend on it"
-        return None
+        return self.points[-1].objection(name, axis, per)
 
     def check_size(self, names: Sequence[str], per: Per) -> None:
         """Check that scale-invariant tensors are large beside the epsilons behind them.
@@ -238,28 +303,6 @@ class Trial:
                     " expected larger initial weights, or a list of names without it"
                 )
 
-    def _change(self, base: Values, other: Values) -> float:
-        return change(self.outputs, self.passes({**base, **other}))
-
-    def _indifferent(self, name: str, value: Tensor) -> bool:
-        generator = torch.Generator().manual_seed(1)
-        noise = torch.randn(value.shape, generator=generator).to(value)
-        return self._change(self.values, {name: noise * value.norm() / noise.norm()}) == 0
-
-    def _because(self, name: str, value: Tensor, axis: int | None, per: Per) -> str:
-        """Return what keeps a tensor from being scale-invariant, as far as passes tell."""
-        if per == "row":
-            whole = {name: value * 2.0**POWER}
-            if self._change(self.values, whole) <= TOLERANCE:
-                return f"{NOT} by row, only as a whole: expected per='tensor'"
-        bias = f"{layer_name(name)}.bias".removeprefix(".")
-        if bias in self.values:
-            silent = {**self.values, bias: torch.zeros_like(self.values[bias])}
-            scaled = {**silent, name: _scaled(value, axis, per, POWER)}
-            if change(self.passes(silent), self.passes(scaled)) <= TOLERANCE:
-                return f"{NOT} beside its bias, which would have to be scaled along"
-        return f"{NOT}: the outputs feel its scale"
-
 
 NAMES = "expected other inputs, or the names of the tensors in which="
 
@@ -269,11 +312,12 @@ def _failed(error: Exception) -> str:
     return f"probe: the model fails on it ({said}); expected {ASK}"
 
 
-def _typical(tensor: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a parameter's value where nothing vanishes, much like its own.
+def _typical(tensor: Tensor, generator: torch.Generator, like_own: bool) -> Tensor:
+    """Return a parameter's value where nothing vanishes.
 
-    Tensors of two or more dimensions get the scale 1 / sqrt(fan-in) and a tenth of noise; entries
-    of others are stretched at random, small ones replaced. On the meta device all are drawn.
+    Tensors of two or more dimensions get the scale 1 / sqrt(fan-in); they are their own with a
+    tenth of noise if `like_own`, else drawn. Entries of others are stretched at random, small ones
+    replaced. On the meta device all are drawn.
     """
     noise = torch.randn(tensor.shape, generator=generator)
     if not (tensor.is_floating_point() or tensor.is_meta):
@@ -286,17 +330,17 @@ def _typical(tensor: Tensor, generator: torch.Generator) -> Tensor:
         return torch.where(own.abs() < SMALL, own + 0.5 * noise, own * (0.3 * noise).exp())
     scale = (tensor.shape[0] / max(tensor.numel(), 1)) ** 0.5
     rms = own.square().mean().sqrt()
-    if not tensor.is_meta and rms > 0:
+    if like_own and not tensor.is_meta and rms > 0:
         noise = own / rms + 0.1 * noise
     return noise.mul_(scale)
 
 
-def _scaled(value: Tensor, axis: int | None, per: Per, power: int) -> Tensor:
+def _scaled(value: Tensor, axis: int | None, per: Per, power: int, draw: int = 0) -> Tensor:
     """Return a tensor times 2 to the `power`, or each row by a power of its own up to it."""
     if per == "tensor":
         return value * 2.0**power
     assert axis is not None
-    generator = torch.Generator().manual_seed(2)
+    generator = torch.Generator().manual_seed(2 + draw)
     powers = power - torch.randperm(value.shape[axis], generator=generator) % power
     shape = [-1 if d == axis else 1 for d in range(value.ndim)]
     return value * (2.0**powers).to(value).view(shape)

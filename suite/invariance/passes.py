@@ -25,6 +25,9 @@ from torch.utils._pytree import tree_map_only
 Values = dict[str, Tensor]
 """Parameters and buffers by name."""
 
+EPSILONS = {"eps", "epsilon", "variance_epsilon"}
+"""What modules call the number that keeps them from dividing by zero."""
+
 HALF = (torch.float16, torch.bfloat16)
 """Types too narrow to sum or to scale in."""
 
@@ -145,22 +148,30 @@ class Passes:
         self.model = model
         self.meta = any(p.is_meta for p in model.parameters())
         self._args, self._kwargs = tree_map_only(Tensor, _input, _arguments(model, probe))
-        self._buffers = {name: self._given(b) for name, b in model.named_buffers()}
+        self._buffers = {name: _given(b) for name, b in model.named_buffers()}
 
-    def _given(self, buffer: Tensor) -> Tensor:
-        if not self.meta:
-            return wide(buffer)
-        fill = torch.ones if buffer.is_floating_point() else torch.zeros
-        return fill(buffer.shape, dtype=buffer.dtype)
+    @property
+    def size(self) -> float:
+        """Root mean square of the inputs that are real numbers; 1 if it is 0 or there are none."""
+        given = [t.double() for t in tensors_in((self._args, self._kwargs)) if t.numel()]
+        squares = [t.square().mean().item() for t in given if t.is_floating_point()]
+        size = max(squares, default=1.0) ** 0.5
+        return size if 0 < size < float("inf") else 1.0
 
-    def __call__(self, values: Values) -> list[Tensor]:
+    def __call__(self, values: Values, epsilon: float = 1.0) -> list[Tensor]:
         """Return the tensors among the outputs with `values` in place of the parameters.
+
+        Args:
+            values: parameters by name.
+            epsilon: factor on the epsilons that modules keep as attributes.
 
         Raises:
             Exception: whatever the network raises on these inputs.
         """
         with _undisturbed(self.model) as generators:
             _train(self.model)
+            if epsilon != 1.0:
+                _shrink_epsilons(self.model, epsilon)
             if type(self.model).forward is nn.Module.forward:
                 vars(self.model)["forward"] = lambda x: _chain(self.model, x)
             for generator in generators:
@@ -171,6 +182,24 @@ class Passes:
             args, kwargs = tree_map_only(Tensor, Tensor.clone, (self._args, self._kwargs))
             out = functional_call(self.model, {**values, **buffers}, args, kwargs)
         return [tensor.detach() for tensor in tensors_in(out)]
+
+
+def _shrink_epsilons(model: nn.Module, factor: float) -> None:
+    for module in model.modules():
+        for name in EPSILONS & vars(module).keys():
+            value = getattr(module, name)
+            if value is None and isinstance(module, nn.RMSNorm):
+                value = torch.finfo(torch.float32).eps
+            if isinstance(value, float):
+                vars(module)[name] = value * factor
+
+
+def _given(buffer: Tensor) -> Tensor:
+    """Return a buffer to hand in; one without values is filled."""
+    if not buffer.is_meta:
+        return wide(buffer)
+    fill = torch.ones if buffer.is_floating_point() else torch.zeros
+    return fill(buffer.shape, dtype=buffer.dtype)
 
 
 def _input(given: Tensor) -> Tensor:

@@ -297,6 +297,26 @@ def test_a_small_branch_of_a_deep_network_is_seen() -> None:
     assert scale_invariant(net, torch.randn(4, 8)).names == ()
 
 
+@pytest.mark.parametrize("size", [1e-6, 1e-2, 30.0, 255.0, 1e5])
+@pytest.mark.parametrize("width", [4, 32])
+def test_inputs_of_any_size(size: float, width: int) -> None:
+    """Large ones saturate tanh and drown a bias; both still count."""
+    probe = size * torch.randn(4, 6)
+    for bias in (False, True):
+        first = nn.Linear(6, width, bias=bias)
+        bent = nn.Sequential(first, nn.Tanh(), nn.Linear(width, 3))
+        assert scale_invariant(bent, probe).names == ()
+    offset = nn.Sequential(first, nn.LayerNorm(width), nn.Tanh(), nn.Linear(width, 3))
+    assert scale_invariant(offset, probe).names == ()
+    if size > 1:  # else the epsilon counts
+        right = nn.Sequential(
+            nn.Linear(6, width, bias=False), nn.LayerNorm(width), nn.Tanh(),
+            nn.Linear(width, width, bias=False), nn.RMSNorm(width), nn.Linear(width, 3),
+        )  # fmt: skip
+        nn.init.normal_(right[3].weight)
+        assert scale_invariant(right, probe).names == ("0.weight", "3.weight")
+
+
 def test_a_weight_so_small_that_epsilon_counts_is_refused() -> None:
     net = mlp(nn.LayerNorm(8))
     nn.init.normal_(net[0].weight, std=1e-4)
