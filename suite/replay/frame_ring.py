@@ -84,6 +84,7 @@ class FrameRing:
         size = lanes * self.slots
         # Last observations, lane after lane, lie behind the frames of the slots.
         self._frames = frame_store(size + lanes * self.lasts, frame, dtype, device)
+        self._bases = np.arange(lanes) * self.slots
         self._numbers = np.zeros(size, np.int32)  # of the last observation behind a slot, by lane
         self._cuts = np.zeros(lanes, np.int64)  # last observations ever kept, by lane
         self._open: set[int] = set()  # lanes whose newest slot has no action
@@ -118,7 +119,7 @@ class FrameRing:
             ones, which alone are kept.
         """
         steps, count = block.actions.shape
-        lanes = np.arange(first_lane, first_lane + count)
+        lanes = slice(first_lane, first_lane + count)
         if self._open:
             self._fill(lanes)
         if not block.acted.all():
@@ -127,7 +128,7 @@ class FrameRing:
         if steps > self.slots:
             times = times[-self.slots :]
             block = Block(*(field[-self.slots :] for field in vars(block).values()))
-        at: Ints = lanes * self.slots + times % self.slots
+        at: Ints = self._bases[lanes] + times % self.slots
         self._frames.put(at, block.frames)
         self._actions[at] = block.actions
         self._rewards[at] = block.rewards
@@ -135,14 +136,14 @@ class FrameRing:
         self._heads[lanes] += steps
         return at.reshape(-1)
 
-    def _add_with_ends(self, block: Block, lanes: Ints) -> Ints:
+    def _add_with_ends(self, block: Block, lanes: slice) -> Ints:
         """Append a block in which episodes end: last observations are no slots."""
         acted = block.acted.astype(np.bool_)
         # Of a last observation this is the time of the slot before it.
         times = self._heads[lanes] - 1 + acted.cumsum(0)
         self._heads[lanes] = times[-1] + 1
         kept = acted & (times > times[-1] - self.slots)
-        at = lanes * self.slots + times % self.slots
+        at = self._bases[lanes] + times % self.slots
         index: Ints = at[kept]
         self._frames.put(index, block.frames[kept])
         self._actions[index] = block.actions[kept]
@@ -150,7 +151,7 @@ class FrameRing:
         self._marks[index] = ACTED | STOPS * block.stops[kept] | STARTS * block.starts[kept]
         behind = ~acted & (times > np.maximum(times[-1] - self.slots, -1))
         for step, lane in np.argwhere(behind):
-            self._keep_last(int(lanes[lane]), int(at[step, lane]), block.frames[step, lane])
+            self._keep_last(lanes.start + lane, at[step, lane], block.frames[step, lane])
         return index
 
     def _keep_last(self, lane: int, slot: int, frame: Array) -> None:
@@ -184,12 +185,12 @@ class FrameRing:
         self._open.update(lanes[open_].tolist())
         return forgotten
 
-    def _fill(self, lanes: Ints) -> None:
+    def _fill(self, lanes: slice) -> None:
         """Make room where lanes were cut: what their newest slot holds is a last observation.
 
         What is added next is written there.
         """
-        for lane in self._open.intersection(lanes.tolist()):
+        for lane in self._open.intersection(range(lanes.start, lanes.stop)):
             self._open.remove(lane)
             base, time = lane * self.slots, int(self._heads[lane]) - 1
             self._heads[lane] = time
@@ -216,7 +217,9 @@ class FrameRing:
         time = newest - (newest - slot) % self.slots
         oldest = np.maximum(newest - self.slots + 1, 0)
         times = time[:, None] + self._around
-        stored = (times <= newest[:, None]) & (times >= oldest[:, None])
+        stored = times <= newest[:, None]
+        if self.stack > 1:
+            stored &= times >= oldest[:, None]
         marks = self._marks[base[:, None] + times % self.slots] * stored
         # An action belongs to the window if it and all before it were taken and none ended it.
         ahead = marks[:, self.stack - 1 : -1]
@@ -225,7 +228,7 @@ class FrameRing:
             within[:, 1:] &= ahead[:, :-1] & (STOPS | CUT) == 0
             within = np.logical_and.accumulate(within, axis=1)
         length = within.sum(1)
-        last = ahead[np.arange(len(index)), length - 1]
+        last = ahead[:, 0] if self.n_step == 1 else ahead[np.arange(len(index)), length - 1]
         stopped, cut = last & STOPS != 0, last & CUT != 0
         eligible = within[:, 0] & (stopped | cut | (time + length <= newest))
         if cut.any():  # is the last observation still there?
@@ -236,7 +239,7 @@ class FrameRing:
         if self.stack > 1:
             starts = marks[:, self.stack - 1 :: -1] & STARTS != 0
             depth = np.where(starts.any(axis=1), starts.argmax(1), self.stack - 1)
-            eligible &= time - depth >= oldest
+        eligible &= time - depth >= oldest
         return Window(index, base, time, eligible, length, stopped, cut, depth)
 
     def gather(self, window: Window) -> Sample:

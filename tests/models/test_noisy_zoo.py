@@ -73,22 +73,22 @@ def test_without_noise_there_is_no_bias_where_it_has_no_mean():
 
 @pytest.mark.parametrize("bound", [2.0, 0.7])
 def test_noise_is_made_of_a_truncated_normal(bound):
-    layer = NoisyLinear(30_000, 20_000, bias=False, bound=bound)
+    layers = [NoisyLinear(30_000, 1, bound=bound), NoisyLinear(1, 20_000, bound=bound)]
     for seed in range(3):
-        draw_noise([layer], generator(seed))
-        for eps in (layer.eps_in, layer.eps_out):
+        draw_noise(layers, generator(seed))
+        for eps in (layers[0].eps_in, layers[1].eps_out):
             z = (eps.sign() * eps.square()).double().numpy()
             assert abs(z).max() <= bound * (1 + 1e-6)
             assert stats.kstest(z, stats.truncnorm(-bound, bound).cdf).pvalue > 1e-3
             assert z.std() == pytest.approx(stats.truncnorm(-bound, bound).std(), rel=0.03)
-    draw_noise([layer], generator(0))
-    first = layer.eps_in.clone()
-    draw_noise([layer], generator(0))
-    assert torch.equal(first, layer.eps_in)
+    draw_noise(layers, generator(0))
+    first = layers[0].eps_in.clone()
+    draw_noise(layers, generator(0))
+    assert torch.equal(first, layers[0].eps_in)
 
 
 def test_plain_noise_is_not_truncated():
-    layer = NoisyLinear(30_000, 20_000, bias=False)
+    layer = NoisyLinear(30_000, 1)
     draw_noise([layer], generator())
     z = (layer.eps_in.sign() * layer.eps_in.square()).double().numpy()
     assert abs(z).max() > 3.5

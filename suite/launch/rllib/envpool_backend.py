@@ -15,7 +15,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import envpool
 import numpy as np
 
 from suite.launch.rllib.envs import SEEDS
@@ -41,6 +40,8 @@ class EnvPool:
     """
 
     def __init__(self, task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> None:
+        import envpool
+
         limit = task.time_limit
         if limit is None:
             limit = envpool.make_spec(task.pool).config.max_episode_steps
