@@ -11,9 +11,9 @@ from suite.errors import ConfigError
 HIDDEN = "***"
 
 ADVICE = (
-    "a password or token in it is not written down: leave it out and set "
-    "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, or name the "
-    "whole address in MLFLOW_TRACKING_URI instead of --mlflow-uri"
+    "The password or token in --mlflow-uri is written down nowhere. Leave it out and set "
+    "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN; or set "
+    "MLFLOW_TRACKING_URI to the whole address in place of --mlflow-uri."
 )
 """What to do with an address that held a secret."""
 

@@ -1,7 +1,7 @@
 """The command line: run, plan, report, claims and list.
 
-Exit codes: 0 all done; 1 some trials failed or diverged (the others are kept and reported); 2 the
-request was wrong, with one message; 130 after Ctrl-C.
+Exit codes: 0 all done; 1 some trials failed or diverged (the others are kept and reported), or
+MLflow lacks rows; 2 the request was wrong, with one message; 130 after Ctrl-C.
 """
 
 from __future__ import annotations

@@ -279,18 +279,7 @@ class MlflowSink:
         """Write what is queued; what cannot be written is read again from the run's folder."""
         with self._lock:
             queue, self._queue, self._held = self._queue, [], 0
-        batches: list[tuple[str, list[LiveRow] | None]] = []
-        latest: dict[str, list[LiveRow]] = {}
         for run_id, rows in queue:
-            if rows is None:
-                latest.pop(run_id, None)
-            elif run_id in latest:
-                latest[run_id] += rows
-                continue
-            else:
-                latest[run_id] = rows
-            batches.append((run_id, rows))
-        for run_id, rows in batches:
             if rows is None:
                 self._started(run_id)
             elif self._away():

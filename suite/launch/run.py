@@ -364,7 +364,7 @@ def _tell_of_mlflow(sink: MlflowSink, options: Options, console: Console) -> Non
         where = f"mlflow ui --backend-store-uri {shlex.quote(where)}"
     say(console, f"Compare in MLflow: {where}")
     if secrets_of(options.mlflow_uri or ""):
-        say(console, f"Of the address of the MLflow store, {ADVICE}.")
+        say(console, ADVICE)
 
 
 def resume_command(options: Options) -> str:

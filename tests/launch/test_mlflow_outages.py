@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections import Counter
@@ -12,12 +13,14 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.tracking import MlflowClient
+from rich.console import Console
 
 from suite.launch import mlflow_sink
 from suite.launch.backfill import backfill
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_rows import Chooser, LiveRow, differences, read_rows
 from suite.launch.mlflow_sink import MlflowSink, default_uri
+from suite.launch.run import Options, _tell_of_mlflow
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -132,6 +135,27 @@ def test_a_store_that_stays_away_is_told_of_and_mended_by_the_next_command(
     assert record.stored() == [WANTED]
     assert mended.level
     assert mended.errors == []
+
+
+@pytest.mark.parametrize("last", [0, 4, 10**6], ids=["never", "at times", "to the end"])
+def test_the_closing_words_say_whether_mlflow_has_everything(record, last: int) -> None:
+    sink = record.open()
+    error = ConnectionError("away")
+    sink._store.client = Faulty(sink._store.client, "any", 0, last, False, error)
+    record.write(ROWS)
+    _send(sink, record)
+    _finish(sink, record)
+    words = io.StringIO()
+    uri = "http://ann:pa55-w0rd@host:5000"
+    options = Options("out", command="rewarm-suite run s.yaml", mlflow_uri=uri)
+    sink.uri = uri
+    _tell_of_mlflow(sink, options, Console(file=words, width=1000))
+    said = words.getvalue()
+    assert ("MLflow lacks rows or ends of 1 runs" in said) == (last > 9)
+    assert ("this sends it: rewarm-suite run s.yaml --resume" in said) == (last > 9)
+    assert ("ConnectionError: away" in said) == (last > 0)
+    assert "Compare in MLflow: http://host:5000\n" in said
+    assert "pa55-w0rd" not in said + repr(options)
 
 
 def test_a_command_repeated_when_all_is_there_writes_no_rows(record) -> None:
