@@ -3,13 +3,13 @@
 ::
 
     RESULTS/
-      sweep.json              what was asked: name, tasks, arms, seeds, skips with reasons
+      sweep.json              what was asked: tasks, arms, seeds, skips, overrides
       runs/<run_id>/
         config.yaml           the whole RunConfig
         provenance.json       commit, versions, hardware, command
         rows.jsonl            measurements, append-only
         status.json           how far, how it ended and why
-        checkpoint-<step>/    the newest checkpoint, gone when the run is complete
+        checkpoint-<step>/    the last two checkpoints, gone when the run is complete
       report/                 report.html, summary.json, figures/
       mlflow.db               the MLflow store
 """

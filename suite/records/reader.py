@@ -48,7 +48,7 @@ State = Literal["skipped", "not started", "running", "complete", "diverged", "fa
 RUN_ID = r"[0-9A-Za-z_][\w.,=+-]{0,199}"
 """What an id of a run may be: the name of a folder, in ASCII. The suite's own are hex digits."""
 
-MOST_TRIALS, MOST_ARMS, LONGEST_LABEL = 100_000, 5_000, 1_000
+MOST_TRIALS, MOST_ARMS, LONGEST_LABEL = 100_000, 2_000, 1_000
 """Trials of a sweep and arms of a task at most, and characters of a label: more is no sweep."""
 
 Label = Annotated[str, Field(max_length=LONGEST_LABEL), AfterValidator(visible)]

@@ -148,7 +148,7 @@ def check_plain(*folders: Path) -> None:
     """
     for folder in folders:
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise ConfigError("results", str(folder), "a folder, or nothing: no link, no file")
+            raise ConfigError("results", str(folder), "a folder to write to, no link and no file")
 
 
 def _draw(
