@@ -23,6 +23,9 @@ from suite.launch.outage import Outage, within
 LOOK_EVERY_S = 1.0
 """Seconds between looks."""
 
+REMEMBER_EVERY_S = 10.0
+"""Seconds between looks at who belongs to Ray, each of which goes through all processes."""
+
 PATIENCE_S = 30.0
 """Seconds for which a cluster may not answer: its head may be starting again."""
 
@@ -49,6 +52,7 @@ class Watch:
         self._own = own
         self._family: dict[int, psutil.Process] = {}
         self._silent_since: float | None = None
+        self._remembered: float | None = None
 
     def trouble(self) -> str | None:
         """Return what has gone, in words; None if all is well."""
@@ -76,13 +80,17 @@ class Watch:
         return None
 
     def _remember(self) -> None:
-        """Note all processes of our Ray, for they lose their parents when these die."""
-        for listed in self.node.all_processes.values():
+        """Note the processes of our Ray now and then: workers lose their parent with the raylet."""
+        now = time.monotonic()
+        if self._remembered is not None and now - self._remembered < REMEMBER_EVERY_S:
+            return
+        self._remembered = now
+        for name, listed in self.node.all_processes.items():
             for started in listed:
                 with suppress(psutil.Error):
                     parent = psutil.Process(started.process.pid)
-                    family = [parent, *parent.children(recursive=True)]
-                    self._family.update({process.pid: process for process in family})
+                    workers = parent.children(recursive=True) if name == "raylet" else []
+                    self._family.update({p.pid: p for p in (parent, *workers)})
 
     def _cluster_silent(self) -> str | None:
         """Return what of a joined cluster has not answered for a while."""
@@ -105,9 +113,9 @@ class Watch:
         """
         import ray
 
-        with suppress(Exception):  # it has ended already
-            if self._own:
-                self._remember()
+        if self._own:
+            self._remembered = None
+            self._remember()
         try:
             within(END_LIMIT_S, ray.shutdown, "Ray did not end")
             orderly = True
