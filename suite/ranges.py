@@ -118,9 +118,9 @@ def _rounding(bound: float) -> float:
     return ROUNDING * max(abs(bound), 1.0)
 
 
-def hull(ranges: Iterable[Range]) -> Range:
-    """Return the smallest range that holds all of at least one; log if all of them are."""
-    found = list(ranges)
+def hull(ranges: Iterable[Range | None]) -> Range:
+    """Return the smallest range that holds all of at least one, None left out; log if all are."""
+    found = [possible for possible in ranges if possible is not None]
     lowers, uppers = ([getattr(r, end) for r in found] for end in ("lower", "upper"))
     return Range(
         None if None in lowers else min(lowers),

@@ -22,11 +22,12 @@ from suite.launch.outage import LOG, Outage, explain, explain_text, keep_traceba
 from suite.launch.progress import say
 from suite.launch.tuning import tune_runs
 from suite.plugins import digests
-from suite.ranges import Range, hull
+from suite.ranges import hull
 from suite.records import layout
 from suite.records.provenance import now
 from suite.records.run_folder import FINAL, read_status
 from suite.records.storage import LOCK, Storage, write_text
+from suite.rows import RECORDED
 from suite.run_config import RunConfig
 from suite.secrets import ADVICE, keep_secret, redact, secrets_of
 from suite.sweep import Sweep
@@ -106,11 +107,10 @@ def sweep_record(sweep: Sweep, command: str) -> dict[str, Any]:
 
 def _ranges(configs: Sequence[RunConfig]) -> dict[str, Any]:
     """Return the range of each metric, and of what else a task bounds, that is true of all runs."""
-    found: dict[str, set[Range]] = {}
-    for config in configs:
-        for name, values in config.ranges.items():
-            found.setdefault(name, set()).add(values)
-    return {name: hull(ranges).as_json() for name, ranges in sorted(found.items())}
+    declared = [config.ranges for config in configs]
+    names = sorted({name for ranges in declared for name in ranges})
+    found = {name: {r.get(name) or RECORDED.get(name) for r in declared} for name in names}
+    return {name: hull(ranges).as_json() for name, ranges in found.items()}
 
 
 @contextmanager

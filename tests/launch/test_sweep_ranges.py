@@ -88,4 +88,5 @@ def test_a_metric_that_declares_nothing_has_no_bounds(
     monkeypatch.setattr(METRICS, "_entries", {**entries, "mine": mine})
     text = MIXED.replace("budget: 100", "budget: 100\n  metrics: {names: [accuracy, mine]}")
     (task,) = record(tmp_path, text).tasks.values()
-    assert task.ranges == {"accuracy": SHARE, "mine": ANY}
+    losses = dict.fromkeys(("loss", "batch_loss"), ANY)  # of the arm of logarithms
+    assert task.ranges == {"accuracy": SHARE, "mine": ANY, **losses}

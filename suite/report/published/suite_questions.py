@@ -31,8 +31,8 @@ GRID = (
     "effective rate."
 )
 BARS = (
-    "Bars: 95% intervals over seeds, of times up to the run's length; below five seeds each is a "
-    "small dot instead, open where 95% is not reached."
+    "Bars: 95% intervals over seeds, of times up to the run's length; below five seeds, and where "
+    "some do not get there, each is a small dot instead, open where 95% is not reached."
 )
 MARKERS = ("o", "s", "^", "D")
 
