@@ -7,7 +7,7 @@ of its own that is ended when it takes too long.
 
 - ``accepted``, ``refused``: exit code 0, or 2 with one line that says what is wrong.
 - ``traceback``: anything else.
-- ``over_time``: more than `LIMIT_S` seconds of processor time, or `WALL_S` on the clock.
+- ``over_time``: more than `LIMIT_S` seconds of processor time, or `IDLE_S` without any.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from common import publish
 
 from suite.launch.catalogue import config_folders
@@ -37,8 +38,8 @@ from suite.yaml_file import parse_yaml, to_yaml
 LIMIT_S = 5.0
 """Seconds of processor time that a case may take."""
 
-WALL_S = 60.0
-"""Seconds after which a process that hangs is ended; more, for other work may share the cores."""
+IDLE_S = 60.0
+"""Seconds without processor time after which a process counts as hanging."""
 
 SCALARS = (
     *("", "null", "~", "true", "-1", "0", "010", "0o17", "1_000", "1e3", "1e999", "-.inf", ".nan"),
@@ -275,6 +276,14 @@ def _serve(pipe: Any) -> None:
             pipe.send((how, said, time.process_time() - start))
 
 
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0  # the pipe will say that it is gone
+    return float(times.user + times.system)
+
+
 class _Planner:
     """A process that plans cases and is replaced when one hangs."""
 
@@ -292,17 +301,32 @@ class _Planner:
     def __call__(self, case: Case) -> Outcome:
         try:
             self._pipe.send(case)
-            if not self._pipe.poll(WALL_S):
-                raise TimeoutError(f"no answer after {WALL_S:g} s")
+            self._wait()
             how, said, cpu_s = self._pipe.recv()
         except (TimeoutError, EOFError, OSError) as error:
             self.close()
             self._start()
             how = "over_time" if isinstance(error, TimeoutError) else "traceback"
-            return Outcome(case.name, how, f"{type(error).__name__}: {error}", WALL_S)
+            return Outcome(case.name, how, f"{type(error).__name__}: {error}", LIMIT_S)
         if cpu_s > LIMIT_S:
             how, said = "over_time", f"{how} after {cpu_s:.1f} s of processor time; {said}"
         return Outcome(case.name, how, said, cpu_s)
+
+    def _wait(self) -> None:
+        """Wait for an answer, for as long as the process works and may go on.
+
+        Raises:
+            TimeoutError: if it does not, or may not.
+        """
+        process = psutil.Process(self._process.pid)
+        begun = spent = _cpu_s(process)
+        idle_since = time.monotonic()
+        while not self._pipe.poll(0.5):
+            now = _cpu_s(process)
+            if now > spent:
+                spent, idle_since = now, time.monotonic()
+            if spent - begun > 2 * LIMIT_S or time.monotonic() - idle_since > IDLE_S:
+                raise TimeoutError(f"no answer after {spent - begun:.1f} s of processor time")
 
     def close(self) -> None:
         """End the process."""

@@ -15,6 +15,8 @@ A file holds one experiment, or several under ``experiments:``::
     search:     values drawn for each arm: grid, uniform, loguniform or choice, by key path
     samples:    number of draws of a random search
 
+Names of experiments, axes and their values are letters, digits and a few signs (`suite.labels`).
+
 ``extends:`` takes another file as the ground that this one is laid over; one level only.
 ``include:`` lists files whose experiments are taken over as they are, beside or instead of a file's
 own; then ``seeds:`` at the top replaces theirs, ``one_seed: true`` keeps the first of each, and

@@ -170,3 +170,20 @@ def test_what_should_not_be_is_told_of(load, tmp_path, monkeypatch):
     assert how == "traceback"
     assert "ZeroDivisionError" in said
     assert "a case" in fuzz.Outcome("a case", how, said, 0.1).told()
+
+
+def test_a_process_that_hangs_or_dies_is_replaced(load, monkeypatch):
+    fuzz = load("faults_fuzz")
+    case = fuzz.Case("a case", b"extends: quick\n", ())
+    planner = fuzz._Planner()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(fuzz, "IDLE_S", -1.0)
+            patch.setattr(fuzz, "_cpu_s", lambda process: 0.0)
+            patch.setattr(planner._pipe.__class__, "poll", lambda *_: False)
+            assert planner(case).how == "over_time"
+        planner._process.kill()
+        assert planner(case).how == "traceback"
+        assert planner(case).how == "accepted"
+    finally:
+        planner.close()
