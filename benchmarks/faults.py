@@ -1,8 +1,9 @@
 """What the suite does with malformed requests, killed processes and outages.
 
 ``--fuzz N`` plans N mutated sweep files and command lines (`faults_fuzz`); ``--kills N`` kills
-driver, workers and Ray's own processes at drawn times and compares tables (`faults_kills`). Exit
-code 1 if anything is found that should not be.
+driver, workers and Ray's own processes at drawn times and compares tables (`faults_kills`);
+``--mlflow-outages`` takes MLflow's server away and compares rows (`faults_mlflow`). Exit code 1 if
+anything is found that should not be.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import faults_fuzz
 import faults_kills
+import faults_mlflow
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,16 +24,19 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
     parser.add_argument("--json", type=Path, help="write the figures here, of the last part")
-    for part in (faults_fuzz, faults_kills):
+    for part in (faults_fuzz, faults_kills, faults_mlflow):
         part.add_arguments(parser)
     args = parser.parse_args(arguments)
-    if not (args.fuzz or args.kills):
-        parser.error("say what to do: --fuzz N or --kills N")
+    outages = args.mlflow_outages is not None
+    if not (args.fuzz or args.kills or outages):
+        parser.error("say what to do: --fuzz N, --kills N or --mlflow-outages")
     code = 0
     if args.fuzz:
         code |= faults_fuzz.run(args)
     if args.kills:
         code |= faults_kills.run(args)
+    if outages:
+        code |= faults_mlflow.run(args)
     return code
 
 

@@ -22,7 +22,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -275,17 +275,18 @@ def away(server: Server, sweep: subprocess.Popen[str], outage: Outage, draw: ran
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that are this file's own."""
+    """Add what this part is told."""
+    names = f"outages of MLflow's server, all by default: {', '.join(OUTAGES)}"
     parser.add_argument(
-        "--outages", nargs="+", choices=list(OUTAGES), default=list(OUTAGES), help="which"
+        "--mlflow-outages", nargs="*", choices=list(OUTAGES), metavar="NAME", help=names
     )
 
 
-def run(args: argparse.Namespace) -> list[Result]:
-    """Run the sweep through the outages that were asked for, and print what came of it.
+def run(args: argparse.Namespace) -> int:
+    """Run the sweep through outages, print what came of it; return 1 if a row lacks or is doubled.
 
     Args:
-        args: with ``outages`` and ``seed``.
+        args: with ``mlflow_outages``, ``seed`` and ``json``.
     """
     draw = random.Random(args.seed)
     results: list[Result] = []
@@ -293,7 +294,7 @@ def run(args: argparse.Namespace) -> list[Result]:
         f"{'outage':16} {'rows':>6} {'missing':>8} {'doubled':>8} {'at first':>9}  exits",
         flush=True,
     )
-    for name in args.outages:
+    for name in args.mlflow_outages or OUTAGES:
         with tempfile.TemporaryDirectory() as folder:
             results.append(suffer(name, OUTAGES[name], Path(folder), draw))
         last = results[-1]
@@ -303,21 +304,7 @@ def run(args: argparse.Namespace) -> list[Result]:
             f"{exits:8} {last.end_s:5.0f} s after the last row  {'ok' if last.ok else 'WRONG'}",
             flush=True,
         )
-    return results
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run from the command line; return 1 if a row is missing or doubled."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the times of the outages")
-    parser.add_argument("--json", type=Path, help="file to write the results to")
-    args = parser.parse_args(argv)
-    results = run(args)
     if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps([asdict(r) for r in results], indent=1) + "\n")
     return 0 if all(result.ok for result in results) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
