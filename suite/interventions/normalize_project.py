@@ -21,62 +21,18 @@ from torch import Tensor, nn
 
 from suite.errors import ConfigError, nearest
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
+from suite.norms import Flats, Per, dense, flat_views, squared_norms
 from suite.params import NORM_LAYERS, ParamRole, classify, scale_invariant
 
-Per = Literal["tensor", "row"]
 Which = Literal["invariant", "matrices"]
 TINY = 1e-30
-
-
-def _flat(tensor: Tensor) -> Tensor:
-    """Return a one-dimensional view of a dense tensor in its own memory order."""
-    return tensor.as_strided((tensor.numel(),), (1,))
-
-
-def _dense(tensor: Tensor) -> bool:
-    """Return whether the elements fill one block of memory, in whatever order of dimensions."""
-    expected = 1
-    for size, stride in sorted(zip(tensor.shape, tensor.stride(), strict=True), key=lambda s: s[1]):
-        if size > 1:
-            if stride != expected:
-                return False
-            expected *= size
-    return True
-
-
-def flat_views(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return the elements of each tensor in one dimension, without a copy where it is dense."""
-    return [_flat(t) if _dense(t) else t.reshape(-1) for t in tensors]
-
-
-def squared_norms(
-    tensors: Sequence[Tensor],
-    per: Per = "tensor",
-    flats: Sequence[Tensor] | None = None,
-    axes: Sequence[int] | None = None,
-) -> list[Tensor]:
-    """Return the squared Frobenius norm of each tensor, or of each of its rows.
-
-    Args:
-        tensors: any shapes; a row is an entry along the first dimension (an output unit).
-        per: ``tensor`` gives scalars; ``row`` gives shape (rows, 1, ...), ready to broadcast.
-        flats: `flat_views` of the tensors, if they are at hand.
-        axes: of each tensor's rows; the first by default.
-    """
-    if per == "row":
-        rows = zip(tensors, axes or [0] * len(tensors), strict=True)
-        return [t.square().sum([d for d in range(t.ndim) if d != a], keepdim=True) for t, a in rows]
-    if tensors and tensors[0].is_cuda:
-        return [n.square() for n in torch._foreach_norm(list(tensors))]
-    # On a CPU a dot product of the flat view with itself is the fastest way to a norm.
-    return [torch.dot(f, f) for f in (flat_views(tensors) if flats is None else flats)]
 
 
 def project_(
     tensors: Sequence[Tensor],
     targets: Sequence[Tensor] | Tensor,
     per: Per = "tensor",
-    flats: Sequence[Tensor] | None = None,
+    flats: Flats | None = None,
     axes: Sequence[int] | None = None,
 ) -> None:
     """Rescale `tensors` in place to the norms `targets`; no value visits the host.
@@ -88,13 +44,14 @@ def project_(
         flats: `flat_views` of the tensors, if they are at hand.
         axes: of each tensor's rows; the first by default.
     """
-    squared = squared_norms(tensors, per, flats, axes)
     if per == "tensor":
         wanted = targets if isinstance(targets, Tensor) else torch.stack(list(targets))
-        factors = wanted * torch.stack(squared).clamp_min_(TINY).rsqrt_()
+        squared = (flat_views(tensors) if flats is None else flats).squared()
+        factors = wanted * squared.clamp_min_(TINY).rsqrt_()
         torch._foreach_mul_(list(tensors), list(factors.unbind()))
     else:
-        for tensor, target, square in zip(tensors, targets, squared, strict=True):
+        rows = squared_norms(tensors, per, axes=axes)
+        for tensor, target, square in zip(tensors, targets, rows, strict=True):
             tensor.mul_(target * square.clamp_min(TINY).rsqrt())
 
 
@@ -154,7 +111,7 @@ class Projection:
         self._parameters = [named[name] for name in self.names]
         self._tensors = [p.detach() for p in self._parameters]
         self._axes = [_row_axis(model, name) for name in self.names]
-        self._flats: list[Tensor] | None = None
+        self._flats: Flats | None = None
         self._addresses: list[int] = []
         self._calls = 0
         if which == "invariant" and probe is not None:
@@ -177,7 +134,7 @@ class Projection:
         """The norm each tensor is held to, by the tensor's name."""
         return dict(zip(self.names, self._targets, strict=True))
 
-    def _views(self) -> list[Tensor] | None:
+    def _views(self) -> Flats | None:
         """Return flat views of the tensors, made anew if the model was moved meanwhile.
 
         None if a tensor has no flat view, so that its norm must be read from a copy each time.
@@ -185,8 +142,8 @@ class Projection:
         addresses = [p.data_ptr() for p in self._parameters]
         if addresses != self._addresses:
             self._tensors = [p.detach() for p in self._parameters]
-            dense = all(_dense(t) for t in self._tensors)
-            self._flats = flat_views(self._tensors) if dense else None
+            flat = all(dense(t) for t in self._tensors)
+            self._flats = flat_views(self._tensors) if flat else None
             self._addresses = addresses
             pairs = zip(self._targets, self._parameters, strict=True)
             self._hold([target.to(p) for target, p in pairs])
@@ -295,8 +252,7 @@ def joint_project_(
 
 def joint_norm(gain: Tensor, offset: Tensor | None) -> Tensor:
     """Return ``sqrt(|gain|^2 + |offset|^2)``, a scalar."""
-    square = torch.dot(gain, gain)
-    return (square if offset is None else square + torch.dot(offset, offset)).sqrt()
+    return flat_views([gain] if offset is None else [gain, offset]).squared().sum().sqrt()
 
 
 class NormalizeProject(Intervention):

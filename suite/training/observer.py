@@ -22,6 +22,7 @@ from suite.clock import Clock
 from suite.criteria import CROSS_ENTROPY, Criterion
 from suite.metrics.base import METRICS, Observation
 from suite.models.base import ACTIVATIONS, Tap, recording
+from suite.norms import difference
 from suite.params import classify
 from suite.run_config import MetricsConfig
 from suite.tasks.base import SupervisedTask
@@ -144,7 +145,7 @@ class Observer:
         if "predictions" in needs and splits is not None:
             predictions = {k: (predict(self.model, x), y) for k, (x, y) in splits.items()}
         parameters = self._parameters
-        update = {n: parameters[n] - old for n, old in self._before.items()}
+        update = {n: difference(parameters[n], old) for n, old in self._before.items()}
         self._before = {}
         seen = Observation(
             step=step,
