@@ -93,7 +93,6 @@ class Flats:
             if rest := flat.numel() - rows * width:
                 self._parts.append((flat[-rest:].view(1, rest), line[rows : rows + 1]))
 
-    @torch.no_grad()
     def squared(self) -> Tensor:
         """Return the squared norm of each tensor, (tensors,), in 32 bits or more."""
         if not self._tensors:
@@ -103,7 +102,7 @@ class Flats:
             dtype = wanted.pop() if len(wanted) == 1 else torch.float64
             return torch.stack(torch._foreach_norm(self._tensors, 2, dtype)).square_()
         for rows, norms in self._parts:
-            torch.linalg.vector_norm(rows, dim=1, dtype=self._dtype, out=norms)
+            torch.linalg.vector_norm(rows, 2, 1, dtype=self._dtype, out=norms)
         return self._lines.square().sum(1)
 
 
