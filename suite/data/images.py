@@ -123,7 +123,7 @@ def _decoded(name: str, paths: list[Path], read: Callable[[], ImageSet]) -> Imag
     fields = ("train_images", "train_labels", "test_images", "test_labels")
     if kept.is_file():
         try:
-            with np.load(kept) as stored:
+            with kept.open("rb") as file, np.load(file) as stored:
                 a, b, c, d = (stored[field] for field in fields)
                 return ImageSet(a, b, c, d, str(stored["source"]))
         except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
