@@ -20,63 +20,20 @@ import torch
 from torch import Tensor, nn
 
 from suite.interventions.places import Places, check_finite, check_plain, plain
-from suite.invariance.decide import NO_ROWS, Per, row_axis
+from suite.invariance.decide import NO_ROWS, row_axis
 from suite.invariance.passes import HALF, wide
 from suite.invariance.select import Which, select
+from suite.norms import Flats, Per, dense, flat_views, squared_norms
 
 LOG = logging.getLogger(__name__)
 TINY = 1e-30
-
-
-def _flat(tensor: Tensor) -> Tensor:
-    """Return a one-dimensional view of a dense tensor in its own memory order."""
-    return tensor.as_strided((tensor.numel(),), (1,))
-
-
-def _dense(tensor: Tensor) -> bool:
-    """Return whether the elements fill one block of memory, in whatever order of dimensions."""
-    expected = 1
-    for size, stride in sorted(zip(tensor.shape, tensor.stride(), strict=True), key=lambda s: s[1]):
-        if size > 1:
-            if stride != expected:
-                return False
-            expected *= size
-    return True
-
-
-def flat_views(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return the elements of each tensor in one dimension, without a copy where it is dense."""
-    return [_flat(t) if _dense(t) else t.reshape(-1) for t in tensors]
-
-
-def squared_norms(
-    tensors: Sequence[Tensor],
-    per: Per = "tensor",
-    flats: Sequence[Tensor] | None = None,
-    axes: Sequence[int] | None = None,
-) -> list[Tensor]:
-    """Return the squared Frobenius norm of each tensor, or of each of its rows.
-
-    Args:
-        tensors: any shapes; a row is an entry along the first dimension (an output unit).
-        per: ``tensor`` gives scalars; ``row`` gives shape (rows, 1, ...), ready to broadcast.
-        flats: `flat_views` of the tensors, if they are at hand.
-        axes: of each tensor's rows; the first by default.
-    """
-    if per == "row":
-        rows = zip(tensors, axes or [0] * len(tensors), strict=True)
-        return [t.square().sum([d for d in range(t.ndim) if d != a], keepdim=True) for t, a in rows]
-    if tensors and tensors[0].is_cuda:
-        return [n.square() for n in torch._foreach_norm(list(tensors))]
-    # On a CPU a dot product of the flat view with itself is the fastest way to a norm.
-    return [torch.dot(f, f) for f in (flat_views(tensors) if flats is None else flats)]
 
 
 def project_(
     tensors: Sequence[Tensor],
     targets: Sequence[Tensor] | Tensor,
     per: Per = "tensor",
-    flats: Sequence[Tensor] | None = None,
+    flats: Flats | None = None,
     axes: Sequence[int] | None = None,
 ) -> None:
     """Rescale `tensors` in place to the norms `targets`; no value visits the host.
@@ -88,13 +45,14 @@ def project_(
         flats: `flat_views` of the tensors, if they are at hand.
         axes: of each tensor's rows; the first by default.
     """
-    squared = squared_norms(tensors, per, flats, axes)
     if per == "tensor":
         wanted = targets if isinstance(targets, Tensor) else torch.stack(list(targets))
-        factors = wanted * torch.stack(squared).clamp_min_(TINY).rsqrt_()
+        squared = (flat_views(tensors) if flats is None else flats).squared()
+        factors = wanted * squared.clamp_min_(TINY).rsqrt_()
         torch._foreach_mul_(list(tensors), list(factors.unbind()))
     else:
-        for tensor, target, square in zip(tensors, targets, squared, strict=True):
+        rows = squared_norms(tensors, per, axes=axes)
+        for tensor, target, square in zip(tensors, targets, rows, strict=True):
             tensor.mul_(target * square.clamp_min(TINY).rsqrt())
 
 
@@ -118,8 +76,8 @@ class _Group:
         self.tensors, self.axes, self.per = [p.detach() for p in parameters], list(axes), per
         self.targets = torch.stack(list(targets)) if per == "tensor" else list(targets)
         self.half = self.tensors[0].dtype in HALF
-        dense = not self.half and all(_dense(t) for t in self.tensors)
-        self.flats = flat_views(self.tensors) if dense else None
+        flat = not self.half and all(dense(t) for t in self.tensors)
+        self.flats = flat_views(self.tensors) if flat else None
         self.free: list[tuple[int, Tensor]] = []  # rows without a norm, by tensor
         if per == "row" and not self.tensors[0].is_meta:
             rows = [(target.flatten() == 0).nonzero().flatten() for target in targets]
@@ -362,5 +320,4 @@ def joint_project_(
 
 def joint_norm(gain: Tensor, offset: Tensor | None) -> Tensor:
     """Return ``sqrt(|gain|^2 + |offset|^2)``, a scalar."""
-    square = torch.dot(gain, gain)
-    return (square if offset is None else square + torch.dot(offset, offset)).sqrt()
+    return flat_views([gain] if offset is None else [gain, offset]).squared().sum().sqrt()

@@ -24,17 +24,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import log2
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from suite.invariance.inputs import made_up
 from suite.invariance.passes import HALF, Passes, Values, change, unwrap, wide
+from suite.norms import Per
 from suite.params import ParamRole, classify, layer_name
 
 LOG = logging.getLogger(__name__)
-Per = Literal["tensor", "row"]
 
 POWER = 10
 """Of two, what a weight is multiplied by where nothing vanishes: small effects show."""

@@ -84,7 +84,7 @@ def run_trial(config: dict[str, Any]) -> None:
 
     if config["data_dir"]:
         os.environ["SUITE_DATA"] = config["data_dir"]
-    load_plugins(config["plugins"])
+    load_plugins(config["plugins"], anew=True)  # the trial before may have left state in them
     runs = [RunConfig.from_mapping(run) for run in config["runs"]]
     torch.set_num_threads(runs[0].resources.threads)
     origin = {**provenance(config["command"]), "plugins": digests(config["plugins"])}

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from suite.criteria import Criterion, CrossEntropy, Logistic
 from suite.metrics.base import Observation, metric
-from suite.metrics.norms import tensor_norms, total_norm
+from suite.norms import norms, total_norm
 from suite.ranges import ANY
 
 
@@ -57,5 +57,5 @@ def normalised_margin(seen: Observation) -> Mapping[str, Tensor]:
     degree = getattr(seen.model, "homogeneity", None)
     if degree is None:
         return {}
-    norm = total_norm(list(tensor_norms(seen.parameters).values()))
+    norm = total_norm(list(norms(seen.parameters).values()))
     return {split: margin / norm**degree for split, margin in _margins(seen).items()}

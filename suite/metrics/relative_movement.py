@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from suite.metrics.base import Observation, metric
-from suite.metrics.norms import tensor_norms, total_norm
+from suite.norms import difference, norms, total_norm
 from suite.ranges import SIZE
 
 
@@ -21,8 +21,8 @@ def relative_movement(seen: Observation) -> dict[str, Tensor]:
     Matrices that are zero at the start have none.
     """
     matrices = seen.matrices()
-    moved = tensor_norms({n: p - seen.initial[n] for n, p in matrices.items()})
-    first = tensor_norms({n: seen.initial[n] for n in matrices})
+    moved = norms({n: difference(p, seen.initial[n]) for n, p in matrices.items()})
+    first = norms({n: seen.initial[n] for n in matrices})
     least = torch.finfo(torch.float32).tiny
     ratio = {n: moved[n] / first[n].clamp_min(least) for n in matrices if bool(first[n] > 0)}
     if not ratio:
