@@ -15,8 +15,8 @@ from suite.interventions.normalize_project import (
     joint_norm,
     joint_project_,
 )
-from suite.invariance.decide import Per
 from suite.invariance.select import Which
+from suite.norms import Per
 from suite.params import NORM_LAYERS
 
 PROBED = 32
