@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from suite.launch.tuning import tune_runs
 from suite.plugins import digests
 from suite.ranges import hull
 from suite.records import layout
+from suite.records.json_file import dumps, read_json
 from suite.records.provenance import now
 from suite.records.run_folder import FINAL, read_status
 from suite.records.storage import LOCK, Storage, write_text
@@ -126,7 +126,7 @@ def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
     record = storage.root / layout.SWEEP
     if record.is_file():
         try:
-            held = json.loads(record.read_text(encoding="utf-8"))
+            held = read_json(record)
             name, known = held["name"], set(held.get("tasks", {}))
         except (OSError, ValueError, KeyError, TypeError):
             raise ConfigError("--results", str(record), "a readable sweep.json") from None
@@ -200,7 +200,7 @@ def _run_in(
     """
     (storage.root / LOG).unlink(missing_ok=True)
     record = sweep_record(sweep, options.command)
-    write_text(storage.root / layout.SWEEP, json.dumps(record, indent=1))
+    write_text(storage.root / layout.SWEEP, dumps(record, indent=1))
     storage.push(layout.SWEEP)
     live = _take_stock(sweep, selected, storage, options)
     if options.mlflow_uri is None:
@@ -272,9 +272,8 @@ def _compare_plugins(storage: Storage, relative: str, options: Options) -> None:
     """
     storage.pull(f"{relative}/{layout.PROVENANCE}")
     try:
-        text = (storage.root / relative / layout.PROVENANCE).read_text(encoding="utf-8")
-        before = json.loads(text).get("plugins", {})
-    except (OSError, ValueError):
+        before = read_json(storage.root / relative / layout.PROVENANCE).get("plugins", {})
+    except (OSError, ValueError, AttributeError):
         return
     for name, digest in digests(options.plugins).items():
         if before.get(name, digest) != digest:
