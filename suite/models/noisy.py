@@ -118,13 +118,21 @@ def draw_noise(layers: list[NoisyLinear], generator: torch.Generator) -> None:
         generator: on the CPU; its draws do not depend on where the network lives.
     """
     sizes = [eps.numel() for layer in layers for eps in (layer.eps_in, layer.eps_out)]
-    bound = layers[0].bound
-    if bound is None:
-        z = torch.randn(sum(sizes), generator=generator)
-    else:
-        z = nn.init.trunc_normal_(torch.empty(sum(sizes)), a=-bound, b=bound, generator=generator)
+    z = _variables(sum(sizes), layers[0].bound, generator)
     z = (z.sign() * z.abs().sqrt_()).to(layers[0].eps_in.device, non_blocking=True)
     parts = iter(torch.split(z, sizes))
     for layer in layers:
         layer.eps_in.copy_(next(parts))
         layer.eps_out.copy_(next(parts))
+
+
+def _variables(number: int, bound: float | None, generator: torch.Generator) -> Tensor:
+    """Return normal variables, (number,): standard ones, or truncated at +-bound.
+
+    Those come from uniform ones by the inverse of the distribution.
+    """
+    if bound is None:
+        return torch.randn(number, generator=generator)
+    share = math.erf(bound / math.sqrt(2))  # of a normal variable's chances, within the bound
+    z = torch.empty(number).uniform_(-share, share, generator=generator).erfinv_()
+    return z.mul_(math.sqrt(2)).clamp_(-bound, bound)
