@@ -182,10 +182,14 @@ class MlflowSink:
 
     def forget(self, run_id: str) -> None:
         """Delete what MLflow has of a run that begins anew."""
+        if self._away():  # what it has will be found not to be the run's rows
+            self._store.doubt(run_id)
+            return
         try:
             self._store.delete(run_id)
         except Exception as error:
-            self._failed(error, run_id)
+            self._failed(error)
+            self._store.doubt(run_id)
 
     def close(self) -> None:
         """Bring MLflow level with the rows, and stop the thread; a dead store is not waited for."""
@@ -351,6 +355,8 @@ class MlflowSink:
             rows, digest = read_rows(self._rows(run_id), last)
         except FileNotFoundError:
             if run_id in self._lost:
+                if end is None and not self._stop.is_set():
+                    return  # they are still to come
                 raise
             rows, digest = None, ""
         score = end.score if end else None

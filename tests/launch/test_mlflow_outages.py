@@ -264,6 +264,22 @@ def test_a_record_made_twice_is_kept_once(record) -> None:
     assert record.stored() == [WANTED]
 
 
+@pytest.mark.parametrize("last", [0, 1])
+def test_a_run_that_begins_anew_has_no_rows_of_before(record, last: int) -> None:
+    record.write([(*row[:4], row[4] + 7, row[5]) for row in ROWS])
+    _again(record)
+    sink = record.open()
+    error = ConnectionError("away")
+    sink._store.client = Faulty(sink._store.client, "delete_run", 0, last, False, error)
+    live = Live(sweep=record.sweep, runs={record.run_id: RunState()}, slots=1)
+    backfill(sink, live, record.storage, fresh=True)
+    record.write(ROWS)
+    _send(sink, record)
+    _finish(sink, record)
+    assert record.stored() == [WANTED]
+    assert sink.level
+
+
 def test_more_rows_than_can_be_held_are_read_from_the_folder(record, monkeypatch) -> None:
     monkeypatch.setattr(mlflow_sink, "MAX_HELD", 3)
     record.write(ROWS)
