@@ -66,6 +66,9 @@ IN_A_FOLDER = 4
 LIMIT_S = 1200.0
 """Seconds for a command that nobody disturbs."""
 
+EARLY = 0.25
+"""Share of the kills that come before the first worker has started."""
+
 END_S = 60.0
 """Seconds for the driver to end when something has been killed under it, or as many as the whole
 sweep takes: on a busy machine the report takes long."""
@@ -103,10 +106,12 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         (folder / "kills.yaml").write_text(SWEEP, encoding="utf-8")
-        whole, seconds = folder / "whole", time.monotonic()
+        whole, began = folder / "whole", time.monotonic()
         done = _command(folder, whole)
+        _wait_for(done, "worker")
+        start_s = time.monotonic() - began
         output, _ = done.communicate(timeout=LIMIT_S)
-        seconds = time.monotonic() - seconds
+        seconds = time.monotonic() - began
         if done.returncode != 0:
             raise SystemExit(f"the undisturbed sweep ended with {done.returncode}:\n{output}")
         wanted = contents(whole)
@@ -117,8 +122,10 @@ def run(args: argparse.Namespace) -> int:
             out = folder / f"killed-{len(verdicts)}"
             for turn in range(min(IN_A_FOLDER, args.kills - len(kills))):
                 victim = VICTIMS[len(kills) % len(VICTIMS)]
-                after_s = draw.random() * seconds / (1 + turn / 3)  # there is less and less to do
-                kill = _kill(_command(folder, out), victim, after_s, max(END_S, seconds))
+                early = draw.random() < EARLY
+                span = start_s if early else (seconds - start_s) / (1 + turn)  # less is left to do
+                wait = (None if early else "worker", draw.random() * span)
+                kill = _kill(_command(folder, out), victim, *wait, max(END_S, seconds))
                 if kill is None:
                     break  # it was done before
                 kills.append(kill)
@@ -162,15 +169,36 @@ def _victim(driver: psutil.Process, name: str) -> psutil.Process | None:
     return None
 
 
-def _kill(process: subprocess.Popen[str], name: str, after_s: float, end_s: float) -> Kill | None:
-    """Kill a process of a command after some seconds; None if the command had ended by then."""
+def _wait_for(process: subprocess.Popen[str], name: str) -> psutil.Process | None:
+    """Return a process of a command's as soon as there is one; None if the command ends first."""
+    driver = psutil.Process(process.pid)
+    while process.poll() is None:
+        if (found := _victim(driver, name)) is not None:
+            return found
+        time.sleep(0.1)
+    return None
+
+
+def _kill(
+    process: subprocess.Popen[str], name: str, since: str | None, after_s: float, end_s: float
+) -> Kill | None:
+    """Kill a process of a command; None if the command had ended by then.
+
+    Args:
+        process: the command.
+        name: one of `VICTIMS`.
+        since: the process from whose start `after_s` counts; None for the command itself.
+        after_s: seconds to wait.
+        end_s: seconds for the command to end.
+    """
     driver, began = psutil.Process(process.pid), time.monotonic()
-    victim = None
-    while time.monotonic() - began < after_s or victim is None:
-        if process.poll() is not None:
-            return None
-        time.sleep(0.05)
-        victim = _victim(driver, name) if time.monotonic() - began >= after_s else None
+    if since is not None:
+        _wait_for(process, since)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(after_s)
+    if (victim := _wait_for(process, name)) is None:
+        process.communicate()
+        return None
     after_s = time.monotonic() - began
     with suppress(psutil.Error):
         victim.send_signal(signal.SIGKILL)

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import psutil
 
@@ -59,6 +60,8 @@ def start_ray(
     if address is None:
         # A worker's every run has a thread of its own: see `keep_freed_memory`.
         os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+        # When the GCS dies Ray would end this process after a minute, in the middle of the report.
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "3600")
         # Read when Ray is first imported: without it Ray takes the machine's outward address for
         # its own even where it is told the loopback one, and listens on all interfaces.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -69,27 +72,24 @@ def start_ray(
     # Of what ends Ray itself we say one line; it would print its processes' logs as well.
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
-        before = set(_children())
+        options = {
+            "address": "local",
+            "num_cpus": num_cpus,
+            "num_gpus": num_gpus,
+            "include_dashboard": dashboard,
+            "dashboard_host": "127.0.0.1",
+            "_node_ip_address": "127.0.0.1",
+            **quiet,
+        }
         try:
-            within(
-                START_LIMIT_S,
-                lambda: ray.init(
-                    address="local",
-                    num_cpus=num_cpus,
-                    num_gpus=num_gpus,
-                    include_dashboard=dashboard,
-                    dashboard_host="127.0.0.1",
-                    _node_ip_address="127.0.0.1",
-                    **quiet,
-                ),
-                f"it took longer than {START_LIMIT_S:.0f} s; is the machine very busy?",
-                stay=FOR_EVER,
-            )
+            _start_here(options)
         except Exception as error:
-            kill([child for child in _children() if child not in before])
-            with suppress(Exception):
-                within(5.0, ray.shutdown, "")
-            raise Outage(f"Ray did not start: {_why(error)}") from error
+            if isinstance(error, Outage) or "timed out" not in str(error):
+                raise Outage(f"Ray did not start: {_why(error)}") from error
+            try:  # on a busy machine its own half minute may be too short for it
+                _start_here(options)
+            except Exception as again:
+                raise Outage(f"Ray did not start, twice: {_why(again)}") from again
         return
     _check_reachable(address)
     try:
@@ -97,6 +97,21 @@ def start_ray(
     except (ConnectionError, RuntimeError, ValueError) as error:
         said = " ".join(str(error).split())[:200]
         raise ConfigError("--address", address, f"the address of a Ray cluster ({said})") from None
+
+
+def _start_here(options: dict[str, Any]) -> None:
+    """Start Ray on this machine; if that fails, nothing of it is left running."""
+    import ray
+
+    before = set(_children())
+    late = f"it took longer than {START_LIMIT_S:.0f} s; is the machine very busy?"
+    try:
+        within(START_LIMIT_S, lambda: ray.init(**options), late, stay=FOR_EVER)
+    except Exception:
+        kill([child for child in _children() if child not in before])
+        with suppress(Exception):
+            within(5.0, ray.shutdown, "")
+        raise
 
 
 def _why(error: Exception) -> str:

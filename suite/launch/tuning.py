@@ -48,7 +48,11 @@ def tune_runs(
     stop = _Stop(console)
     with stop.at_signals():
         if options.address is None:
-            start_ray(None, options.num_cpus, options.num_gpus, options.dashboard)
+            try:
+                start_ray(None, options.num_cpus, options.num_gpus, options.dashboard)
+            except Outage:
+                _abandoned.set()
+                raise
         from suite.launch.watch import Watch
 
         watch = Watch(storage.root, own=options.address is None)

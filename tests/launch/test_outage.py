@@ -400,10 +400,17 @@ def test_ray_that_does_not_start_is_one_message(
         raise Exception("The current node timed out during startup.\n" + "a line\n" * 45)
 
     monkeypatch.setattr(ray, "init", fails)
-    with pytest.raises(Outage, match=r"Ray did not start: .*timed out during startup") as raised:
+    with pytest.raises(Outage, match=r"Ray did not start, twice: .*timed out") as raised:
         cluster.start_ray(None, 1, 0, False)
     assert "\n" not in str(raised.value)
-    assert left[0].wait(timeout=60) == -9
+    assert [process.wait(timeout=60) for process in left] == [-9, -9]
+
+    def refuses(**keys: Any) -> None:
+        raise ValueError("there is not enough memory for the object store\n" + "a line\n" * 45)
+
+    monkeypatch.setattr(ray, "init", refuses)
+    with pytest.raises(Outage, match=r"^Ray did not start: ValueError: there is not enough"):
+        cluster.start_ray(None, 1, 0, False)
 
     never = threading.Event()
     monkeypatch.setattr(ray, "init", lambda **keys: never.wait())
