@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -156,3 +157,17 @@ def test_a_part_of_the_same_name_from_elsewhere_is_refused() -> None:
     registry.register("part")(make("suite.schedules.part"))  # the same file, imported again
     with pytest.raises(ValueError, match="registered twice"):
         registry.register("part")(make("plugin"))
+
+
+@pytest.mark.parametrize("kind", ["latin", "pipe", "folder", "none", "null"])
+def test_a_plugin_that_cannot_be_read_is_one_message(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    if kind == "latin":
+        path.write_bytes("name = 'é'".encode("latin-1"))
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    name = f"{path.with_suffix('')}\0.py" if kind == "null" else str(path)
+    with pytest.raises(ConfigError, match="--plugin"):
+        read_plugins([name])
