@@ -302,7 +302,7 @@ class Trial:
             if (size := moved(name)) > TOLERANCE:
                 raise ValueError(
                     f"which: {name!r} is scale-invariant, but not at its own values: doubling it "
-                    f"changes the outputs by {size:.1%}, as where the epsilon of a norm layer is not "
+                    f"changes the outputs by {size:.1%}, as where a norm layer's epsilon is not "
                     "small beside what it reads; expected larger initial weights, or a list of "
                     "names without it"
                 )
