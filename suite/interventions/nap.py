@@ -19,7 +19,7 @@ from suite.invariance.select import Which
 from suite.norms import Per
 from suite.params import NORM_LAYERS
 
-PROBED = 32
+PROBED = 16
 """Inputs of a probe that tell what is scale-invariant."""
 
 

@@ -2,16 +2,16 @@
 
 Neither the names nor the order of modules tells. A residual branch may or may not end in a
 normalisation layer, a head may be registered first, a bias is harmless before BatchNorm and not
-before LayerNorm. So each weight is multiplied by a large power of two, and the outputs on a batch
-of inputs must stay as they are, with the network in the mode it trains in.
+before LayerNorm. So each weight is multiplied by a large power of two and by a small one, and the
+outputs on a batch of inputs must stay as they are, with the network in the mode it trains in.
 
 The question is about the network, not about its values of the moment: an output layer that starts
 at 0 would make everything in front of it look invariant, and so would a bias of 0, a small
 residual branch or a gain of 0. It is therefore asked at values where nothing vanishes: matrices of
-the scale 1 / sqrt(fan-in), other parameters moved off their initial values. Beside large inputs
-weights are made small as well, or biases and the bends of nonlinearities would not show. Rows
-(output units) are invariant if each can be multiplied by a factor of its own: behind BatchNorm they
-are, behind LayerNorm only whole tensors.
+the scale 1 / sqrt(fan-in), other parameters moved off their initial values; twice, so that chance
+does not tell. Beside large inputs weights are made smaller still, or biases and the bends of
+nonlinearities would not show. Rows (output units) are invariant if each can be multiplied by a
+factor of its own: behind BatchNorm they are, behind LayerNorm only whole tensors.
 
 At the network's own values an invariant weight may be too small: a normalisation layer's epsilon
 then counts. This is checked as well, by doubling, and refused.
@@ -38,6 +38,9 @@ LOG = logging.getLogger(__name__)
 
 POWER = 10
 """Of two, what a weight is multiplied by where nothing vanishes: small effects show."""
+
+DOWN = 2
+"""The least power it is divided by besides: a bias that drowned shows."""
 
 EPSILON = 1e-3
 """Factor on epsilons there, beside inputs of size 1: those of norm layers count for nothing."""
@@ -168,7 +171,7 @@ class Point:
     def __init__(self, passes: Passes, values: Values) -> None:
         self.passes, self.values = passes, values
         size = round(log2(passes.size))
-        self.powers = [POWER + max(0, -size), *([-size] if size > 2 else [])]
+        self.powers = [POWER + max(0, -size), -max(DOWN, size)]
         self._epsilon = EPSILON / max(1.0, passes.size) ** 2
         self.outputs = passes(values, self._epsilon)
         if not any(t.is_floating_point() or t.is_complex() for t in self.outputs):
@@ -298,9 +301,10 @@ class Trial:
         for name in names:
             if (size := moved(name)) > TOLERANCE:
                 raise ValueError(
-                    f"which: {name!r} is scale-invariant but for the epsilon of the normalisation "
-                    f"behind it: it is so small that doubling it changes the outputs by {size:.1%};"
-                    " expected larger initial weights, or a list of names without it"
+                    f"which: {name!r} is scale-invariant, but not at its own values: doubling it "
+                    f"changes the outputs by {size:.1%}, as where a norm layer's epsilon is not "
+                    "small beside what it reads; expected larger initial weights, or a list of "
+                    "names without it"
                 )
 
 
@@ -340,7 +344,11 @@ def _scaled(value: Tensor, axis: int | None, per: Per, power: int, draw: int = 0
     if per == "tensor":
         return value * 2.0**power
     assert axis is not None
-    generator = torch.Generator().manual_seed(2 + draw)
-    powers = power - torch.randperm(value.shape[axis], generator=generator) % power
+    number = value.shape[axis]
+    if draw < 2:  # every second row, and the others
+        powers = power * ((torch.arange(number) + draw + 1) % 2)
+    else:
+        generator = torch.Generator().manual_seed(2)
+        powers = power - torch.randperm(number, generator=generator) % power
     shape = [-1 if d == axis else 1 for d in range(value.ndim)]
     return value * (2.0**powers).to(value).view(shape)
