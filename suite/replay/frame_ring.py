@@ -336,16 +336,14 @@ class FrameRing:
     @property
     def saved_bytes(self) -> int:
         """What `save` writes now."""
-        lasts = self._filled(self._cuts, self.lasts) * self._frame_bytes
-        slots = self._filled(self._heads, self.slots) * self.bytes_per_slot
-        return self.lanes * (slots + lasts)
+        lasts = self._filled_lasts() * self._frame_bytes
+        return self.lanes * (self._filled() * self.bytes_per_slot + lasts)
 
     def save(self, folder: Path) -> None:
         """Write the filled part of the arrays into `folder`, one ``.npy`` file each."""
         for name, array in self._arrays().items():
-            save_rows(folder / f"{name}.npy", array, self._filled(self._heads, self.slots))
-        filled = self._filled(self._cuts, self.lasts)
-        save_rows(folder / "lasts.npy", self._last_frames(), filled)
+            save_rows(folder / f"{name}.npy", array, self._filled())
+        save_rows(folder / "lasts.npy", self._last_frames(), self._filled_lasts())
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote; `load_state_dict` says how much of it there is."""
@@ -371,9 +369,13 @@ class FrameRing:
         behind = self._frames.data[self.lanes * self.slots :]
         return behind.reshape(self.lanes, self.lasts, *behind.shape[1:])
 
-    def _filled(self, heads: Ints, room: int) -> int:
-        """Return the number of places filled in the lane that is filled most."""
-        return int(min(heads.max(), room))
+    def _filled(self) -> int:
+        """Return the number of slots filled in the lane that is filled most."""
+        return int(min(self._heads.max(), self.slots))
+
+    def _filled_lasts(self) -> int:
+        """Return the number of last observations kept in the lane that keeps most."""
+        return int(min(self._cuts.max(), self.lasts))
 
     def _take(self, window: Window, times: Ints) -> Array | Tensor:
         """Return the frames of steps (batch, k) of windows."""

@@ -141,7 +141,8 @@ def test_a_time_limit_is_bootstrapped_through_and_a_fall_is_not(make_runner):
     ring = ring_for(runner, 1000, n_step=3)
     ring.add(rollout.block)
     cut_short = [e for e in ends if not rollout.block.stops[e - 1, 0]]
-    window = ring.resolve(np.array(cut_short) - 2)  # two actions before the last observation
+    actions = rollout.block.acted[:, 0].cumsum()
+    window = ring.resolve(actions[cut_short] - 2)  # two actions before the last observation
     assert window.eligible.all()
     batch = ring.gather(window)
     assert (batch.discount_t == np.float32(0.99**2)).all()

@@ -283,6 +283,7 @@ def state(algorithm):
         *learner.net.state_dict().values(),
         *(v for s in learner.optimizer.state.values() for v in s.values()),
         *(array[:, :filled] for array in arrays.values()),
+        torch.as_tensor(algorithm.ring._last_frames()[:, : algorithm.ring._filled_lasts()]),
     ]
 
 
