@@ -68,7 +68,7 @@ def slug(text: str) -> str:
     >>> slug("Modular addition, p = 59")
     'modular-addition-p-59'
     """
-    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:120] or "task"
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:80] or "task"
 
 
 def folded(text: str) -> str:

@@ -140,7 +140,7 @@ def test_an_engine_s_result_version_changes_its_run_ids(monkeypatch: pytest.Monk
     [
         ("lyle2025_mlp", "lyle2025_mlp/plain,free,constant/0", "ffaf49f177b6"),
         ("kumar2024_fig1", "kumar2024_fig1/linearised/4", "2d97cf92507e"),
-        ("norm_or_elr", "norm_or_elr_mlp/2,2/4", "7405c80fe77c"),
+        ("norm_or_elr", "norm_or_elr_mlp/2,2/4", "1c4d3ef9d4c1"),
     ],
 )
 def test_ids_of_runs_that_were_made_stay(sweep: str, trial: str, run_id: str) -> None:

@@ -170,7 +170,8 @@ def test_impossible_lengths_are_refused(call: Any, message: str) -> None:
         ({"kind": "cyclic_then_anneal", "period": 10}, "stop"),
         ({"kind": "cyclic_then_anneal", "period": 10, "stop": 5, "cycles": 1}, "stop"),
         ({"kind": "delayed", "offset": 10, "low": -0.1}, "low"),
-        ({"kind": "cyclic", "period": -1}, "period.steps"),
+        ({"kind": "cyclic", "period": -1}, "period"),  # as it is written
+        ({"kind": "cyclic", "period": {"steps": -1}}, "period.steps"),
         ({"kind": "warmup_cosine", "length": {"fraction": 1.5}}, "length.fraction"),
         ({"kind": "growing_cycles", "peaks": []}, "peaks"),
     ],
