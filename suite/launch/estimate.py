@@ -51,9 +51,9 @@ WAITED = 4
 # Seconds on a machine that does `reference_work` in `REFERENCE_S`.
 REFERENCE_S = 0.03
 REPEATS = 10
-START_S = 12.0
+START_S = 11.5
 """From the command to the first worker."""
-WORKER_S = 2.0
+WORKER_S = 4.0
 """Start of a worker with its imports."""
 RL_WORKER_S = 1.5
 """Importing RLlib besides."""
@@ -61,9 +61,9 @@ TRIAL_S = 0.3
 """What a trial of one run takes besides training: its folder, its provenance, Tune."""
 RL_TRIAL_S = 0.7
 """Building and closing an algorithm besides."""
-REPORT_S = 2.5
+REPORT_S = 4.0
 """A report without figures."""
-FIGURES_S = 1.5
+FIGURES_S = 2.5
 """The figures of a task."""
 
 
