@@ -7,6 +7,7 @@ import pytest
 import torch
 from plain_rainbow import PlainRainbow, Settings
 
+from suite.models.noisy import variables
 from suite.run_config import RunConfig
 
 C51 = {"atoms": 21, "v_min": -6.0, "v_max": 4.0}
@@ -129,7 +130,7 @@ def noise_drawer(run, units):
         sizes = [n for pair in units.values() for n in pair]
         found = {}
         for use in uses:
-            z = torch.randn(sum(sizes), generator=generator).split(sizes)
+            z = variables(sum(sizes), run.agent.noise_bound, generator).split(sizes)
             found[use] = dict(zip(units, zip(z[::2], z[1::2], strict=True), strict=True))
         return {"selector": None, **found}
 
