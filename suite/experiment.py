@@ -10,12 +10,9 @@ from pydantic import Field, model_validator
 
 from suite.config import Config
 from suite.errors import ConfigError, nearest
-from suite.labels import Name, check_apart
+from suite.labels import MOST_ARMS, MOST_TRIALS, Name, check_apart
 from suite.search import SearchConfig, number_of_points
 from suite.tasks.atari_sets import GAME_SETS
-
-MOST_TRIALS = 50_000
-"""Trials of an experiment."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -81,6 +78,11 @@ class ExperimentConfig(Config):
             key = "axes" if points == 1 else "search" if self.samples == 1 else "samples"
             product = " x ".join(f"{n:,} {name}" for name, n in numbers.items() if n > 1)
             raise ConfigError(key, product, f"at most {MOST_TRIALS:,} trials in an experiment")
+        arms = prod(len(self.axes[axis]) for axis in self.arm_axes) * points
+        if arms > MOST_ARMS:
+            raise ConfigError(
+                "axes" if points == 1 else "search", arms, f"at most {MOST_ARMS:,} arms"
+            )
 
     def _check_choice(self, key: str, choice: Mapping[str, str]) -> None:
         for axis, value in choice.items():

@@ -6,6 +6,7 @@ labels stay apart where case or the form of a letter is not told apart, as in so
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -21,6 +22,9 @@ MOST_NAME = 100
 
 MOST_LABEL = 200
 """Characters of a label."""
+
+MOST_TRIALS, MOST_ARMS = 50_000, 2_000
+"""Trials of a sweep, and arms of a task: reports take no more."""
 
 SIGNS = "._-+=:@#%&()<>~^!"
 """Signs that a name may hold besides letters, digits and ``_``; ``,`` and ``;`` join names."""
@@ -65,10 +69,14 @@ def join(names: Iterable[str], point: str = "") -> str:
 def slug(text: str) -> str:
     """Return a name for files and ids.
 
-    >>> slug("Modular addition, p = 59")
-    'modular-addition-p-59'
+    >>> slug("Modular addition, p = 59"), slug("日本") == slug("中国")
+    ('modular-addition-p-59', False)
     """
-    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:80] or "task"
+    kept = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
+    if len(kept) <= 80 and text.isascii():
+        return kept or "task"
+    digest = hashlib.sha256(folded(text).encode()).hexdigest()[:8]  # of what is left out
+    return f"{kept[:70].strip('-')}-{digest}".strip("-")
 
 
 def folded(text: str) -> str:

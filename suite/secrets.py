@@ -25,6 +25,12 @@ _QUERY = re.compile(
     re.IGNORECASE,
 )
 
+# The same in one address alone, where nothing else can follow.
+_USER_ALONE = re.compile(
+    r"(?P<scheme>\b[\w.+-]+)://(?P<user>(?!/)(?![\w.-]+(?::\d+)?/).*)@", re.DOTALL
+)
+_QUERY_ALONE = re.compile(_QUERY.pattern.replace(r"[^&;#\s'\"<>]+", "[^&;#]+"), re.IGNORECASE)
+
 VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 """Secrets that MLflow reads from the environment."""
 
@@ -42,11 +48,10 @@ def redact(text: str) -> str:
     >>> redact("postgresql://ann:top@host/db"), redact("sqlite:////home/ann@work/mlflow.db")
     ('postgresql://ann:***@host/db', 'sqlite:////home/ann@work/mlflow.db')
     """
-    text = _USER.sub(_user, text)
-    text = _QUERY.sub(lambda match: f"{match['name']}{HIDDEN}", text)
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    return text
+    text = _USER.sub(_user, text)
+    return _QUERY.sub(lambda match: f"{match['name']}{HIDDEN}", text)
 
 
 def _user(match: re.Match[str]) -> str:
@@ -62,13 +67,15 @@ def secrets_of(address: str) -> list[str]:
 
     >>> secrets_of("http://ann:t%40p@host/?token=abc"), secrets_of("http://host:5000")
     (['t%40p', 't@p', 'abc'], [])
+    >>> secrets_of("http://ann:pa'ss wo<rd@host/?password=sec ret")
+    ["pa'ss wo<rd", 'sec ret']
     """
     found: list[str] = []
-    if (match := _USER.search(address)) is not None:
+    if (match := _USER_ALONE.search(address)) is not None:
         name, colon, password = match["user"].partition(":")
         if colon or match["scheme"].startswith("http"):
             found.append(password if colon else name)
-    found += [match["value"] for match in _QUERY.finditer(address)]
+    found += [match["value"] for match in _QUERY_ALONE.finditer(address)]
     both = (text for secret in found for text in (secret, unquote(secret)))
     return [text for text in dict.fromkeys(both) if text]
 

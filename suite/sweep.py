@@ -34,7 +34,7 @@ from typing import Any
 from suite.config import merge, undot
 from suite.errors import ConfigError, nearest
 from suite.experiment import ExperimentConfig
-from suite.labels import check_apart, join, matcher, slug
+from suite.labels import MOST_TRIALS, check_apart, join, matcher, slug
 from suite.overrides import Overrides
 from suite.run_config import RunConfig
 from suite.search import draws
@@ -162,6 +162,8 @@ def load_sweep(
             homes |= dict.fromkeys(plans, f"{path.name}{label and f': experiments.{label}'}")
             trials += found
             tasks |= plans
+    if len(trials) > MOST_TRIALS:
+        raise ConfigError("config", len(trials), f"at most {MOST_TRIALS:,} trials in a sweep")
     check_apart("config", tasks, slug)
     changes.check_used(tasks)
     if not any(trial.skip is None for trial in trials):

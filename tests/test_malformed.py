@@ -110,6 +110,7 @@ REFUSED = {
     PLAIN.replace("seeds: [0]", f"seeds: {list(range(2000))}")
     + f"axes: {{n: {{{', '.join(f'a{i}: null' for i in range(30))}}}}}\n": "axes",
     PLAIN + "samples: 1000000000\nsearch: {budget: {choice: [1, 2]}}\n": "samples",
+    PLAIN + "samples: 2500\nsearch: {optimizer.lr: {uniform: [0.1, 0.2]}}\n": "search",
 }
 
 

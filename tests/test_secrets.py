@@ -68,3 +68,20 @@ def test_a_results_address_with_a_secret_is_refused() -> None:
     assert "S3cret" not in str(caught.value)
     assert "AWS_SECRET_ACCESS_KEY" in str(caught.value)
     assert Storage("s3://bucket/sweep?region=eu").address == "s3://bucket/sweep?region=eu"
+
+
+@pytest.mark.parametrize(
+    ("address", "secret"),
+    [
+        ("http://ann:S3'cret@host:5000", "S3'cret"),
+        ('http://ann:S3"cret <x>@host', 'S3"cret <x>'),
+        ("http://ann:S3@cret/x@host", "S3@cret/x"),
+        ("http://ann:S3%20cret@host", "S3 cret"),
+        ("http://host/?password=S3 cret'&page=2", "S3 cret'"),
+    ],
+)
+def test_a_secret_may_hold_any_sign(address: str, secret: str) -> None:
+    assert keep_secret(address)
+    assert secret in secrets_of(address)
+    assert secret not in redact(address)
+    assert secret not in redact(f"refused: {address} as ann, {secret}")

@@ -38,6 +38,9 @@ def project_(
 ) -> None:
     """Rescale `tensors` in place to the norms `targets`; no value visits the host.
 
+    A tensor whose norm is not finite becomes nan, so that the loss says so; one whose norm is below
+    1e-15 is rescaled as if it were that.
+
     Args:
         tensors: weights.
         targets: norms, shaped as `squared_norms` gives them; of scalars a vector will do.
@@ -48,12 +51,14 @@ def project_(
     if per == "tensor":
         wanted = targets if isinstance(targets, Tensor) else torch.stack(list(targets))
         squared = (flat_views(tensors) if flats is None else flats).squared()
-        factors = wanted * squared.clamp_min_(TINY).rsqrt_()
+        squared.clamp_min_(TINY)
+        factors = wanted * squared.rsqrt() * (squared / squared)  # 1, or nan if it is infinite
         torch._foreach_mul_(list(tensors), list(factors.unbind()))
     else:
         rows = squared_norms(tensors, per, axes=axes)
         for tensor, target, square in zip(tensors, targets, rows, strict=True):
-            tensor.mul_(target * square.clamp_min(TINY).rsqrt())
+            square = square.clamp_min(TINY)
+            tensor.mul_(target * square.rsqrt() * (square / square))
 
 
 class _Group:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -244,10 +245,12 @@ def main() -> None:
         code = 130
     except Exception as error:
         show = getattr(error, "show", None)  # a click usage error
-        if show is None:
-            raise
-        show()
-        code = getattr(error, "exit_code", 2)
+        if show is None:  # a fault of ours
+            print(redact(traceback.format_exc()), file=sys.stderr)
+            code = 1
+        else:
+            show()
+            code = getattr(error, "exit_code", 2)
     if (tuning := sys.modules.get("suite.launch.tuning")) and tuning.abandoned():
         # A Ray that died leaves threads behind which the interpreter would wait for.
         sys.stdout.flush()

@@ -156,7 +156,7 @@ def run_seconds(config: RunConfig, cost: Cost) -> float:
     if isinstance(task := config.task, RLTaskConfig):
         acting = task.agent_steps(config.budget) / task.all_lanes
         if task.evaluation is not None:
-            longest = int(task.played(0).pool_options().get("max_episode_steps", EPISODE))
+            longest = task.played(0).time_limit or EPISODE
             rounds = -(-task.evaluation.episodes // EVALUATED_AT_ONCE)
             acting += len(task.evaluations(config.budget)) * rounds * min(EPISODE, longest)
         return seconds + cost.update * clock.total + cost.act * acting

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from suite.records.storage import write_text
 from suite.secrets import redact
 
 WORDS = {
@@ -121,7 +122,7 @@ def keep_traceback(error: BaseException, folder: Path) -> None:
     """Write the traceback, without passwords, into the results folder, if there is room."""
     with suppress(OSError):
         text = redact("".join(traceback.format_exception(error)))
-        (folder / LOG).write_text(text, encoding="utf-8")
+        write_text(folder / LOG, text)  # renamed into place: through no link
 
 
 def within(

@@ -147,8 +147,8 @@ def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
 
 
 def _visible(folder: Path) -> bool:
-    """Return whether a folder holds anything but locks and files that were never finished."""
-    return any(not path.name.startswith(".") for path in folder.iterdir())
+    """Return whether a folder holds anything but locks, unfinished files and an outage's."""
+    return any(not path.name.startswith(".") and path.name != LOG for path in folder.iterdir())
 
 
 def _lock(lock: IO[str], results: str) -> None:

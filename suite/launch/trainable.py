@@ -19,8 +19,9 @@ from suite.launch.keys import is_live, metric_key
 from suite.records import layout
 from suite.records.provenance import provenance
 from suite.records.run_folder import RunFolder, State
-from suite.records.storage import Storage
+from suite.records.storage import Storage, write_text
 from suite.rows import Row
+from suite.secrets import keep_secret, redact
 
 REPORT_EVERY_S = 2.0
 """Seconds between reports to Tune."""
@@ -84,6 +85,7 @@ def run_trial(config: dict[str, Any]) -> None:
 
     if config["data_dir"]:
         os.environ["SUITE_DATA"] = config["data_dir"]
+    keep_secret(os.environ.get("MLFLOW_TRACKING_URI"))
     load_plugins(config["plugins"], anew=True)  # the trial before may have left state in them
     runs = [RunConfig.from_mapping(run) for run in config["runs"]]
     torch.set_num_threads(runs[0].resources.threads)
@@ -105,9 +107,9 @@ def run_trial(config: dict[str, Any]) -> None:
     except Exception as error:
         for folder in folders:
             with suppress(OSError):  # a full disk may be what it died of: the driver is told, too
-                (folder.path / layout.ERROR).write_text(traceback.format_exc(), encoding="utf-8")
+                write_text(folder.path / layout.ERROR, redact(traceback.format_exc()))
             try:
-                folder.finish("failed", f"{type(error).__name__}: {error}")
+                folder.finish("failed", redact(f"{type(error).__name__}: {error}"))
             except OSError:
                 with suppress(OSError):
                     folder.close()

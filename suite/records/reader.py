@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from suite.errors import ConfigError
+from suite.labels import MOST_ARMS, MOST_TRIALS
 from suite.ranges import ANY, SHARE, Range
 from suite.records.asked import ConfigShape, ProvenanceShape
 from suite.records.json_file import read_bytes, read_json
@@ -48,8 +49,8 @@ State = Literal["skipped", "not started", "running", "complete", "diverged", "fa
 RUN_ID = r"[0-9A-Za-z_][\w.,=+-]{0,199}"
 """What an id of a run may be: the name of a folder, in ASCII. The suite's own are hex digits."""
 
-MOST_TRIALS, MOST_ARMS, LONGEST_LABEL = 100_000, 2_000, 1_000
-"""Trials of a sweep and arms of a task at most, and characters of a label: more is no sweep."""
+LONGEST_LABEL = 1_000
+"""Characters of a label: more is none."""
 
 Label = Annotated[str, Field(max_length=LONGEST_LABEL), AfterValidator(visible)]
 Words = Annotated[str, Field(max_length=100 * LONGEST_LABEL), AfterValidator(visible)]

@@ -13,6 +13,10 @@ from suite.records.manifest import Extent, beginning
 from suite.rows import Row
 
 
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
 class RowsFile:
     """The rows of a run, appended to.
 
@@ -24,7 +28,8 @@ class RowsFile:
 
     def __init__(self, path: Path, run_id: str, keep: int) -> None:
         self.run_id = run_id
-        self._file = path.open("a+b", buffering=0)
+        # A link in a folder that came from elsewhere is not followed: it would be cut short there.
+        self._file = open(path, "a+b", buffering=0, opener=_no_link)  # noqa: SIM115
         self._file.truncate(keep)
         self._digest = beginning(self._file, keep) or hashlib.sha256()
         self._bytes = keep

@@ -17,6 +17,7 @@ from suite.interventions.normalize_project import (
     squared_norms,
 )
 from suite.invariance.decide import check_invariant
+from suite.norms import Per
 
 
 def _net(norm: bool = True) -> nn.Sequential:
@@ -228,3 +229,14 @@ def test_rows_of_noisy_maps_are_their_output_units():
         weight.mul_(torch.rand_like(weight) + 0.5)
     nap.step()
     torch.testing.assert_close(weight.detach().square().sum((0, 2)).sqrt(), before)
+
+
+@pytest.mark.parametrize("per", ["tensor", "row"])
+def test_a_norm_that_overflows_is_seen(per: Per) -> None:
+    """Its square is infinite in single precision: a factor of 0 would end the weight for good."""
+    weight = torch.full((2, 3), 1e25)
+    weight[1] = 1.0
+    targets = [torch.ones(2, 1) if per == "row" else torch.tensor(1.0)]
+    project_([weight], targets, per)
+    assert weight[0].isnan().all()
+    assert weight[1].isnan().all() == (per == "tensor")

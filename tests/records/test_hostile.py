@@ -22,6 +22,7 @@ from suite.records.reader import (
     read_status,
     read_sweep,
 )
+from suite.records.rows_file import RowsFile
 
 NESTED: Any = []
 for _ in range(400):
@@ -316,3 +317,12 @@ def test_overrides_are_read_from_the_file_and_in_older_ones_from_the_command(
     assert read_sweep(_sweep(tmp_path, command=command, overrides=[])).overrides == ()
     with pytest.raises(ConfigError, match=re.escape("sweep.json: overrides")):
         read_sweep(_sweep(tmp_path, overrides="budget=6"))
+
+
+def test_rows_are_not_written_through_a_link(tmp_path: Path) -> None:
+    mine = tmp_path / "notes.txt"
+    mine.write_text("mine\n")
+    (tmp_path / "rows.jsonl").symlink_to(mine)
+    with pytest.raises(OSError, match="symbolic link"):
+        RowsFile(tmp_path / "rows.jsonl", "r", 0)
+    assert mine.read_text() == "mine\n"
