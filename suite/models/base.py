@@ -128,11 +128,15 @@ def build_model(config: ModelConfig, spec: ModelSpec, seed: int) -> nn.Module:
 def dry_model(config: ModelConfig, spec: ModelSpec) -> nn.Module:
     """Return the model on the meta device: shapes and structure, no memory and no values.
 
+    Its attribute ``dry_of``, config and spec, is the same for models that are alike.
+
     Raises:
         ConfigError: if the model cannot serve the spec.
     """
     with torch.device("meta"):
-        return config.build(spec)
+        model = config.build(spec)
+    vars(model)["dry_of"] = (config, spec)
+    return model
 
 
 @contextmanager
