@@ -137,6 +137,8 @@ def build_model(config: ModelConfig, spec: ModelSpec, seed: int) -> nn.Module:
 def dry_model(config: ModelConfig, spec: ModelSpec) -> nn.Module:
     """Return the model on the meta device: shapes and structure, no memory and no values.
 
+    Its attribute ``dry_of``, config and spec, is the same for models that are alike.
+
     Raises:
         ConfigError: if the model cannot serve the spec, or would be larger than `MOST_BYTES`.
     """
@@ -144,6 +146,7 @@ def dry_model(config: ModelConfig, spec: ModelSpec) -> nn.Module:
         model = config.build(spec)
     size = 16 * sum(p.numel() for p in model.parameters())
     check_bytes("model", size, "the network with gradients and Adam's moments")
+    vars(model)["dry_of"] = (config, spec)
     return model
 
 
