@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from plain_rainbow import PlainRainbow, Settings
+from scipy.stats import norm
 
 from suite.models.noisy import variables
 from suite.run_config import RunConfig
@@ -135,6 +136,15 @@ def noise_drawer(run, units):
         return {"selector": None, **found}
 
     return draw
+
+
+def variables(number, bound, generator):
+    """Standard normal variables, or those that a uniform draw is mapped to within a bound."""
+    if bound is None:
+        return torch.randn(number, generator=generator)
+    share = norm.cdf(bound) - norm.cdf(-bound)
+    drawn = torch.empty(number).uniform_(-share, share, generator=generator)
+    return torch.from_numpy(norm.ppf((1 + drawn.double().numpy()) / 2)).to(drawn.dtype)
 
 
 def noisy_units(reference):
