@@ -118,7 +118,7 @@ def draw_noise(layers: list[NoisyLinear], generator: torch.Generator) -> None:
         generator: on the CPU; its draws do not depend on where the network lives.
     """
     sizes = [eps.numel() for layer in layers for eps in (layer.eps_in, layer.eps_out)]
-    z = variables(sum(sizes), layers[0].bound, generator)
+    z = _variables(sum(sizes), layers[0].bound, generator)
     z = (z.sign() * z.abs().sqrt_()).to(layers[0].eps_in.device, non_blocking=True)
     parts = iter(torch.split(z, sizes))
     for layer in layers:
@@ -126,7 +126,7 @@ def draw_noise(layers: list[NoisyLinear], generator: torch.Generator) -> None:
         layer.eps_out.copy_(next(parts))
 
 
-def variables(number: int, bound: float | None, generator: torch.Generator) -> Tensor:
+def _variables(number: int, bound: float | None, generator: torch.Generator) -> Tensor:
     """Return normal variables, (number,): standard ones, or truncated at +-bound.
 
     Those come from uniform ones by the inverse of the distribution.

@@ -8,7 +8,6 @@ import torch
 from plain_rainbow import PlainRainbow, Settings
 from scipy.stats import norm
 
-from suite.models.noisy import variables
 from suite.run_config import RunConfig
 
 C51 = {"atoms": 21, "v_min": -6.0, "v_max": 4.0}
