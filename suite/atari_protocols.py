@@ -6,7 +6,10 @@
 - ``atari100k``: 100,000 agent steps (Kaiser et al. 2020) under the settings of data-efficient
   Rainbow (van Hasselt et al. 2019), as Dopamine's labs/atari_100k and SPR run it.
 
-A protocol says nothing of the agent: the update-to-data ratio and the warm-up stay the task's own.
+How often to learn and from when on belongs to a protocol and an agent together: each protocol has
+the pace of those agents that were published under it, and none for others. It says nothing else of
+the agent: replay, target copies and exploration are the agent's own, and evaluation is asked for
+apart.
 """
 
 from __future__ import annotations
@@ -29,10 +32,13 @@ class Protocol:
 
     Attributes:
         sourced: value and source by key of `suite.tasks.atari.AtariConfig`.
+        paces: value and source of `utd` and `learning_starts`, by kind of agent. A task that is
+            built without an agent has those of the first.
         agent_steps: length of a run that names none; None where the protocol leaves it open.
     """
 
     sourced: Mapping[str, Sourced]
+    paces: Mapping[str, Mapping[str, Sourced]]
     agent_steps: Sourced | None = None
 
     @property
@@ -40,12 +46,19 @@ class Protocol:
         """The values alone, by key."""
         return {key: value for key, (value, _) in self.sourced.items()}
 
+    @property
+    def own_pace(self) -> dict[str, Any]:
+        """The values of the protocol's own agent."""
+        return {key: value for key, (value, _) in next(iter(self.paces.values())).items()}
+
 
 _HESSEL = "Hessel et al. 2018, table of preprocessing"
 _ZOO = "DQN Zoo, gym_atari.py"
 _ZOO_RUN = "DQN Zoo, rainbow/run_atari.py"
 _DOPAMINE = "Dopamine, discrete_domains/atari_lib.py"
 _DOPAMINE_GIN = "Dopamine, jax/agents/dqn/configs/dqn.gin"
+_DOPAMINE_RAINBOW = "Dopamine, jax/agents/rainbow/configs/rainbow.gin"
+_DER = "van Hasselt et al. 2019, appendix E"
 _DER_GIN = "Dopamine, labs/atari_100k/configs/DER.gin"
 _SPR = "SPR, src/rlpyt_atari_env.py"
 
@@ -63,7 +76,24 @@ PROTOCOLS: dict[str, Protocol] = {
             "fire_on_reset": Sourced(False, f"{_ZOO}: nothing but no-ops before the agent acts"),
             "full_action_space": Sourced(False, f"{_ZOO}: full_action_space"),
             "max_episode_frames": Sourced(108_000, f"{_HESSEL}: max frames per episode"),
-        }
+        },
+        paces={
+            "dqn": {
+                "utd": Sourced(0.25, "DQN Zoo, dqn/run_atari.py: learn_period, 16 frames"),
+                "learning_starts": Sourced(
+                    50_000,
+                    "DQN Zoo, dqn/run_atari.py: min_replay_capacity_fraction, 0.05 of a million; "
+                    "200,000 frames (Mnih et al. 2015: replay start size)",
+                ),
+            },
+            "rainbow": {
+                "utd": Sourced(0.25, f"{_ZOO_RUN}: learn_period, 16 frames"),
+                "learning_starts": Sourced(
+                    20_000,
+                    "Hessel et al. 2018, table 1: min history to start learning, 80,000 frames",
+                ),
+            },
+        },
     ),
     "dopamine": Protocol(
         {
@@ -79,7 +109,17 @@ PROTOCOLS: dict[str, Protocol] = {
             "max_episode_frames": Sourced(
                 108_000, f"{_DOPAMINE_GIN}: max_steps_per_episode, 27,000 agent steps"
             ),
-        }
+        },
+        paces={
+            "dqn": {
+                "utd": Sourced(0.25, f"{_DOPAMINE_GIN}: update_period, 4"),
+                "learning_starts": Sourced(20_000, f"{_DOPAMINE_GIN}: min_replay_history"),
+            },
+            "rainbow": {
+                "utd": Sourced(0.25, f"{_DOPAMINE_RAINBOW}: update_period, 4"),
+                "learning_starts": Sourced(20_000, f"{_DOPAMINE_RAINBOW}: min_replay_history"),
+            },
+        },
     ),
     "atari100k": Protocol(
         {
@@ -95,6 +135,12 @@ PROTOCOLS: dict[str, Protocol] = {
             "max_episode_frames": Sourced(
                 108_000, f"{_DER_GIN}: max_steps_per_episode, 27,000 agent steps"
             ),
+        },
+        paces={
+            "der": {
+                "utd": Sourced(1.0, f"{_DER}: an update every step; {_DER_GIN}: update_period"),
+                "learning_starts": Sourced(1_600, f"{_DER}; {_DER_GIN}: min_replay_history"),
+            },
         },
         agent_steps=Sourced(100_000, "Kaiser et al. 2020; 10 times 10,000 in DER.gin"),
     ),

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from suite.errors import ConfigError, nearest
+from suite.ranges import ANY, SIZE, Range
 
 STARTS = "no-op starts"
 """The protocol of the table."""
@@ -112,3 +113,35 @@ def human_normalised(game: str, score: float) -> float:
         raise ConfigError("game", game, f"a game with a human score: {nearest(game, REFERENCES)}")
     random, human = REFERENCES[game]
     return (score - random) / (human - random)
+
+
+SIGNED = {
+    "boxing": Range(-100, 100),
+    "double_dunk": ANY,
+    "fishing_derby": ANY,
+    "ice_hockey": ANY,
+    "pitfall": ANY,
+    "pong": Range(-21, 21),
+    "private_eye": ANY,
+    "skiing": ANY,
+    "surround": ANY,
+    "tennis": ANY,
+}
+"""Games of the table whose score may be negative: it counts points lost, too, or seconds."""
+
+
+def score_range(game: str) -> Range:
+    """Return the scores that a game can have; without bounds where they are not known.
+
+    Args:
+        game: name, in lower case with underscores.
+
+    >>> score_range("pong"), score_range("breakout").lower
+    (Range(lower=-21, upper=21, scale='linear'), 0)
+    """
+    return SIGNED.get(game, SIZE) if game in REFERENCES else ANY
+
+
+def normalised_range(game: str) -> Range:
+    """Return the human-normalised scores that a game can have."""
+    return score_range(game).through(lambda score: human_normalised(game, score))

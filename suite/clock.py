@@ -14,19 +14,24 @@ from pydantic import Field, model_serializer, model_validator
 from suite.config import UNITS, Config
 from suite.errors import ConfigError
 
+LONGEST = 10**12
+"""Largest number of any unit of time, and of gradient steps in a run."""
+
 
 class Duration(Config):
     """A length of training: a plain integer counts gradient steps, else ``{unit: value}``.
 
     Units: ``steps`` (gradient steps), ``epochs`` (passes over the data of a phase), ``frames``
-    (emulator frames), ``agent_steps`` (decisions of an agent), ``fraction`` (of the whole run, or
-    of a phase where a schedule restarts with each phase).
+    (emulator frames), ``agent_steps`` (decisions of an agent), ``fraction`` (of the span in which
+    it begins: of the run; of a phase where it restarts with each phase; of what is left of either
+    where it begins later, such as after the warm-up, an offset or the last cycle). A fraction of 1
+    thus ends where its span does. As a point in time it is a share of the run's updates.
     """
 
-    steps: Annotated[int, Field(ge=0)] | None = None
-    epochs: Annotated[float, Field(ge=0)] | None = None
-    frames: Annotated[int, Field(ge=0)] | None = None
-    agent_steps: Annotated[int, Field(ge=0)] | None = None
+    steps: Annotated[int, Field(ge=0, le=LONGEST)] | None = None
+    epochs: Annotated[float, Field(ge=0, le=LONGEST)] | None = None
+    frames: Annotated[int, Field(ge=0, le=LONGEST)] | None = None
+    agent_steps: Annotated[int, Field(ge=0, le=LONGEST)] | None = None
     fraction: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="before")
@@ -36,6 +41,8 @@ class Duration(Config):
             return {"steps": value}
         if isinstance(value, Mapping) and len(value) != 1:
             raise ConfigError("", dict(value), f"one unit of time, of {', '.join(UNITS)}")
+        if isinstance(value, Mapping) and None in value.values():
+            raise ConfigError("", dict(value), "a number of that unit of time")
         if not isinstance(value, Mapping | Duration):
             raise ConfigError(
                 "", value, f"a whole number of gradient steps, or one unit of {', '.join(UNITS)}"

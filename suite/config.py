@@ -8,8 +8,8 @@ repaired silently.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, Self, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,8 +20,11 @@ from suite.registry import Registry
 UNITS = ("steps", "epochs", "frames", "agent_steps", "fraction")
 """Units of time, as the one key of a duration."""
 
-RESULT_VERSION = 3
-"""Raised whenever a change of code changes what a config computes; part of every run id."""
+RESULT_VERSION = {"supervised": 3, "rl": 4}
+"""By engine; raised whenever a change of code changes what its configs compute. Part of run ids."""
+
+MOST_DEPTH = 64
+"""Names in a path of keys."""
 
 
 class Config(BaseModel):
@@ -49,7 +52,7 @@ class Config(BaseModel):
         try:
             return cls.model_validate(mapping)
         except ValidationError as error:
-            raise _first_fault(error, cls, where) from None
+            raise _first_fault(error, cls, where, mapping) from None
 
 
 class Component(Config):
@@ -78,35 +81,44 @@ def one_of(
         if not isinstance(value, Mapping):
             return value
         kind = value.get("kind", default)
-        if kind not in registry.entries():
+        if not isinstance(kind, str) or kind not in registry.entries():
             raise ConfigError("kind", kind, nearest(str(kind), registry.entries()))
         return registry[kind].from_mapping(value)
 
     return BeforeValidator(build)
 
 
-def _first_fault(error: ValidationError, cls: type[BaseModel], where: str) -> ConfigError:
+def _first_fault(
+    error: ValidationError, cls: type[BaseModel], where: str, given: Any
+) -> ConfigError:
     """Turn the first entry of a pydantic error into one message with path, value and remedy."""
-    detail = error.errors()[0]
+    faults = error.errors()
+    detail = faults[0]
+    if detail["type"] == "missing":  # what is missing may be there, misspelt
+        detail = next((f for f in faults if f["type"] == "extra_forbidden"), detail)
     path = [*detail["loc"]]
     value = detail["input"]
     context = detail.get("ctx", {})
     if isinstance(fault := context.get("error"), ConfigError):
-        outer = _join(where, path)
+        outer = _join(where, path, given)
         between = "." if fault.key and path else ""
         return ConfigError(f"{outer}{between}{fault.key}", fault.value, fault.expected)
     match detail["type"]:
         case "extra_forbidden":
             known = nearest(str(path[-1]), _model_at(cls, path[:-1]).model_fields)
-            return ConfigError(_join(where, path), value, f"no such key; did you mean {known}?")
+            return ConfigError(
+                _join(where, path, given), value, f"no such key; did you mean {known}?"
+            )
         case "missing":
-            return ConfigError(_join(where, path), None, "a value, for this key is required")
+            return ConfigError(_join(where, path, given), None, "a value, for this key is required")
         case "model_type":
             keys = ", ".join(_model_at(cls, path).model_fields)
-            return ConfigError(_join(where, path), value, f"a mapping of {keys}")
+            return ConfigError(_join(where, path, given), value, f"a mapping of {keys}")
         case "tuple_type" | "list_type":
-            return ConfigError(_join(where, path), value, "a list, in brackets")
-    return ConfigError(_join(where, path), value, _expected(detail))
+            return ConfigError(_join(where, path, given), value, "a list, in brackets")
+        case "dict_type":
+            return ConfigError(_join(where, path, given), value, "a mapping of keys to values")
+    return ConfigError(_join(where, path, given), value, _expected(detail))
 
 
 def _expected(detail: ErrorDetails) -> str:
@@ -117,13 +129,24 @@ def _expected(detail: ErrorDetails) -> str:
     return message
 
 
-def _join(where: str, path: list[int | str]) -> str:
+def _join(where: str, path: list[int | str], given: Any) -> str:
+    """Return the path of a fault as keys and places of what was given."""
     text = ""
     for part in path:
-        if isinstance(part, str) and not part.replace(".", "").isidentifier():
+        known = range(len(given)) if isinstance(given, list | tuple) else given
+        if isinstance(known, Mapping | range) and part in known:
+            given = given[part]
+        elif not isinstance(given, Mapping) or not _is_key(part):
             continue  # pydantic's name for a branch of a union, not a key
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        name = part if not isinstance(part, str) or part.isprintable() else repr(part)
+        text += f"[{name}]" if isinstance(name, int) else f".{name}" if text else name
     return f"{where}{text}"
+
+
+def _is_key(part: int | str) -> bool:
+    """Return whether a part of a pydantic path that was not given may be a key."""
+    types = ("str", "int", "float", "bool")
+    return isinstance(part, str) and part.replace(".", "").isidentifier() and part not in types
 
 
 def _model_at(cls: type[BaseModel], path: list[int | str]) -> type[BaseModel]:
@@ -131,11 +154,16 @@ def _model_at(cls: type[BaseModel], path: list[int | str]) -> type[BaseModel]:
     model: type[BaseModel] = cls
     for part in path:
         if isinstance(part, str) and part in model.model_fields:
-            annotation = model.model_fields[part].annotation
-            for candidate in (annotation, *getattr(annotation, "__args__", ())):
-                if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                    model = candidate
+            model = next(_models_in(model.model_fields[part].annotation), model)
     return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the model classes that an annotation is of, such as a list of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def merge(base: Any, override: Any) -> Any:
@@ -193,7 +221,8 @@ def _merge_list(base: list[Any], override: Mapping[str, Any]) -> list[Any]:
     """Return a list with some of its elements laid over, picked by their place."""
     merged = list(base)
     for key, value in override.items():
-        if not key.isdigit() or int(key) >= len(merged):
+        known = key.isascii() and key.isdecimal() and len(key) < 9
+        if not known or int(key) >= len(merged):
             last = len(merged) - 1
             raise ConfigError(key, value, f"a place in a list, from 0 to {last}, or a whole list")
         merged[int(key)] = _merge_at(key, merged[int(key)], value)
@@ -212,15 +241,24 @@ def undot(value: Any) -> Any:
 
     >>> undot({"optimizer.lr": 0.1, "optimizer.eps": 1e-8})
     {'optimizer': {'lr': 0.1, 'eps': 1e-08}}
+
+    Raises:
+        ConfigError: for a path with an empty name, or a key that has two values.
     """
     if not isinstance(value, Mapping):
         return value
     out: dict[str, Any] = {}
     for key, item in value.items():
-        head, _, rest = str(key).partition(".")
+        head, dot, rest = str(key).partition(".")
+        if dot and "" in str(key).split("."):
+            raise ConfigError(str(key), item, "names joined by single dots")
+        if rest.count(".") > MOST_DEPTH:
+            raise ConfigError(f"{str(key)[:60]}...", item, f"at most {MOST_DEPTH} names in a path")
         nested = undot({rest: item} if rest else item)
-        if head in out and isinstance(out[head], Mapping) and isinstance(nested, Mapping):
+        if head not in out:
+            out[head] = nested
+        elif isinstance(out[head], Mapping | list | str) and isinstance(nested, Mapping):
             out[head] = merge(out[head], nested)
         else:
-            out[head] = nested
+            raise ConfigError(str(key), item, f"{head} once; here it is {out[head]!r} as well")
     return out

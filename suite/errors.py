@@ -6,6 +6,12 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+MOST_SHOWN = 400
+"""Characters of a value in a message."""
+
+MOST_NAMES = 60
+"""Names listed in a message."""
+
 
 class ConfigError(ValueError):
     """A request that cannot be carried out as written.
@@ -18,7 +24,7 @@ class ConfigError(ValueError):
 
     def __init__(self, key: str, value: Any, expected: str) -> None:
         self.key, self.value, self.expected = key, value, expected
-        super().__init__(f"{key}: got {value!r}; expected {expected}")
+        super().__init__(f"{key}: got {_shown(value)}; expected {expected}")
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[str, Any, str]]:
         return type(self), (self.key, self.value, self.expected)
@@ -28,6 +34,15 @@ class DivergedError(RuntimeError):
     """A run whose loss stopped being finite; a result of that run, not a fault of the suite."""
 
 
+def _shown(value: Any) -> str:
+    """Return a value as it is printed, cut where that is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # such as a whole number of 5,000 digits
+        return f"a value of type {type(value).__name__} that is too long to print"
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which of the `known` names exist, the closest to `name` first.
 
@@ -35,6 +50,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     "'cyclic' (known: constant, cyclic)"
     """
     names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    listing = ", ".join(names)
+    close = difflib.get_close_matches(str(name)[:MOST_SHOWN], names, n=1, cutoff=0.5)
+    listing = ", ".join(names[:MOST_NAMES])
+    if len(names) > MOST_NAMES:
+        listing += f" and {len(names) - MOST_NAMES:,} more"
     return f"{close[0]!r} (known: {listing})" if close else f"one of: {listing}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from suite.config import merge
 from suite.errors import ConfigError, nearest
+from suite.labels import matcher
 from suite.yaml_file import parse_yaml
 
 
@@ -23,6 +23,7 @@ class Overrides:
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts
         self._parsed = [_parse(text) for text in texts]
+        self._matches = [matcher(task, "--set") for task, _, _ in self._parsed]
         self._used = [False] * len(texts)
 
     def __bool__(self) -> bool:
@@ -30,8 +31,8 @@ class Overrides:
 
     def seeds(self, body: dict[str, Any], label: str) -> dict[str, Any]:
         """Return an experiment, its seeds replaced if that is asked for."""
-        for index, (task, key, value) in enumerate(self._parsed):
-            if key == "seeds" and fnmatchcase(label, task):
+        for index, (_, key, value) in enumerate(self._parsed):
+            if key == "seeds" and self._matches[index](label):
                 body, self._used[index] = {**body, "seeds": value}, True
         return body
 
@@ -41,8 +42,8 @@ class Overrides:
         Raises:
             ConfigError: if one does not fit what it is laid over.
         """
-        for index, (task, key, value) in enumerate(self._parsed):
-            if key != "seeds" and fnmatchcase(label, task):
+        for index, (_, key, value) in enumerate(self._parsed):
+            if key != "seeds" and self._matches[index](label):
                 try:
                     request, self._used[index] = merge(request, {key: value}), True
                 except ConfigError as error:
@@ -51,8 +52,8 @@ class Overrides:
 
     def of_runs(self, label: str) -> list[str]:
         """Return those, as they were written, that make a task's runs others: all but of seeds."""
-        pairs = zip(self._texts, self._parsed, strict=True)
-        return [t for t, (task, key, _) in pairs if key != "seeds" and fnmatchcase(label, task)]
+        given = zip(self._texts, self._parsed, self._matches, strict=True)
+        return [t for t, (_, key, _), matches in given if key != "seeds" and matches(label)]
 
     def check_free(self, searched: Collection[str], label: str) -> None:
         """Check that no change is of a key that an experiment searches, which names its arms.
@@ -60,8 +61,8 @@ class Overrides:
         Raises:
             ConfigError: if one is.
         """
-        for task, key, value in self._parsed:
-            if not fnmatchcase(label, task):
+        for (_, key, value), matches in zip(self._parsed, self._matches, strict=True):
+            if not matches(label):
                 continue
             for other in searched:
                 if key == other or key.startswith(f"{other}.") or other.startswith(f"{key}."):
@@ -84,4 +85,7 @@ def _parse(text: str) -> tuple[str, str, Any]:
     task, colon, key = target.rpartition(":")
     if not equals or not key:
         raise ConfigError("--set", text, "key.path=value, or TASK:key.path=value")
-    return task if colon else "*", key.strip(), parse_yaml(value, f"--set {key}")
+    key = key.strip()
+    if key == "seed":
+        raise ConfigError("--set", text, "seeds=[...], which lists the repetitions")
+    return task if colon else "*", key, parse_yaml(value, f"--set {key}")

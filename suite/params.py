@@ -1,18 +1,19 @@
 """Parameter roles: the one answer to "which tensors are projected, decayed, reset".
 
 A role says what a tensor is for, decided from the modules themselves (their type and their place),
-never from a substring of a name. Which weights a normalisation layer follows is read from the order
-in which modules are registered; `suite.interventions.normalize_project` checks it numerically.
+never from a substring of a name. Which weights are scale-invariant the modules do not tell: see
+`suite.invariance`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from itertools import pairwise
 from typing import Literal
 
 from torch import nn
+from torch.nn.utils.parametrizations import _WeightNorm
+from torch.nn.utils.parametrize import ParametrizationList
 
 NORM_LAYERS = (
     nn.LayerNorm,
@@ -97,54 +98,55 @@ def parameters_of(model: nn.Module, layers: set[str]) -> list[str]:
     return [name for name, _ in model.named_parameters() if name.rpartition(".")[0] in layers]
 
 
+def layer_name(name: str) -> str:
+    """Return the name of the layer that a parameter belongs to, also if it is parametrized.
+
+    >>> layer_name("torso.0.weight"), layer_name("torso.0.parametrizations.weight.original")
+    ('torso.0', 'torso.0')
+    """
+    owner = name.rpartition(".")[0]
+    return f".{owner}.".partition(".parametrizations.")[0][1:].removesuffix(".")
+
+
+def _magnitude(module: nn.Module, leaf: str) -> bool:
+    """Return whether a parameter holds the norms of a weight that is kept as norm and direction."""
+    if isinstance(module, ParametrizationList):
+        return leaf == "original0" and any(isinstance(p, _WeightNorm) for p in module)
+    stem = leaf.removesuffix("_g")
+    return stem != leaf and f"{stem}_v" in module._parameters
+
+
 def classify(model: nn.Module) -> dict[str, ParamRole]:
     """Return the role of every trainable parameter of `model`, by its qualified name.
 
     A parameter held by a module of another type than linear maps, norm layers and embeddings counts
     as a weight when it has two or more dimensions and as a bias otherwise, unless that module
-    declares ``param_roles`` (name -> role). Which maps are outputs: see `output_layers`.
+    declares ``param_roles`` (name -> role). Which maps are outputs: see `output_layers`. One that
+    modules share is listed once, under its first name; the norms of weight normalisation are gains.
     """
     outputs = output_layers(model)
     roles: dict[str, ParamRole] = {}
+    seen: set[int] = set()
     for prefix, module in _layers(model):
-        own: dict[str, ParamRole] = getattr(module, "param_roles", {})
+        layer = layer_name(f"{prefix}.")
+        kind = model.get_submodule(layer)
+        own: dict[str, ParamRole] = getattr(kind, "param_roles", {})
         for leaf, parameter in module.named_parameters(recurse=False):
-            if not parameter.requires_grad:
+            if not parameter.requires_grad or id(parameter) in seen:
                 continue
+            seen.add(id(parameter))
             if leaf in own:
                 role = own[leaf]
-            elif isinstance(module, NORM_LAYERS):
-                role = ParamRole.GAIN if leaf == "weight" else ParamRole.OFFSET
-            elif isinstance(module, nn.Embedding):
+            elif _magnitude(module, leaf):
+                role = ParamRole.GAIN
+            elif isinstance(kind, NORM_LAYERS):
+                gain = "weight" in (leaf, prefix.rpartition(".")[2])
+                role = ParamRole.GAIN if gain else ParamRole.OFFSET
+            elif isinstance(kind, nn.Embedding):
                 role = ParamRole.EMBEDDING
             elif parameter.ndim < 2:
                 role = ParamRole.BIAS
             else:
-                role = ParamRole.OUTPUT if prefix in outputs else ParamRole.WEIGHT
+                role = ParamRole.OUTPUT if layer in outputs else ParamRole.WEIGHT
             roles[f"{prefix}.{leaf}" if prefix else leaf] = role
     return roles
-
-
-def scale_invariant(model: nn.Module) -> list[str]:
-    """Return the names of the weights that a normalisation layer follows directly.
-
-    For such a weight W, f(cW) = f(W) for any c > 0, up to the layer's epsilon, provided that the
-    linear map has no bias (Lyle et al. 2024, section 2). A model whose structure the order of
-    registration does not tell may list the names itself in ``scale_invariant_weights``.
-    """
-    declared = getattr(model, "scale_invariant_weights", None)
-    if declared is not None:
-        return list(declared)
-    roles = classify(model)
-    layers = list(_layers(model))
-    names: list[str] = []
-    for (prefix, module), (_, following) in pairwise(layers):
-        weight = f"{prefix}.weight" if prefix else "weight"
-        if (
-            is_linear_map(module)
-            and module.bias is None
-            and isinstance(following, NORM_LAYERS)
-            and roles.get(weight) is ParamRole.WEIGHT
-        ):
-            names.append(weight)
-    return names

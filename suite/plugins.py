@@ -1,6 +1,8 @@
 """Plugins: a user's own tasks, models, schedules, interventions and metrics, without a fork.
 
-A plugin is a Python file or an importable module whose import registers its parts.
+A plugin is a Python file or an importable module whose import registers its parts. A worker imports
+its plugins anew for every trial, so that nothing a plugin keeps in its modules goes from one run to
+the next; modules that a plugin imports in turn are its own affair.
 """
 
 from __future__ import annotations
@@ -13,6 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from suite.errors import ConfigError
+from suite.registry import Registry, within
+
+_LOADED: dict[str, tuple[str, str]] = {}
+"""Path and digest of the plugins that are files, by the name of the module made of each."""
 
 
 def read_plugins(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -26,8 +32,10 @@ def read_plugins(names: Sequence[str]) -> list[tuple[str, str]]:
         path = Path(name)
         if path.suffix == ".py":
             try:
+                if path.exists() and not path.is_file():  # a pipe would be waited for
+                    raise OSError("it is no plain file")
                 found.append((name, path.read_text(encoding="utf-8")))
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise ConfigError("--plugin", name, f"a readable file ({error})") from None
         else:
             found.append((name, ""))
@@ -43,15 +51,22 @@ def _digest(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:12]
 
 
-def load_plugins(plugins: Sequence[Sequence[str]]) -> None:
-    """Import plugins, once per process.
+def load_plugins(plugins: Sequence[Sequence[str]], *, anew: bool = False) -> None:
+    """Import plugins, once per process unless they are wanted anew.
+
+    A file that has changed since replaces what it was.
 
     Args:
         plugins: what `read_plugins` returned.
+        anew: import again what has been imported, with all its state as at the first time.
 
     Raises:
         ConfigError: if one cannot be imported.
     """
+    if anew:
+        for module in (_module_name(name, source) for name, source in plugins):
+            if not within(module, "suite"):
+                _unload(module)
     for name, source in plugins:
         try:
             if source:
@@ -65,17 +80,35 @@ def load_plugins(plugins: Sequence[Sequence[str]]) -> None:
             raise ConfigError("--plugin", name, f"a module that imports ({said})") from error
 
 
+def _module_name(name: str, source: str) -> str:
+    """Return what a plugin is called in `sys.modules`: a file by its name and its contents."""
+    return f"suite_plugin_{Path(name).stem}_{_digest(source)}" if source else name
+
+
+def _unload(module: str) -> None:
+    """Forget a module, those below it, and the parts that they registered."""
+    for known in [known for known in sys.modules if within(known, module)]:
+        del sys.modules[known]
+    Registry.forget(module)
+    _LOADED.pop(module, None)
+
+
 def _load_source(name: str, source: str) -> None:
-    module_name = f"suite_plugin_{Path(name).stem}_{_digest(source)}"
+    path, digest = str(Path(name).absolute()), _digest(source)
+    module_name = _module_name(name, source)
     if module_name in sys.modules:
         return
+    for other, known in list(_LOADED.items()):
+        if path == known[0] or digest == known[1]:  # changed since, or the same under two names
+            _unload(other)
     spec = importlib.util.spec_from_loader(module_name, loader=None)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     module.__file__ = name
     sys.modules[module_name] = module
+    _LOADED[module_name] = (path, digest)
     try:
         exec(compile(source, name, "exec"), module.__dict__)
     except BaseException:
-        del sys.modules[module_name]
+        _unload(module_name)
         raise

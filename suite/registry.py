@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
+from weakref import WeakSet
 
 from suite.errors import ConfigError, nearest
 
@@ -22,6 +23,11 @@ def _home(entry: object) -> tuple[object, object]:
     return getattr(made_from, "__module__", None), getattr(made_from, "__qualname__", None)
 
 
+def within(name: str, module: str) -> bool:
+    """Return whether a dotted name is that of a module or of one below it."""
+    return name == module or name.startswith(f"{module}.")
+
+
 class Registry(Generic[T]):
     """Named components of one kind.
 
@@ -30,7 +36,10 @@ class Registry(Generic[T]):
         package: dotted name of the folder (or module) whose parts register themselves on import.
     """
 
+    _all: ClassVar[WeakSet[Registry[Any]]] = WeakSet()
+
     def __init__(self, noun: str, package: str) -> None:
+        Registry._all.add(self)
         self.noun = noun
         self.package = package
         self._entries: dict[str, T] = {}
@@ -54,6 +63,14 @@ class Registry(Generic[T]):
 
         return add
 
+    @staticmethod
+    def forget(module: str) -> None:
+        """Take out of all registries what a module, and those below it, put there."""
+        for registry in Registry._all:
+            for name, entry in list(registry._entries.items()):
+                if within(str(_home(entry)[0]), module):
+                    del registry._entries[name]
+
     def entries(self) -> Mapping[str, T]:
         """Return all components by name, sorted, after importing the folder once."""
         if not self._discovered:
@@ -70,6 +87,6 @@ class Registry(Generic[T]):
             KeyError: for an unknown name; the message lists close matches.
         """
         entries = self.entries()
-        if name not in entries:
+        if not isinstance(name, str) or name not in entries:
             raise KeyError(f"no {self.noun} {name!r}; expected {nearest(str(name), entries)}")
         return entries[name]

@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+from suite.ranges import ANY, MAGNITUDE, SHARE, SIZE, Range
 
 COLUMNS = ("run_id", "step", "frames", "wall_s", "metric", "layer", "value")
 """Keys of a line of ``rows.jsonl``, in order."""
+
+RETURNS = (
+    *("episode_return", "mean_return_20", "visit_return"),
+    *("evaluation_episode_return", "evaluation_return"),
+)
+"""What is in the units of an environment's own score; a task may know its bounds."""
+
+RECORDED: Mapping[str, Range] = {
+    "learning_rate": MAGNITUDE,
+    "batch_loss": MAGNITUDE,
+    "phase": SIZE,
+    "alarm": SIZE,
+    "cycling_stopped": SIZE,
+    "reset": SIZE,
+    "shrink_perturb": SIZE,
+    "recycled_units": SIZE,
+    **dict.fromkeys(RETURNS, ANY),
+    "human_normalised_visit_return": ANY,
+    "epsilon": SHARE,
+    "updates_per_agent_step": SIZE,
+    "agent_steps_per_s": SIZE,
+    "replay_refill": SIZE,
+    "lost_block": SIZE,
+}
+"""What rows hold beside metrics, and the values that it can have."""
 
 
 class Row(NamedTuple):
@@ -19,7 +46,7 @@ class Row(NamedTuple):
         wall_s: seconds of training so far, summed over resumed sessions.
         metric: name.
         layer: tensor, layer, split or other part it is of; "" for the run as a whole.
-        value: a float; not-a-number is written as null.
+        value: a float; what is not finite is written as null, for JSON has no word for it.
     """
 
     step: int
@@ -31,7 +58,7 @@ class Row(NamedTuple):
 
     def as_json(self, run_id: str) -> dict[str, Any]:
         """Return the line of ``rows.jsonl``."""
-        value = None if math.isnan(self.value) else self.value
+        value = self.value if math.isfinite(self.value) else None
         return dict(zip(COLUMNS, (run_id, *self[:-1], value), strict=True))
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
+from torch import nn
 
-from suite.agents.base import AnyAgent
-from suite.clock import Clock, Duration
+from suite.agents.base import AGENTS, AnyAgent
+from suite.clock import LONGEST, Clock, Duration
 from suite.config import RESULT_VERSION, Config
 from suite.errors import ConfigError, nearest
 from suite.interventions.base import (
@@ -22,10 +24,11 @@ from suite.interventions.base import (
 from suite.metrics.base import METRICS
 from suite.models.base import AnyModel, ModelConfig, ModelSpec, dry_model
 from suite.optimizers import AdamConfig, AnyOptimizer
+from suite.ranges import Range
 from suite.schedules.base import AnySchedule, Schedule
 from suite.schedules.constant import ConstantConfig
 from suite.seeding import Seeds
-from suite.tasks.base import AnyTask
+from suite.tasks.base import TASKS, AnyTask
 
 
 class MetricsConfig(Config):
@@ -53,6 +56,10 @@ class MetricsConfig(Config):
         return self
 
 
+MOST_UNITS = 10_000
+"""Cores, GPUs, threads or remote learners of a run."""
+
+
 class ResourcesConfig(Config):
     """What one trial asks of the machine; where a run happens is no part of its id.
 
@@ -63,10 +70,10 @@ class ResourcesConfig(Config):
         learners: remote processes that share every batch of an RL run; 0 learns in the trial's own.
     """
 
-    cpus: Annotated[float, Field(gt=0)] = 1.0
-    gpus: Annotated[float, Field(ge=0)] = 0.0
-    threads: Annotated[int, Field(ge=1)] = 1
-    learners: Annotated[int, Field(ge=0)] = 0
+    cpus: Annotated[float, Field(gt=0, le=MOST_UNITS)] = 1.0
+    gpus: Annotated[float, Field(ge=0, le=MOST_UNITS)] = 0.0
+    threads: Annotated[int, Field(ge=1, le=MOST_UNITS)] = 1
+    learners: Annotated[int, Field(ge=0, le=MOST_UNITS)] = 0
 
     @field_validator("gpus")
     @classmethod
@@ -120,6 +127,12 @@ def _dry_bind(
     InterventionStack(interventions, Bound.of(dry_model(model, spec), clock))
 
 
+@lru_cache(maxsize=64)
+def _dry_network(model: ModelConfig, spec: ModelSpec) -> nn.Module:
+    """Return a network without memory, to be looked at only."""
+    return dry_model(model, spec)
+
+
 class RunConfig(Config):
     """Everything that decides what one run computes.
 
@@ -151,6 +164,24 @@ class RunConfig(Config):
     precision: Literal["float32", "float64"] = "float32"
     stop: StopConfig | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_agent_goes(cls, data: Any) -> Any:
+        """Let the task fill in what depends on the agent."""
+        if not isinstance(data, Mapping):
+            return data
+        task, agent = data.get("task"), data.get("agent")
+        kind = task.get("kind") if isinstance(task, Mapping) else None
+        name = agent.get("kind") if isinstance(agent, Mapping) else getattr(agent, "kind", agent)
+        known = isinstance(name, str) and name in AGENTS.entries()
+        if not (known and isinstance(kind, str) and kind in TASKS.entries()):
+            return data  # what is wrong is said where it is read
+        assert isinstance(task, Mapping)
+        try:
+            return {**data, "task": TASKS[kind].for_agent(task, AGENTS[name])}
+        except ConfigError as error:
+            raise ConfigError(f"task.{error.key}", error.value, error.expected) from None
+
     @field_validator("budget")
     @classmethod
     def _task_s_own(cls, value: Duration | None, info: ValidationInfo) -> Duration | None:
@@ -166,9 +197,10 @@ class RunConfig(Config):
 
     @property
     def run_id(self) -> str:
-        """Short hash of the canonical JSON (resources aside) and of the result version."""
+        """Short hash of the canonical JSON (resources aside) and the engine's result version."""
         text = self.model_copy(update={"resources": ResourcesConfig()}).canonical()
-        return hashlib.sha256(f"{RESULT_VERSION}:{text}".encode()).hexdigest()[:12]
+        version = RESULT_VERSION[self.task.engine]
+        return hashlib.sha256(f"{version}:{text}".encode()).hexdigest()[:12]
 
     @property
     def seeds(self) -> Seeds:
@@ -181,6 +213,11 @@ class RunConfig(Config):
         names = self.metrics.names
         return self.task.default_metrics if names is None else names
 
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """Values that the run's metrics can have, and rows of the task's own, by name."""
+        return {name: METRICS[name].range for name in self.metric_names} | dict(self.task.ranges)
+
     def check(self) -> None:
         """Check that the parts fit together, without data or memory for the network.
 
@@ -188,6 +225,7 @@ class RunConfig(Config):
             ConfigError: for the first thing that does not.
         """
         self.task.check(self)
+        self.task.check_memory(self)
         self.build_schedule()
         for key, usual in SUPERVISED.items():
             if self.task.engine == "rl" and getattr(self, key) != usual:
@@ -207,7 +245,7 @@ class RunConfig(Config):
             kinds = [intervention.kind for intervention in self.interventions]
             raise ConfigError("interventions", kinds, "each intervention once")
         _dry_bind(self.model, self.model_spec(), interventions, self.clock())
-        self.optimizer.groups(dry_model(self.model, self.model_spec()))
+        self.optimizer.groups(_dry_network(self.model, self.model_spec()))
 
     def model_spec(self) -> ModelSpec:
         """Return what task and agent ask of the network, without touching any data."""
@@ -228,6 +266,8 @@ class RunConfig(Config):
         if clock.total < 1:
             given = None if self.budget is None else self.budget.model_dump()
             raise ConfigError("budget", given, "at least one gradient step")
+        if clock.total > LONGEST:
+            raise ConfigError("budget", f"{clock.total:.3g} gradient steps", f"at most {LONGEST:,}")
         return clock
 
     def build_schedule(self) -> Schedule:

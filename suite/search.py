@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from suite.config import Config
 from suite.errors import ConfigError
+from suite.labels import is_name
 from suite.seeding import seed_for
 
 
@@ -33,8 +34,12 @@ class SearchConfig(Config):
             raise ConfigError("", given, "one of grid, choice, uniform, loguniform")
         for name in ("uniform", "loguniform"):
             bounds = getattr(self, name)
-            if bounds is not None and not bounds[0] < bounds[1]:
+            if bounds is not None and not 0 < bounds[1] - bounds[0] < math.inf:
                 raise ConfigError(name, list(bounds), "a lower and a higher bound")
+        for name in ("grid", "choice"):
+            values = getattr(self, name) or ()
+            if len(set(map(repr, values))) < len(values):
+                raise ConfigError(name, list(values), "each value once")
         if self.loguniform is not None and self.loguniform[0] <= 0:
             raise ConfigError("loguniform", list(self.loguniform), "bounds above 0")
         return self
@@ -50,10 +55,18 @@ class SearchConfig(Config):
         return float(np.exp(generator.uniform(low, high)))
 
 
+def number_of_points(search: Mapping[str, SearchConfig], samples: int) -> int:
+    """Return how many points `draws` makes at most."""
+    grids = [len(how.grid) for how in search.values() if how.grid is not None]
+    return math.prod(grids) * (samples if len(grids) < len(search) else 1)
+
+
 def draws(
     search: Mapping[str, SearchConfig], samples: int, label: str
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Return the settings to try, each with the name it adds to its arm.
+    """Return the settings to try, each with the name it adds to its arm, which is its alone.
+
+    A setting that is drawn twice is tried once.
 
     Args:
         search: how each key is searched; without any there is one empty setting.
@@ -74,17 +87,23 @@ def draws(
         for point in itertools.product(*grids.values())
         for drawn in points
     ]
-    for digits in (3, 6, 17):  # as few as tell the settings apart
+    settings = list({repr(setting): setting for setting in settings}.values())
+    for digits in (3, 6, 17, None):  # as few as tell the settings apart
         names = [_name(setting, digits) for setting in settings]
         if len(set(names)) == len(names):
             break
     return list(zip(names, settings, strict=True))
 
 
-def _name(setting: Mapping[str, Any], digits: int) -> str:
-    """Return for instance ``lr=0.001;every=10``."""
+def _name(setting: Mapping[str, Any], digits: int | None) -> str:
+    """Return for instance ``lr=0.001;every=10``; without `digits` with the values' types."""
+    last = [key.rpartition(".")[2] for key in setting]
     parts = []
-    for key, value in setting.items():
-        text = f"{value:.{digits}g}" if isinstance(value, float) else str(value)
-        parts.append(f"{key.rpartition('.')[2]}={text}")
+    for key, short, value in zip(setting, last, setting.values(), strict=True):
+        name = short if last.count(short) == 1 else key
+        if digits is None or (isinstance(value, str) and not is_name(value)):
+            text = repr(value)
+        else:
+            text = f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+        parts.append(f"{name}={text}")
     return ";".join(parts)

@@ -15,6 +15,8 @@ A file holds one experiment, or several under ``experiments:``::
     search:     values drawn for each arm: grid, uniform, loguniform or choice, by key path
     samples:    number of draws of a random search
 
+Names of experiments, axes and their values are letters, digits and a few signs (`suite.labels`).
+
 ``extends:`` takes another file as the ground that this one is laid over; one level only.
 ``include:`` lists files whose experiments are taken over as they are, beside or instead of a file's
 own; then ``seeds:`` at the top replaces theirs, ``one_seed: true`` keeps the first of each, and
@@ -24,100 +26,19 @@ own; then ``seeds:`` at the top replaces theirs, ``one_seed: true`` keeps the fi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, model_validator
-
-from suite.config import Config, merge, undot
+from suite.config import merge, undot
 from suite.errors import ConfigError, nearest
+from suite.experiment import ExperimentConfig
+from suite.labels import MOST_TRIALS, check_apart, join, matcher, slug
 from suite.overrides import Overrides
 from suite.run_config import RunConfig
-from suite.search import SearchConfig, draws
+from suite.search import draws
 from suite.sweep_file import experiments_of, find_config
-from suite.tasks.atari_sets import GAME_SETS
-
-Names = Annotated[str, Field(pattern=r"^[^/\s*?\[\]]+$")]
-
-
-class SkipConfig(Config):
-    """A combination that is left out: axis values that must all match, and why."""
-
-    when: dict[str, str]
-    reason: Annotated[str, Field(min_length=1)]
-
-
-class ExperimentConfig(Config):
-    """One experiment of a sweep, as its YAML spells it (see the module's docstring)."""
-
-    description: str = ""
-    base: dict[str, Any] = Field(default_factory=dict)
-    axes: dict[Names, dict[Names, dict[str, Any] | None]] = Field(default_factory=dict)
-    games: str | Annotated[tuple[str, ...], Field(strict=False)] | None = None
-    seeds: Annotated[tuple[int, ...], Field(strict=False)]
-    skip: Annotated[tuple[SkipConfig, ...], Field(strict=False)] = ()
-    reference: str | dict[str, str] | None = None
-    gap_to: str | dict[str, str] | None = None
-    search: dict[str, SearchConfig] = Field(default_factory=dict)
-    samples: Annotated[int, Field(ge=1)] = 1
-
-    @model_validator(mode="before")
-    @classmethod
-    def _games_are_tasks(cls, data: Any) -> Any:
-        """Make the axis "task" of `games`."""
-        if not isinstance(data, Mapping) or data.get("games") is None:
-            return data
-        axes = data.get("axes") or {}
-        if "task" in axes:
-            raise ConfigError("games", data["games"], 'no axis "task" beside it, for it makes one')
-        names = _games(data["games"])
-        return {**data, "axes": {"task": {name: {"task.game": name} for name in names}, **axes}}
-
-    @model_validator(mode="after")
-    def _names_fit(self) -> ExperimentConfig:
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ConfigError("seeds", list(self.seeds), "each seed once")
-        for index, rule in enumerate(self.skip):
-            self._check_choice(f"skip[{index}].when", rule.when)
-        for key in ("reference", "gap_to"):
-            self._check_choice(key, self.substitution(key))
-        return self
-
-    def _check_choice(self, key: str, choice: Mapping[str, str]) -> None:
-        for axis, value in choice.items():
-            if axis not in self.axes:
-                raise ConfigError(f"{key}.{axis}", value, f"an axis: {nearest(axis, self.axes)}")
-            if value not in self.axes[axis]:
-                raise ConfigError(key, value, nearest(value, self.axes[axis]))
-
-    @property
-    def arm_axes(self) -> list[str]:
-        """The axes whose values name an arm."""
-        return [axis for axis in self.axes if axis != "task"]
-
-    def substitution(self, key: str) -> dict[str, str]:
-        """Return the axis values that `reference` or `gap_to` puts in place of an arm's own."""
-        value = getattr(self, key)
-        if not isinstance(value, str):
-            return dict(value or {})
-        if len(self.arm_axes) != 1:
-            raise ConfigError(key, value, "axis values, such as {arm: constant}")
-        return {self.arm_axes[0]: value}
-
-
-def _games(value: Any) -> Sequence[str]:
-    """Return the games of a set, or of a list."""
-    if isinstance(value, str):
-        if value not in GAME_SETS:
-            raise ConfigError("games", value, f"a set of games: {nearest(value, GAME_SETS)}")
-        return GAME_SETS[value]
-    known = isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value)
-    if not known or len(set(value)) != len(value):
-        raise ConfigError("games", value, "the name of a set, or a list of games, each once")
-    return list(value)
 
 
 @dataclass(frozen=True)
@@ -129,7 +50,6 @@ class Trial:
         arm: label of the arm.
         config: the request; its seed is the repetition.
         skip: why it is not run, or None.
-        axes: the value taken on each axis.
     """
 
     task: str
@@ -167,11 +87,12 @@ class TaskPlan:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep ready to run: its name, tasks and trials."""
+    """A sweep ready to run: its name, tasks and trials, and what was laid over them."""
 
     name: str
     tasks: dict[str, TaskPlan]
     trials: tuple[Trial, ...]
+    overrides: tuple[str, ...] = ()
 
     @property
     def runs(self) -> dict[str, RunConfig]:
@@ -200,7 +121,8 @@ class Sweep:
         Raises:
             ConfigError: if none does.
         """
-        kept = tuple(t for t in self.trials if fnmatchcase(t.label, pattern))
+        matches = matcher(pattern, "--only")
+        kept = tuple(t for t in self.trials if matches(t.label))
         if not any(t.skip is None for t in kept):
             labels = [t.label for t in self.trials]
             raise ConfigError(
@@ -226,21 +148,41 @@ def load_sweep(
     changes = Overrides(overrides)
     trials: list[Trial] = []
     tasks: dict[str, TaskPlan] = {}
+    homes: dict[str, str] = {}
     for name in names:
         path = find_config(name, folders)
         for label, body in experiments_of(path, folders).items():
             where = f"{path.name}: " + (f"experiments.{label}." if label else "")
             experiment = ExperimentConfig.from_mapping(changes.seeds(body, label), where)
             found, plans = _expand(experiment, label, where, changes)
-            if clash := set(plans) & set(tasks):
-                raise ConfigError("config", name, f"tasks of other names than {clash.pop()!r}")
+            for task in plans:
+                if task in tasks:
+                    theirs = f"tasks of other names than {task!r}, which {homes[task]} has"
+                    raise ConfigError(f"{where}{task}", task, theirs)
+            homes |= dict.fromkeys(plans, f"{path.name}{label and f': experiments.{label}'}")
             trials += found
             tasks |= plans
+    if len(trials) > MOST_TRIALS:
+        raise ConfigError("config", len(trials), f"at most {MOST_TRIALS:,} trials in a sweep")
+    check_apart("config", tasks, slug)
     changes.check_used(tasks)
     if not any(trial.skip is None for trial in trials):
         reasons = "; ".join(sorted({t.skip for t in trials if t.skip})) or "no seeds"
         raise ConfigError("config", list(names), f"at least one run to do ({reasons})")
-    return Sweep("+".join(Path(n).stem for n in names), tasks, tuple(trials))
+    joined = "+".join(Path(n).stem for n in names)
+    return Sweep(joined, tasks, tuple(trials), tuple(overrides))
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """Where an arm stands: its value on each axis, and the name of its point of a search."""
+
+    cell: Mapping[str, str]
+    point: str
+
+    def label(self, axes: Iterable[str]) -> str:
+        """Return what it is called."""
+        return join((self.cell[axis] for axis in axes), self.point)
 
 
 def _expand(
@@ -252,37 +194,71 @@ def _expand(
     """Cross the axes of one experiment; return its trials and the plans of its tasks."""
     axes = {axis: list(values) for axis, values in experiment.axes.items()}
     trials: list[Trial] = []
-    arms: dict[str, dict[str, dict[str, str]]] = {}
+    arms: dict[str, dict[str, _Arm]] = {}
+    changes.check_free(experiment.search, label)
+    points = draws(experiment.search, experiment.samples, label)
     for values in itertools.product(*axes.values()):
         cell = dict(zip(axes, values, strict=True))
-        mapping = undot(experiment.base)
-        for axis, value in cell.items():
-            try:
-                mapping = merge(mapping, experiment.axes[axis][value] or {})
-            except ConfigError as error:
-                key = f"{where}axes.{axis}.{value}.{error.key}"
-                raise ConfigError(key, error.value, error.expected) from None
+        mapping = _of_cell(experiment, cell, where)
         reason = _skipped(experiment, cell)
-        changes.check_free(experiment.search, label)
-        for suffix, drawn in draws(experiment.search, experiment.samples, label):
+        here = where + (f"[{'/'.join(values)}] " if values else "")
+        named = "-".join(part for part in (label, cell.get("task", "")) if part)
+        for point, drawn in points:
+            if not experiment.seeds:
+                continue
+            config = _request(mapping, drawn, experiment.seeds[0], named, here, changes)
+            task, arm = named or config.task.label, _Arm(cell, point)
+            name = arm.label(experiment.arm_axes)
+            if arms.setdefault(task, {}).setdefault(name, arm) != arm:
+                raise ConfigError(f"{where}axes", name, "names that no two arms share")
+            skip = reason or config.skip_reason()
             for seed in experiment.seeds:
-                request = merge(merge(mapping, drawn), {"seed": seed})
-                here = where + (f"[{'/'.join(values)}] " if values else "")
-                task = "-".join(part for part in (label, cell.get("task", "")) if part)
-                if changes:
-                    named = task or RunConfig.from_mapping(request, here).task.label
-                    request = changes.lay_over(request, named)
-                config = RunConfig.from_mapping(request, here)
-                task = task or config.task.label
-                arm = _arm(experiment, cell, suffix)
-                try:
-                    config.check()
-                except ConfigError as error:
-                    raise ConfigError(here + error.key, error.value, error.expected) from None
-                skip = reason or config.skip_reason()
-                trials.append(Trial(task, arm, config, skip))
-                arms.setdefault(task, {})[arm] = cell
-    return trials, {task: _plan(experiment, cells) for task, cells in arms.items()}
+                run = config.model_copy(update={"seed": seed})
+                trials.append(Trial(task, name, run, skip))
+    for found in arms.values():
+        check_apart(f"{where}axes", found)
+    return trials, {task: _plan(experiment, found) for task, found in arms.items()}
+
+
+def _of_cell(experiment: ExperimentConfig, cell: Mapping[str, str], where: str) -> dict[str, Any]:
+    """Return the base of an experiment with the overrides of one value of each axis."""
+    mapping = _merged(experiment.base, {}, f"{where}base.")
+    for axis, value in cell.items():
+        change = experiment.axes[axis][value] or {}
+        mapping = _merged(mapping, change, f"{where}axes.{axis}.{value}.")
+    return mapping
+
+
+def _merged(mapping: dict[str, Any], change: Mapping[str, Any], where: str) -> dict[str, Any]:
+    try:
+        merged: dict[str, Any] = merge(undot(mapping), change)
+    except ConfigError as error:
+        raise ConfigError(where + error.key, error.value, error.expected) from None
+    if "seed" in merged:
+        wanted = "no such key here; `seeds` lists the repetitions"
+        raise ConfigError(f"{where}seed", merged["seed"], wanted)
+    return merged
+
+
+def _request(
+    mapping: dict[str, Any],
+    drawn: Mapping[str, Any],
+    seed: int,
+    named: str,
+    here: str,
+    changes: Overrides,
+) -> RunConfig:
+    """Return the run of a cell, a point of the search and a seed, checked."""
+    request = {**_merged(mapping, drawn, f"{here}search."), "seed": seed}
+    if changes:
+        task = named or RunConfig.from_mapping(request, here).task.label
+        request = changes.lay_over(request, task)
+    config = RunConfig.from_mapping(request, here)
+    try:
+        config.check()
+    except ConfigError as error:
+        raise ConfigError(here + error.key, error.value, error.expected) from None
+    return config
 
 
 def _skipped(experiment: ExperimentConfig, cell: Mapping[str, str]) -> str | None:
@@ -292,24 +268,19 @@ def _skipped(experiment: ExperimentConfig, cell: Mapping[str, str]) -> str | Non
     return None
 
 
-def _arm(experiment: ExperimentConfig, cell: Mapping[str, str], suffix: str) -> str:
-    named = [cell[axis] for axis in experiment.arm_axes]
-    return ",".join([*named, *([suffix] if suffix else [])]) or "default"
-
-
-def _plan(experiment: ExperimentConfig, cells: Mapping[str, Mapping[str, str]]) -> TaskPlan:
-    """Return a task's plan from its arms' axis values."""
+def _plan(experiment: ExperimentConfig, arms: Mapping[str, _Arm]) -> TaskPlan:
+    """Return a task's plan from where its arms stand."""
 
     def others(key: str) -> dict[str, str]:
         change = experiment.substitution(key)
         if not change:
             return {}
         found = {}
-        for arm, cell in cells.items():
-            suffix = arm.rpartition(",")[2] if experiment.search else ""
-            other = _arm(experiment, {**cell, **change}, suffix)
-            if other in cells:
-                found[arm] = other
+        for name, arm in arms.items():
+            there = _Arm({**arm.cell, **change}, arm.point)
+            other = there.label(experiment.arm_axes)
+            if other in arms:
+                found[name] = other
         return found
 
-    return TaskPlan(tuple(cells), others("reference"), others("gap_to"), experiment.description)
+    return TaskPlan(tuple(arms), others("reference"), others("gap_to"), experiment.description)

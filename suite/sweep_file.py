@@ -8,13 +8,21 @@ bases by label.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from suite.config import merge, undot
 from suite.errors import ConfigError, nearest
+from suite.experiment import ExperimentConfig
+from suite.labels import check_name
 from suite.yaml_file import one_line, read_yaml
+
+FILE_KEYS = ("extends", "include", "experiments", "changes", "one_seed")
+"""Keys of a file beside those of an experiment."""
+
+MOST_FILES = 20
+"""Files that include one another in a row."""
 
 
 def find_config(name: str, folders: Sequence[Path]) -> Path:
@@ -25,15 +33,22 @@ def find_config(name: str, folders: Sequence[Path]) -> Path:
     """
     direct = Path(name)
     if direct.suffix in (".yaml", ".yml") or "/" in name:
-        if direct.is_file():
+        if _is_file(direct):
             return direct
         raise ConfigError("config", name, "a file that exists, or a bare name (`list configs`)")
     for folder in folders:
         path = folder / f"{name}.yaml"
-        if path.is_file():
+        if _is_file(path):
             return path
     known = [path.stem for folder in folders for path in folder.glob("*.yaml")]
     raise ConfigError("config", name, nearest(name, known))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, or a folder that may not be read
+        return False
 
 
 def experiments_of(
@@ -46,29 +61,62 @@ def experiments_of(
         folders: where bare names are looked up.
         above: files that include this one.
     """
+    where = f"{path.name}: "
     document = _document(path)
     if "extends" in document:
-        ground = find_config(str(document.pop("extends")), [path.parent, *folders])
+        name = document.pop("extends")
+        if not isinstance(name, str):
+            raise ConfigError(f"{where}extends", name, "the name of one sweep file")
+        ground = find_config(name, [path.parent, *folders])
         below = _document(ground)
         if "extends" in below:
-            raise ConfigError(f"{path.name}: extends", ground.stem, "a file that extends no other")
-        document = _lay_over(below, document)
+            raise ConfigError(f"{where}extends", ground.stem, "a file that extends no other")
+        document = _lay_over(below, document, where)
     if "experiments" not in document and "include" not in document:
+        _check_keys(document, (*ExperimentConfig.model_fields, *FILE_KEYS), where)
         return {"": document}
     included = _included(document, path, folders, above | {path.resolve()})
-    bodies = document.pop("experiments", {})
+    bodies = document.pop("experiments", {} if included else None)
     document.pop("description", None)
-    if document:
-        key, value = next(iter(document.items()))
-        raise ConfigError(f"{path.name}: {key}", value, "no such key beside 'experiments'")
-    if not isinstance(bodies, Mapping) or not all(isinstance(b, Mapping) for b in bodies.values()):
-        raise ConfigError(f"{path.name}: experiments", bodies, "a mapping of names to experiments")
-    own = {str(label): dict(body) for label, body in bodies.items()}
-    if clash := own.keys() & included.keys():
-        raise ConfigError(
-            f"{path.name}: experiments", clash.pop(), "names that no file included has"
-        )
-    return {**included, **own}
+    _check_keys(document, ("experiments", "include", "extends", "description"), where)
+    bodies = _mapping_of(bodies, f"{where}experiments", "names to experiments")
+    for label, body in bodies.items():
+        _mapping_of(body, f"{where}experiments.{label}", "the keys of an experiment to values")
+        try:
+            check_name(label)
+        except ConfigError as error:
+            raise ConfigError(f"{where}experiments", label, error.expected) from None
+    if clash := bodies.keys() & included.keys():
+        raise ConfigError(f"{where}experiments", clash.pop(), "names that no file included has")
+    if not (bodies or included):
+        raise ConfigError(f"{where}experiments", bodies, "at least one experiment")
+    return {**included, **{label: _spelled_out(body, where) for label, body in bodies.items()}}
+
+
+def _check_keys(document: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    """Check the keys at the top of a file.
+
+    Raises:
+        ConfigError: for the first that there is not, with the nearest that there is.
+    """
+    beside = "" if "one_seed" in known else " beside 'experiments' or 'include'"
+    for key, value in document.items():
+        if key not in known:
+            wanted = f"no such key{beside}; did you mean {nearest(key, known)}?"
+            raise ConfigError(f"{where}{key}", value, wanted)
+        if not beside and key in ("changes", "one_seed"):
+            raise ConfigError(f"{where}{key}", value, "no such key without 'include'")
+
+
+def _mapping_of(value: Any, key: str, what: str) -> dict[str, Any]:
+    """Return a copy of a mapping.
+
+    Raises:
+        ConfigError: if it is none; `what` says of what it should be.
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigError(key, value, f"a mapping of {what}")
+    return {str(name): item for name, item in value.items()}
 
 
 def _included(
@@ -77,89 +125,140 @@ def _included(
     """Take ``include`` and what belongs to it out of a file; return the experiments it names."""
     if "include" not in document:
         return {}
+    key = f"{path.name}: include"
     names = document.pop("include")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{path.name}: include", names, "a list of sweep files")
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise ConfigError(key, names, "a list of sweep files")
+    if len(above) > MOST_FILES:
+        raise ConfigError(key, names, f"at most {MOST_FILES} files that include one another")
     one_seed = document.pop("one_seed", False)
     if not isinstance(one_seed, bool):
         raise ConfigError(f"{path.name}: one_seed", one_seed, "true or false")
     seeds = document.pop("seeds", None)
+    if seeds is not None and not isinstance(seeds, list):
+        raise ConfigError(f"{path.name}: seeds", seeds, "a list, in brackets")
     changes = document.pop("changes", {})
     found: dict[str, dict[str, Any]] = {}
     for name in names:
         other = find_config(name, [path.parent, *folders])
         if other.resolve() in above:
-            raise ConfigError(f"{path.name}: include", name, "no file that this one is included by")
+            raise ConfigError(key, name, "no file that this one is included by")
         for label, body in experiments_of(other, folders, above).items():
             if not label:
-                raise ConfigError(f"{path.name}: include", name, "a file with 'experiments'")
+                raise ConfigError(key, name, "a file with 'experiments'")
             if label in found:
-                raise ConfigError(f"{path.name}: include", name, f"only one file with {label!r}")
+                raise ConfigError(key, name, f"only one file with {label!r}")
             found[label] = {**body, "seeds": seeds} if seeds is not None else dict(body)
-            if one_seed:
-                found[label]["seeds"] = list(found[label].get("seeds", ()))[:1]
+            listed = found[label].get("seeds")
+            if one_seed and isinstance(listed, list):
+                found[label]["seeds"] = listed[:1]
     return _changed(found, changes, f"{path.name}: changes")
 
 
 def _changed(found: dict[str, dict[str, Any]], changes: Any, key: str) -> dict[str, dict[str, Any]]:
     """Lay partial configs, by label, over the bases of experiments."""
-    if not isinstance(changes, Mapping) or not all(
-        isinstance(c, Mapping) for c in changes.values()
-    ):
-        raise ConfigError(key, changes, "a mapping of experiments to partial configs")
-    for label, change in changes.items():
+    for label, change in _mapping_of(changes, key, "experiments to partial configs").items():
+        change = _mapping_of(change, f"{key}.{label}", "the keys of a run to values")
         if label not in found:
-            raise ConfigError(key, label, f"an experiment included: {nearest(str(label), found)}")
-        found[label]["base"] = merge(undot(found[label].get("base") or {}), change)
+            raise ConfigError(key, label, f"an experiment included: {nearest(label, found)}")
+        base = _mapping_of(found[label].get("base", {}), f"{key}.{label}", "a base to change")
+        found[label]["base"] = _merge_named(base, change, f"{key}.{label}.")
         description = str(found[label].get("description", ""))
-        told = f"{description.strip()} Changed here: {one_line(dict(change))}."
+        told = f"{description.strip()} Changed here: {one_line(change)}."
         found[label]["description"] = told.strip()
     return found
 
 
-def _lay_over(below: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    """Return a file laid over the one that it extends.
+def _merge_named(below: Any, over: Any, where: str) -> Any:
+    try:
+        return merge(undot(below), over)
+    except ConfigError as error:
+        raise ConfigError(where + error.key, error.value, error.expected) from None
 
-    Keys of searches are whole paths, and names of arms may have dots, so they stay as written.
+
+NAMED = ("axes", "experiments", "changes")
+"""Keys over names that users give; behind the first dot comes one of them, then the rest."""
+
+WHOLE = ("search", "reference", "gap_to")
+"""Keys over whole paths, and over names of axes, which may have dots."""
+
+
+def _spelled_out(document: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return a file or an experiment with keys such as ``axes.lr.low`` and ``base.budget`` nested.
+
+    Raises:
+        ConfigError: for a key that is there twice, or what a key is in that is no mapping.
     """
-    parts = (below, document)
-    if "experiments" in below or "experiments" in document:
-        names = {**below.get("experiments", {}), **document.get("experiments", {})}
-        pairs = {n: [d.get("experiments", {}).get(n) or {} for d in parts] for n in names}
-        rest = [{k: v for k, v in d.items() if k != "experiments"} for d in parts]
-        return {**_lay_over(*rest), "experiments": {n: _lay_over(*p) for n, p in pairs.items()}}
-    searches = [part.get("search") or {} for part in parts]
-    axes = _lay_axes(*(_axes(part) for part in parts))
-    own = [
-        {k: v for k, v in d.items() if str(k).partition(".")[0] not in ("search", "axes")}
-        for d in parts
-    ]
-    merged = merge(undot(own[0]), own[1])
-    if axes:
-        merged["axes"] = axes
-    return {**merged, "search": {**searches[0], **searches[1]}} if any(searches) else merged
+    found = {key: value for key, value in document.items() if "." not in key}
+    for key, value in document.items():
+        head, dot, path = key.partition(".")
+        if not dot:
+            continue
+        if head not in (*NAMED, *WHOLE, "base"):
+            found[key] = value
+            continue
+        inner = _mapping_of(found.get(head, {}), where + head, "names to values")
+        names = path.split(".", 1) if head in NAMED else [path]
+        if not all(names):
+            raise ConfigError(where + key, value, "names joined by single dots")
+        if head == "base":
+            found[head] = _merge_named(inner, {path: value}, f"{where}base.")
+            continue
+        found[head] = inner
+        if len(names) == 2:
+            label = f"{where}{head}.{names[0]}"
+            inner[names[0]] = _mapping_of(inner.get(names[0], {}), label, "names to values")
+            inner = inner[names[0]]
+        if names[-1] in inner:
+            raise ConfigError(where + key, value, f"one value; {inner[names[-1]]!r} is another")
+        inner[names[-1]] = value
+    return found
 
 
-def _axes(part: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the axes of a file by name, each of values by name, as they are written."""
-    written = part.get("axes") or {}
-    if not isinstance(written, Mapping):
-        raise ConfigError("axes", written, "a mapping of axes to their values")
-    found = {str(axis): values for axis, values in written.items()}
-    for key, values in part.items():
-        head, _, path = str(key).partition(".")
-        if head == "axes" and path:
-            axis, _, value = path.partition(".")
-            found[axis] = {**(found.get(axis) or {}), value: values} if value else values
-    return {
-        axis: {str(name): change for name, change in values.items()}
-        if isinstance(values, Mapping)
-        else values
-        for axis, values in found.items()
-    }
+def _lay_over(below: dict[str, Any], document: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return a file, or an experiment, laid over the one that it extends."""
+    parts = (_spelled_out(below, where), _spelled_out(document, where))
+    merged: dict[str, Any] = {}
+    for head in ("base", *NAMED, *WHOLE):
+        if not any(head in part for part in parts):
+            continue
+        low, high = (part.pop(head, {}) for part in parts)
+        if head in ("reference", "gap_to") and not (
+            isinstance(low, Mapping) and isinstance(high, Mapping)
+        ):
+            merged[head] = low if high == {} else high
+            continue
+        low = _mapping_of(low, where + head, "names to values")
+        high = _mapping_of(high, where + head, "names to values")
+        if head == "base":
+            merged[head] = _merge_named(low, high, f"{where}base.")
+        elif head == "axes":
+            merged[head] = _lay_axes(low, high, where)
+        elif head == "experiments":
+            merged[head] = _lay_by_name(low, high, where + head, _lay_over)
+        elif head == "changes":
+            merged[head] = _lay_by_name(low, high, where + head, _merge_named)
+        else:
+            merged[head] = {**low, **high}
+    return {**_merge_named(*parts, where), **merged}
 
 
-def _lay_axes(below: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def _lay_by_name(
+    low: dict[str, Any],
+    high: dict[str, Any],
+    key: str,
+    lay: Callable[[dict[str, Any], dict[str, Any], str], Any],
+) -> dict[str, Any]:
+    """Return mappings laid over others of the same names."""
+    found = {}
+    for name in {**low, **high}:
+        where = f"{key}.{name}"
+        sides = [_mapping_of(side.get(name, {}), where, "keys to values") for side in (low, high)]
+        found[name] = lay(sides[0], sides[1], f"{where}.")
+    return found
+
+
+def _lay_axes(below: dict[str, Any], over: dict[str, Any], where: str) -> dict[str, Any]:
     """Return axes laid over others; null takes an axis, or a value of one, out.
 
     Raises:
@@ -168,22 +267,24 @@ def _lay_axes(below: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     found = dict(below)
     for axis, values in over.items():
         if values is None:
-            _take_out(found, axis, "axes")
+            _take_out(found, axis, f"{where}axes")
             continue
-        ground = found.get(axis) or {}
+        ground = found.get(axis, {})
         if not isinstance(values, Mapping) or not isinstance(ground, Mapping):
             found[axis] = values
             continue
         found[axis] = dict(ground)
         for name, change in values.items():
             if change is None:
-                _take_out(found[axis], name, f"axes.{axis}")
+                _take_out(found[axis], name, f"{where}axes.{axis}")
+            elif name in ground:
+                key = f"{where}axes.{axis}.{name}."
+                found[axis][name] = _merge_named(ground[name], change, key)
             else:
-                found[axis][name] = merge(undot(ground[name]), change) if name in ground else change
-        if not found[axis]:
-            raise ConfigError(
-                f"axes.{axis}", dict(values), "null for the axis to take all of it out"
-            )
+                found[axis][name] = change
+        if values and not found[axis]:
+            wanted = "null for the axis to take all of it out"
+            raise ConfigError(f"{where}axes.{axis}", dict(values), wanted)
     return found
 
 
@@ -197,4 +298,4 @@ def _document(path: Path) -> dict[str, Any]:
     document = read_yaml(path)
     if not isinstance(document, Mapping):
         raise ConfigError("config", str(path), "a mapping with 'base' and 'seeds'")
-    return dict(document)
+    return _spelled_out(document, f"{path.name}: ")

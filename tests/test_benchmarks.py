@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import json
 import sys
 from pathlib import Path
 
@@ -146,3 +147,43 @@ def test_both_loops_of_the_laboratory_make_the_same_updates(load, name):
     assert seen[0].step == seen[1].step == 3
     for mine, other in zip(seen[0].model.parameters(), seen[1].model.parameters(), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
+
+
+def test_mutated_sweep_files_are_planned_or_refused(load, tmp_path):
+    fuzz, faults = load("faults_fuzz"), load("faults")
+    cases = fuzz.cases(40, seed=1)
+    assert cases == fuzz.cases(40, seed=1) != fuzz.cases(40, seed=2)
+    outcomes = [fuzz.plan(case, tmp_path) for case in cases]
+    assert {how for how, _ in outcomes} == {"accepted", "refused"}, outcomes
+    found = tmp_path / "figures.json"
+    assert faults.main(["--fuzz", "20", "--workers", "1", "--json", str(found)]) == 0
+    figures = json.loads(found.read_text())["figures"]
+    assert figures["accepted"] + figures["refused"] == 20
+
+
+def test_what_should_not_be_is_told_of(load, tmp_path, monkeypatch):
+    fuzz, cli = load("faults_fuzz"), importlib.import_module("suite.launch.cli")
+    case = fuzz.Case("a case", b"extends: quick\n", ())
+    assert fuzz.plan(case, tmp_path) == ("accepted", "")
+    monkeypatch.setattr(cli, "_load", lambda *_: 1 / 0)
+    how, said = fuzz.plan(case, tmp_path)
+    assert how == "traceback"
+    assert "ZeroDivisionError" in said
+    assert "a case" in fuzz.Outcome("a case", how, said, 0.1).told()
+
+
+def test_a_process_that_hangs_or_dies_is_replaced(load, monkeypatch):
+    fuzz = load("faults_fuzz")
+    case = fuzz.Case("a case", b"extends: quick\n", ())
+    planner = fuzz._Planner()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(fuzz, "IDLE_S", -1.0)
+            patch.setattr(fuzz, "_cpu_s", lambda process: 0.0)
+            patch.setattr(planner._pipe.__class__, "poll", lambda *_: False)
+            assert planner(case).how == "over_time"
+        planner._process.kill()
+        assert planner(case).how == "traceback"
+        assert planner(case).how == "accepted"
+    finally:
+        planner.close()

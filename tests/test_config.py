@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite.clock import Clock, Duration
-from suite.config import merge, undot
+from suite.config import RESULT_VERSION, merge, undot
 from suite.errors import ConfigError
+from suite.launch.catalogue import config_folders
 from suite.run_config import ResourcesConfig, RunConfig
+from suite.sweep import load_sweep
 
 BASE: dict[str, Any] = {
     "task": {"kind": "modular_addition", "modulus": 11},
@@ -112,11 +114,43 @@ def test_run_id_follows_what_is_computed_and_not_where() -> None:
         assert RunConfig.from_mapping(merge(BASE, override)).run_id != config.run_id
 
 
-def test_result_version_changes_run_ids(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = RunConfig.from_mapping(BASE)
-    before = config.run_id
-    monkeypatch.setattr("suite.run_config.RESULT_VERSION", 999)
-    assert config.run_id != before
+def test_an_engine_s_result_version_changes_its_run_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = {
+        "supervised": RunConfig.from_mapping(BASE),
+        "rl": RunConfig.from_mapping(
+            {
+                "task": {"kind": "classic_control"},
+                "model": "mlp",
+                "agent": "dqn",
+                "budget": {"agent_steps": 2000},
+            }
+        ),
+    }
+    before = {engine: config.run_id for engine, config in configs.items()}
+    assert RESULT_VERSION.keys() == configs.keys()
+    for engine in configs:
+        monkeypatch.setitem(RESULT_VERSION, engine, 999)
+        changed = {name for name, config in configs.items() if config.run_id != before[name]}
+        assert changed == {engine}
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("sweep", "trial", "run_id"),
+    [
+        ("lyle2025_mlp", "lyle2025_mlp/plain,free,constant/0", "ffaf49f177b6"),
+        ("kumar2024_fig1", "kumar2024_fig1/linearised/4", "2d97cf92507e"),
+        ("norm_or_elr", "norm_or_elr_mlp/2,2/4", "1c4d3ef9d4c1"),
+    ],
+)
+def test_ids_of_runs_that_were_made_stay(sweep: str, trial: str, run_id: str) -> None:
+    """Hours of finished runs are found again by their ids.
+
+    Who changes what such a config computes, or adds a key with a default to it, raises the result
+    version of its engine and puts the new ids here.
+    """
+    (found,) = [t for t in load_sweep([sweep], config_folders()).trials if t.label == trial]
+    assert found.run_id == run_id
 
 
 def test_merge_replaces_other_kinds_and_lists() -> None:

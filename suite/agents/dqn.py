@@ -27,7 +27,8 @@ class EpsilonConfig(Config):
     Attributes:
         start: share until learning starts.
         end: share after the line.
-        anneal: length of the line, from the start of learning on.
+        anneal: length of the line, from the start of learning on; a fraction is of what is left
+            there of the run, or of the visit where epsilon restarts with each.
     """
 
     start: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -99,6 +100,11 @@ class QLearningConfig(AgentConfig):
         dueling: whether value and advantages have streams of their own.
         distribution: learn distributions over returns; `loss` is then their cross-entropy.
         noisy: initial noise of the head's linear maps, in units of ``1 / sqrt(inputs)``.
+        noise_bound: where the normal variables that noise is made of are truncated; 2 in DQN Zoo,
+            nowhere in Fortunato et al. 2018.
+        noisy_output_bias: whether the biases of the head's noisy output layers have means, as in
+            Fortunato et al. 2018, or noise alone, as in DQN Zoo. (Without norm layers; with them
+            there are no biases.)
         prioritized: draw transitions by their errors.
         replay_device: where frames are kept: in the ``host``'s memory, or on the ``learner``'s
             device, which must then have room for them.
@@ -124,6 +130,8 @@ class QLearningConfig(AgentConfig):
     dueling: bool = False
     distribution: DistributionConfig | None = None
     noisy: Annotated[float, Field(gt=0)] | None = None
+    noise_bound: Annotated[float, Field(gt=0)] | None = None
+    noisy_output_bias: bool = True
     prioritized: PrioritizedConfig | None = None
     replay_device: Literal["host", "learner"] = "host"
     snapshot_gib: Annotated[float, Field(ge=0)] | None = 2.0
@@ -134,7 +142,9 @@ class QLearningConfig(AgentConfig):
     def head(self) -> HeadSpec:
         """What the agent asks of the last layers of its network."""
         atoms = 1 if self.distribution is None else self.distribution.atoms
-        return HeadSpec(self.dueling, atoms, self.noisy)
+        if self.noisy is None:
+            return HeadSpec(self.dueling, atoms)
+        return HeadSpec(self.dueling, atoms, self.noisy, self.noise_bound, self.noisy_output_bias)
 
     @model_validator(mode="after")
     def _batch_fits(self) -> QLearningConfig:

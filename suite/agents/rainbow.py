@@ -18,7 +18,8 @@ class AllPartsConfig(QLearningConfig):
     """All the parts of `QLearningConfig` switched on, with the values of DQN Zoo's Rainbow.
 
     Those of Hessel et al. 2018, table 1, are the same save for the noise (0.5 there), the uniform
-    share and the bound on errors (none there).
+    share and the bound on errors (none there). The noise itself is plain, as in Fortunato et al.
+    2018 and in Dopamine's data-efficient Rainbow.
 
     Attributes:
         n_step: 3.
@@ -45,9 +46,16 @@ class AllPartsConfig(QLearningConfig):
 
 @AGENTS.register("rainbow")
 class RainbowConfig(AllPartsConfig):
-    """Rainbow: all parts of DQN switched on, with the values of DQN Zoo."""
+    """Rainbow: all parts of DQN switched on, with the values of DQN Zoo.
+
+    Attributes:
+        noise_bound: 2, in DQN Zoo alone: its noise is made of normal variables truncated there.
+        noisy_output_bias: no, in DQN Zoo alone: biases of its output layers have no means.
+    """
 
     kind: Literal["rainbow"] = "rainbow"
+    noise_bound: Annotated[float, Field(gt=0)] | None = 2.0
+    noisy_output_bias: bool = False
 
 
 @AGENTS.register("der")

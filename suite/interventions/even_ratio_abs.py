@@ -23,25 +23,15 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
+from suite.norms import mean_magnitudes
 from suite.optimizers import split_groups
 from suite.params import ParamRole
 
 LAYERS = (ParamRole.WEIGHT, ParamRole.OUTPUT, ParamRole.EMBEDDING)
 """Roles whose tensors have rates of their own."""
-
-
-def mean_magnitudes(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the mean |w| of each tensor, (tensors,), on their device.
-
-    >>> mean_magnitudes([torch.tensor([[1.0, -3.0]]), torch.tensor([0.5])])
-    tensor([2.0000, 0.5000])
-    """
-    sums = torch.stack(torch._foreach_norm(list(tensors), ord=1))
-    return sums / torch.tensor([t.numel() for t in tensors], dtype=sums.dtype, device=sums.device)
 
 
 class EvenRatioAbs(Intervention):

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
-from suite.interventions.normalize_project import squared_norms
+from suite.norms import squared_norms
 from suite.params import ParamRole, RoleName
 
 Roles = Annotated[tuple[RoleName, ...], Field(strict=False, min_length=1)]

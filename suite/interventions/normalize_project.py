@@ -4,82 +4,42 @@ After the optimizer's step, ``W <- W * |W_0| / |W|`` (2024, Algorithm 1; 2025, E
 pinned, the effective learning rate of a scale-invariant weight follows the schedule alone: it is
 ``lr / |W|^2`` for plain gradient steps and ``lr / |W|`` for normalised ones such as Adam's.
 
-Which tensors: ``invariant`` takes the weights that a normalisation layer follows, for which
-f(cW) = f(W), leaving output layer, gains and offsets (2024, 1.3); ``matrices`` takes every tensor
-of two or more dimensions, embeddings and decoder included, as the grokking experiments do with and
-without norm layers (2025, section 4); a list takes the tensors it names.
+Which tensors: ``invariant`` takes the weights whose scale a normalisation layer takes away, for
+which f(cW) = f(W), leaving output layer, gains and offsets (2024, 1.3); ``matrices`` takes every
+tensor of two or more dimensions, embeddings and decoder included, as the grokking experiments do
+with and without norm layers (2025, section 4); a list takes the tensors it names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from suite.errors import ConfigError, nearest
-from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
-from suite.params import NORM_LAYERS, ParamRole, classify, scale_invariant
+from suite.interventions.places import Places, check_finite, check_plain, plain
+from suite.invariance.decide import NO_ROWS, row_axis
+from suite.invariance.passes import HALF, wide
+from suite.invariance.select import Which, select
+from suite.norms import Flats, Per, dense, flat_views, squared_norms
 
-Per = Literal["tensor", "row"]
-Which = Literal["invariant", "matrices"]
+LOG = logging.getLogger(__name__)
 TINY = 1e-30
-
-
-def _flat(tensor: Tensor) -> Tensor:
-    """Return a one-dimensional view of a dense tensor in its own memory order."""
-    return tensor.as_strided((tensor.numel(),), (1,))
-
-
-def _dense(tensor: Tensor) -> bool:
-    """Return whether the elements fill one block of memory, in whatever order of dimensions."""
-    expected = 1
-    for size, stride in sorted(zip(tensor.shape, tensor.stride(), strict=True), key=lambda s: s[1]):
-        if size > 1:
-            if stride != expected:
-                return False
-            expected *= size
-    return True
-
-
-def flat_views(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return the elements of each tensor in one dimension, without a copy where it is dense."""
-    return [_flat(t) if _dense(t) else t.reshape(-1) for t in tensors]
-
-
-def squared_norms(
-    tensors: Sequence[Tensor],
-    per: Per = "tensor",
-    flats: Sequence[Tensor] | None = None,
-    axes: Sequence[int] | None = None,
-) -> list[Tensor]:
-    """Return the squared Frobenius norm of each tensor, or of each of its rows.
-
-    Args:
-        tensors: any shapes; a row is an entry along the first dimension (an output unit).
-        per: ``tensor`` gives scalars; ``row`` gives shape (rows, 1, ...), ready to broadcast.
-        flats: `flat_views` of the tensors, if they are at hand.
-        axes: of each tensor's rows; the first by default.
-    """
-    if per == "row":
-        rows = zip(tensors, axes or [0] * len(tensors), strict=True)
-        return [t.square().sum([d for d in range(t.ndim) if d != a], keepdim=True) for t, a in rows]
-    if tensors and tensors[0].is_cuda:
-        return [n.square() for n in torch._foreach_norm(list(tensors))]
-    # On a CPU a dot product of the flat view with itself is the fastest way to a norm.
-    return [torch.dot(f, f) for f in (flat_views(tensors) if flats is None else flats)]
 
 
 def project_(
     tensors: Sequence[Tensor],
     targets: Sequence[Tensor] | Tensor,
     per: Per = "tensor",
-    flats: Sequence[Tensor] | None = None,
+    flats: Flats | None = None,
     axes: Sequence[int] | None = None,
 ) -> None:
     """Rescale `tensors` in place to the norms `targets`; no value visits the host.
+
+    A tensor whose norm is not finite becomes nan, so that the loss says so; one whose norm is below
+    1e-15 is rescaled as if it were that.
 
     Args:
         tensors: weights.
@@ -88,20 +48,55 @@ def project_(
         flats: `flat_views` of the tensors, if they are at hand.
         axes: of each tensor's rows; the first by default.
     """
-    squared = squared_norms(tensors, per, flats, axes)
     if per == "tensor":
         wanted = targets if isinstance(targets, Tensor) else torch.stack(list(targets))
-        factors = wanted * torch.stack(squared).clamp_min_(TINY).rsqrt_()
+        squared = (flat_views(tensors) if flats is None else flats).squared()
+        squared.clamp_min_(TINY)
+        factors = wanted * squared.rsqrt() * (squared / squared)  # 1, or nan if it is infinite
         torch._foreach_mul_(list(tensors), list(factors.unbind()))
     else:
-        for tensor, target, square in zip(tensors, targets, squared, strict=True):
-            tensor.mul_(target * square.clamp_min(TINY).rsqrt())
+        rows = squared_norms(tensors, per, axes=axes)
+        for tensor, target, square in zip(tensors, targets, rows, strict=True):
+            square = square.clamp_min(TINY)
+            tensor.mul_(target * square.rsqrt() * (square / square))
 
 
-def _row_axis(model: nn.Module, name: str) -> int:
-    """Return the axis of a tensor's output units; noisy maps stack mean and noise before it."""
-    owner = model.get_submodule(name.rpartition(".")[0])
-    return model.get_parameter(name).ndim - 2 if getattr(owner, "is_linear_map", False) else 0
+class _Group:
+    """Tensors of one device and type, rescaled together.
+
+    Args:
+        parameters: what holds them.
+        targets: norms, shaped as `squared_norms` gives them.
+        axes: of the tensors' rows.
+        per: one norm per tensor, or one per row.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        targets: Sequence[Tensor],
+        axes: Sequence[int],
+        per: Per,
+    ) -> None:
+        self.tensors, self.axes, self.per = [p.detach() for p in parameters], list(axes), per
+        self.targets = torch.stack(list(targets)) if per == "tensor" else list(targets)
+        self.half = self.tensors[0].dtype in HALF
+        flat = not self.half and all(dense(t) for t in self.tensors)
+        self.flats = flat_views(self.tensors) if flat else None
+        self.free: list[tuple[int, Tensor]] = []  # rows without a norm, by tensor
+        if per == "row" and not self.tensors[0].is_meta:
+            rows = [(target.flatten() == 0).nonzero().flatten() for target in targets]
+            self.free = [(i, row) for i, row in enumerate(rows) if len(row)]
+
+    def project(self) -> None:
+        """Rescale the tensors in place."""
+        tensors = [t.float() for t in self.tensors] if self.half else self.tensors
+        kept = [(i, rows, tensors[i].index_select(self.axes[i], rows)) for i, rows in self.free]
+        project_(tensors, self.targets, self.per, self.flats, self.axes)
+        for i, rows, values in kept:
+            tensors[i].index_copy_(self.axes[i], rows, values)
+        if self.half:
+            torch._foreach_copy_(self.tensors, tensors)
 
 
 class Projection:
@@ -113,21 +108,30 @@ class Projection:
     >>> nap = Projection(net)
     >>> list(nap.names)
     ['0.weight']
+    >>> nap.left
+    {'3.weight': 'not scale-invariant: the outputs feel its scale'}
     >>> _ = net[0].weight.data.mul_(3)
     >>> nap.step()
     >>> bool(torch.isclose(net[0].weight.norm(), nap.targets["0.weight"]))
     True
 
     Args:
-        model: the network, at its initialisation: its norms now are the targets.
+        model: the network, at its initialisation: its norms now are the targets. Tensors and
+            modules that are replaced later are found again by their names.
         every: project on every `every`-th call of `step`.
         per: one norm per tensor (a convolution kernel is one tensor) or per row (output unit).
-        which: ``invariant``, ``matrices``, or the names of the tensors.
-        probe: a batch of inputs; given one, ``invariant`` is checked numerically.
+        which: ``invariant``, told by passes through the network (`suite.invariance`);
+            ``matrices``; or the names of the tensors.
+        probe: a batch of inputs for these passes: a tensor, a tuple of arguments or a mapping of
+            keyword arguments. Without one, inputs are made up where sizes of layers tell them.
+
+    Attributes:
+        names: of the tensors that are projected.
+        left: why other matrices are not, by name.
 
     Raises:
-        ValueError: if nothing would be projected, a name is unknown, `every` is below 1, or a
-            tensor that should be scale-invariant is not.
+        ValueError: if nothing would be projected, a name is unknown, `every` is below 1, a tensor
+            that is named is zero, or if it cannot be told what is scale-invariant.
     """
 
     def __init__(
@@ -136,77 +140,147 @@ class Projection:
         every: int = 1,
         per: Per = "tensor",
         which: Which | Sequence[str] = "invariant",
-        probe: Tensor | None = None,
+        probe: Any = None,
     ) -> None:
         if every < 1:
             raise ValueError(f"every: got {every}; expected a number of steps of at least 1")
-        named = dict(model.named_parameters())
-        self.names = tuple(_select(model, which))
-        unknown = [name for name in self.names if name not in named]
-        if unknown:
-            raise ValueError(f"which: got {unknown[0]!r}; expected {nearest(unknown[0], named)}")
-        if not self.names:
-            raise ValueError(
-                f"which: got {which!r}, which selects no tensor of this model; expected "
-                "normalisation layers right after bias-free linear maps, or which='matrices'"
-            )
         self.every, self.per = every, per
-        self._parameters = [named[name] for name in self.names]
-        self._tensors = [p.detach() for p in self._parameters]
-        self._axes = [_row_axis(model, name) for name in self.names]
-        self._flats: list[Tensor] | None = None
-        self._addresses: list[int] = []
         self._calls = 0
-        if which == "invariant" and probe is not None:
-            check_invariant(model, self.names, probe)
+        self._places = Places(model)
+        selection = select(self._places.model, which, per, probe)
+        names, aliases = self._places.resolve(selection.names)
+        left = selection.left | {n: f"the same tensor as {of!r}" for n, of in aliases.items()}
+        self._take(names, aliases)
+        for name, parameter in zip(names, self._parameters, strict=True):
+            check_plain(name, parameter)
         with torch.no_grad():
-            squared = squared_norms(self._tensors, per, axes=self._axes)
-            self._hold([s.sqrt() for s in squared])
+            tensors = [wide(p.detach()) for p in self._parameters]
+            squared = squared_norms(tensors, per, axes=self._axes)
+        kept = dict(zip(names, squared, strict=True))
+        for name, square in kept.items():
+            check_finite(name, square)
+        self.left = {self._places.prefix + name: reason for name, reason in left.items()}
+        self._free: list[str] = []
+        none = {n for n, s in kept.items() if not s.is_meta and not bool((s > TINY).any())}
+        if none and not isinstance(which, str):
+            raise ValueError(
+                f"which: got {min(none)!r}, which is zero and would stay so; expected tensors that "
+                "are not zero at the start"
+            )
+        self._leave(none)
+        if not self._names:
+            why = "; ".join(f"{name!r}: {reason}" for name, reason in list(self.left.items())[:4])
+            raise ValueError(
+                f"which: got {which!r}, which selects no tensor of this model"
+                f"{why and f' ({why})'}; expected normalisation layers behind bias-free linear "
+                "maps, or which='matrices'"
+            )
+        self._hold({n: torch.where(kept[n] > TINY, kept[n], 0.0).sqrt() for n in self._names})
+        self._say()
+
+    def _take(self, names: Sequence[str], aliases: Mapping[str, str]) -> None:
+        """Bind to the tensors of these names."""
+        self._names, self._aliases = list(names), list(aliases.items())
+        self._parameters = self._places.bind(self._names, self._aliases)
+        axes = [row_axis(self._places.model, name) for name in self._names]
+        if self.per == "row" and None in axes:
+            name = self._names[axes.index(None)]
+            raise ValueError(f"which: {name!r}: {NO_ROWS}; expected per='tensor' for it")
+        self._axes = [axis or 0 for axis in axes]
+
+    def _leave(self, zero: set[str]) -> None:
+        """Leave tensors free that were zero at the start."""
+        self._free += [name for name in self._names if name in zero]
+        why = "all zeros at the start, no norm to be held at"
+        self.left |= {self._places.prefix + name: why for name in self._free}
+        names = [name for name in self._names if name not in zero]
+        self._take(names, {other: name for other, name in self._aliases if name in names})
+
+    def _hold(self, targets: dict[str, Tensor]) -> None:
+        """Take `targets`, by name inside of wrappers, as the norms from now on."""
+        grouped: dict[Any, list[int]] = {}
+        self._targets = {}
+        for i, (name, p) in enumerate(zip(self._names, self._parameters, strict=True)):
+            if p.dtype in HALF:
+                self._targets[name] = targets[name].to(p.device, torch.float32)
+            else:
+                self._targets[name] = targets[name].to(p)
+            grouped.setdefault((p.device, p.dtype), []).append(i)
+        self._groups = [
+            _Group(
+                [self._parameters[i] for i in members],
+                [self._targets[self._names[i]] for i in members],
+                [self._axes[i] for i in members],
+                self.per,
+            )
+            for members in grouped.values()
+        ]
+        self._addresses = [p.data_ptr() for p in self._parameters]
+
+    def _say(self) -> None:
+        """Log what is taken and what is left."""
+        left = [f"{name} ({reason})" for name, reason in self.left.items()] or ["nothing"]
+        LOG.info("projects %s; leaves %s", ", ".join(self.names), ", ".join(left))
+        for name, target in self._targets.items():
+            if self.per == "row" and not target.is_meta and (zeros := int((target == 0).sum())):
+                LOG.warning("%s: %d rows are zero, have no norm to be held at: free", name, zeros)
 
     def __repr__(self) -> str:
-        """Name the tensors and their norms; this waits for the device."""
+        """Name the tensors and their norms, and those left; this waits for the device."""
         held = ", ".join(f"{name}: {t.norm().item():.4g}" for name, t in self.targets.items())
-        return f"Projection(every={self.every}, per={self.per!r}, targets={{{held}}})"
+        left = ", ".join(f"{name}: {reason}" for name, reason in self.left.items())
+        return (
+            f"Projection(every={self.every}, per={self.per!r}, targets={{{held}}}, left={{{left}}})"
+        )
 
-    def _hold(self, targets: list[Tensor]) -> None:
-        """Take `targets` as the norms from now on; scalars are kept as one vector."""
-        self._targets = torch.stack(targets) if self.per == "tensor" else targets
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the tensors that are projected, as the model has them."""
+        return tuple(self._places.prefix + name for name in self._names)
 
     @property
     def targets(self) -> dict[str, Tensor]:
         """The norm each tensor is held to, by the tensor's name."""
-        return dict(zip(self.names, self._targets, strict=True))
+        return dict(zip(self.names, self._targets.values(), strict=True))
 
-    def _views(self) -> list[Tensor] | None:
-        """Return flat views of the tensors, made anew if the model was moved meanwhile.
-
-        None if a tensor has no flat view, so that its norm must be read from a copy each time.
-        """
-        addresses = [p.data_ptr() for p in self._parameters]
-        if addresses != self._addresses:
-            self._tensors = [p.detach() for p in self._parameters]
-            dense = all(_dense(t) for t in self._tensors)
-            self._flats = flat_views(self._tensors) if dense else None
-            self._addresses = addresses
-            pairs = zip(self._targets, self._parameters, strict=True)
-            self._hold([target.to(p) for target, p in pairs])
-        return self._flats
+    def _follow(self) -> None:
+        """Notice tensors that were replaced, and models that were moved, since the last call."""
+        if self._places.moved:
+            self._take(self._names, dict(self._aliases))
+            LOG.warning("tensors of the model were replaced: the new ones are projected")
+        elif self._addresses == [p.data_ptr() for p in self._parameters]:
+            return
+        self._hold(self._targets)
 
     def step(self) -> None:
-        """Count one update and, on every `every`-th, rescale all tensors in place."""
+        """Count one update and, on every `every`-th, rescale all tensors in place.
+
+        Raises:
+            ValueError: if a tensor is gone from the model, or has another shape.
+        """
         self._calls += 1
         if self._calls % self.every == 0:
             self.project()
 
     @torch.no_grad()
     def project(self) -> None:
-        """Rescale all tensors in place, now; this is not counted."""
-        flats = self._views()
-        project_(self._tensors, self._targets, self.per, flats, self._axes)
+        """Rescale all tensors in place, now; this is not counted.
+
+        Raises:
+            ValueError: if a tensor is gone from the model, or has another shape.
+        """
+        self._follow()
+        for group in self._groups:
+            group.project()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the targets and the count of calls."""
-        return {"targets": self.targets, "calls": self._calls}
+        """Return the targets, by names without what wrappers put into them, and the calls.
+
+        Names of tensors that were zero and are left free come with it, if there are any.
+        """
+        targets = {plain(name): target for name, target in self._targets.items()}
+        free = {"free": [plain(name) for name in self._free]} if self._free else {}
+        return {"targets": targets, "calls": self._calls, **free}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`.
@@ -214,58 +288,14 @@ class Projection:
         Raises:
             ValueError: if the state is of a projection of other tensors.
         """
-        if set(state["targets"]) != set(self.names):
-            raise ValueError(
-                f"targets: got {sorted(state['targets'])}; expected {sorted(self.names)}"
-            )
+        given = state["targets"]
+        free = {name for name in self._names if plain(name) in state.get("free", [])}
+        if free:
+            self._leave(free)
+        if set(given) != {plain(name) for name in self._names}:
+            raise ValueError(f"targets: got {sorted(given)}; expected {sorted(self._names)}")
         self._calls = state["calls"]
-        named = zip(self.names, self._parameters, strict=True)
-        self._hold([state["targets"][name].to(p) for name, p in named])
-
-
-def _select(model: nn.Module, which: Which | Sequence[str]) -> list[str]:
-    """Return the names of the tensors that `which` stands for."""
-    if which == "invariant":
-        return scale_invariant(model)
-    if which == "matrices":
-        excluded = (ParamRole.GAIN, ParamRole.OFFSET, ParamRole.BIAS)
-        return [name for name, role in classify(model).items() if role not in excluded]
-    return list(which)
-
-
-@torch.no_grad()
-def check_invariant(
-    model: nn.Module, names: Sequence[str], probe: Tensor, tolerance: float = 1e-2
-) -> None:
-    """Check that doubling each named tensor leaves the outputs on `probe` as they are.
-
-    Args:
-        model: maps `probe` to a tensor.
-        names: parameters to check.
-        probe: a batch of inputs.
-        tolerance: largest relative change allowed; above the epsilon of a norm layer.
-
-    Raises:
-        ValueError: naming the first tensor that is not scale-invariant.
-    """
-    named = dict(model.named_parameters())
-    training = model.training
-    model.eval()
-    try:
-        before = model(probe)
-        scale = before.abs().max().clamp_min(TINY)
-        for name in names:
-            kept = named[name].clone()
-            named[name].mul_(2.0)
-            change = ((model(probe) - before).abs().max() / scale).item()
-            named[name].copy_(kept)
-            if change > tolerance:
-                raise ValueError(
-                    f"which: {name!r} is not scale-invariant: doubling it changes the outputs by "
-                    f"{change:.1%}; expected a normalisation layer right after it"
-                )
-    finally:
-        model.train(training)
+        self._hold({name: given[plain(name)] for name in self._names})
 
 
 def decay_to_init_(gains: Sequence[Tensor], offsets: Sequence[Tensor], alpha: float) -> None:
@@ -295,80 +325,4 @@ def joint_project_(
 
 def joint_norm(gain: Tensor, offset: Tensor | None) -> Tensor:
     """Return ``sqrt(|gain|^2 + |offset|^2)``, a scalar."""
-    square = torch.dot(gain, gain)
-    return (square if offset is None else square + torch.dot(offset, offset)).sqrt()
-
-
-class NormalizeProject(Intervention):
-    """`Projection` and the treatment of gains and offsets, as an intervention."""
-
-    slot = Slot.PROJECT
-
-    def __init__(self, config: NapConfig, bound: Bound) -> None:
-        self.projection = Projection(
-            bound.model, config.every, config.per, config.which, bound.probe
-        )
-        self.mode, self.alpha = config.gains, config.alpha
-        norms = [m for m in bound.model.modules() if isinstance(m, NORM_LAYERS)]
-        affine = [(m.weight, getattr(m, "bias", None)) for m in norms if m.weight is not None]
-        self._gains = [gain for gain, _ in affine]
-        self._offsets = [offset for _, offset in affine]
-        self._joint = [joint_norm(gain.detach(), offset) for gain, offset in affine]
-        if self.mode == "dropped":
-            for parameter in (*self._gains, *self._offsets):
-                if parameter is not None:
-                    parameter.requires_grad_(False)
-
-    def project(self) -> None:
-        """Project the weights."""
-        self.projection.project()
-
-    @torch.no_grad()
-    def after_step(self, step: int, lr: float) -> None:
-        """Project the weights, then treat gains and offsets."""
-        self.projection.step()
-        if self.mode == "decay_to_init":
-            decay_to_init_(self._gains, [o for o in self._offsets if o is not None], self.alpha)
-        elif self.mode == "joint":
-            joint_project_(self._gains, self._offsets, self._joint)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the projection's state; the joint norms follow from the initial gains."""
-        return self.projection.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
-        self.projection.load_state_dict(state)
-
-
-@INTERVENTIONS.register("nap")
-class NapConfig(InterventionConfig):
-    """How often, at what grain and on which tensors to project; what becomes of the gains.
-
-    `gains`: ``free``; ``decay_to_init`` with factor `alpha` a step; ``joint`` holds each layer's
-    (gain, offset) at its joint initial norm; ``dropped`` fixes gains at 1 and offsets at 0.
-    """
-
-    kind: Literal["nap"] = "nap"
-    every: Annotated[int, Field(ge=1)] = 1
-    per: Per = "tensor"
-    which: Which | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = "invariant"
-    gains: Literal["free", "decay_to_init", "joint", "dropped"] = "free"
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.999
-
-    def skip_reason(self, has_norm_layers: bool) -> str | None:
-        """Without norm layers no weight is scale-invariant."""
-        if self.which == "invariant" and not has_norm_layers:
-            return "nap on a network without norm layers: nothing is scale-invariant"
-        return None
-
-    def bind(self, bound: Bound) -> Intervention:
-        """Return a `NormalizeProject`.
-
-        Raises:
-            ConfigError: if it would project nothing, or a weight is not scale-invariant.
-        """
-        try:
-            return NormalizeProject(self, bound)
-        except ValueError as error:
-            raise ConfigError("interventions.nap", self.which, str(error)) from error
+    return flat_views([gain] if offset is None else [gain, offset]).squared().sum().sqrt()

@@ -1,7 +1,7 @@
 """The command line: run, plan, report, claims and list.
 
-Exit codes: 0 all done; 1 some trials failed or diverged (the others are kept and reported); 2 the
-request was wrong, with one message; 130 after Ctrl-C.
+Exit codes: 0 all done; 1 some trials failed or diverged (the others are kept and reported), or
+MLflow lacks rows; 2 the request was wrong, with one message; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,7 +68,11 @@ def run(
         int, typer.Option(min=-1, help="How often a crashed trial is tried again; -1: always.")
     ] = 0,
     mlflow_uri: Annotated[
-        str | None, typer.Option(help="MLflow store; default a database in the results folder.")
+        str | None,
+        typer.Option(
+            envvar="MLFLOW_TRACKING_URI",
+            help="MLflow store; default a database in the results folder.",
+        ),
     ] = None,
     plugin: Plugin = None,
     data_dir: DataDir = None,
@@ -106,16 +111,18 @@ def _run(
     from suite.errors import ConfigError
     from suite.launch.progress import make_console
     from suite.launch.run import Options, default_results, run_sweep
+    from suite.secrets import keep_secret, redact
 
     if options.get("resume") and options.get("fresh"):
         raise ConfigError("--fresh", True, "either --resume or --fresh")
     sweep, plugins = _load(names, overrides, plugin, data_dir)
-    selected = sweep.only(only) if only else sweep
+    selected = sweep if only is None else sweep.only(only)
     if overrides:
         selected.check_apart()
     results = options.pop("results", None) or default_results(sweep)
     program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else ["rewarm-suite"]
-    command = shlex.join([*program, *(sys.argv[1:] or ["run"])])
+    keep_secret(options.get("mlflow_uri"))
+    command = shlex.join(map(redact, [*program, *(sys.argv[1:] or ["run"])]))
     settings = Options(results=results, plugins=plugins, command=command, **options)
     return run_sweep(sweep, selected, settings, make_console())
 
@@ -133,7 +140,7 @@ def plan(
     from suite.launch.progress import make_console
 
     sweep, _ = _load(names or ["quick"], set_, plugin, None)
-    selected = sweep.only(only) if only else sweep
+    selected = sweep if only is None else sweep.only(only)
     if set_:
         selected.check_apart()
     print_plan(selected, num_cpus or os.cpu_count() or 1, make_console())
@@ -222,11 +229,13 @@ def _load(
 def main() -> None:
     """Run the command line and exit with its code."""
     from suite.errors import ConfigError
+    from suite.secrets import redact
+    from suite.terminal import visible
 
     try:
         code = app(standalone_mode=False)
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(visible(f"error: {redact(str(error))}"), file=sys.stderr)
         code = 2
     except typer.Exit as error:
         code = error.exit_code
@@ -236,8 +245,15 @@ def main() -> None:
         code = 130
     except Exception as error:
         show = getattr(error, "show", None)  # a click usage error
-        if show is None:
-            raise
-        show()
-        code = getattr(error, "exit_code", 2)
+        if show is None:  # a fault of ours
+            print(redact(traceback.format_exc()), file=sys.stderr)
+            code = 1
+        else:
+            show()
+            code = getattr(error, "exit_code", 2)
+    if (tuning := sys.modules.get("suite.launch.tuning")) and tuning.abandoned():
+        # A Ray that died leaves threads behind which the interpreter would wait for.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)

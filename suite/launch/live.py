@@ -43,6 +43,10 @@ class Live:
             counts[run.state] = counts.get(run.state, 0) + 1
         return counts
 
+    def unfinished(self) -> bool:
+        """Return whether runs are still to begin or to end."""
+        return any(run.state in ("waiting", "running") for run in self.runs.values())
+
     def failures(self) -> list[tuple[str, str]]:
         """Return (label, reason) of every run that failed or diverged."""
         bad = {i: r for i, r in self.runs.items() if r.state in ("failed", "diverged")}

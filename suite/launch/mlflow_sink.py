@@ -1,59 +1,89 @@
 """Rows to MLflow: one parent run per sweep, one child per run, metrics in batches.
 
 Everything goes through the driver, so workers need no credentials, and is flushed by time from a
-thread of its own. The x axis is the gradient step, or the frame for reinforcement learning. Runs
-are found again by their tags, so a resumed sweep continues them; what a run repeats after it
-started again from a checkpoint is not logged twice.
+thread of its own. The x axis is the gradient step, or the frame for reinforcement learning.
+
+What MLflow gets while a run goes on is a preview: a store may be away, and a run may repeat itself
+from a checkpoint. The rows in the run's folder are what counts. A run that has ended is therefore
+brought level with them: unless every row went out in order, MLflow is asked what it has, and gets
+what it lacks. What could not be done is tried again when the store answers, when the sweep ends,
+and when the sweep is run once more.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import math
-import os
-import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from suite.errors import ConfigError
-from suite.launch.keys import LIVE_LAYERS, metric_key
+from suite.launch.mlflow_address import check_store, default_uri, is_temporary, probe, refusal, said
+from suite.launch.mlflow_rows import (
+    MAX_KEYS,
+    Chooser,
+    LiveRow,
+    Point,
+    differences,
+    digest_of,
+    read_rows,
+)
+from suite.launch.mlflow_store import Child, Store
 from suite.records import layout
 from suite.records.storage import Storage
-from suite.sweep import Sweep, Trial
+from suite.sweep import Sweep
+
+__all__ = ["MAX_KEYS", "MlflowSink", "check_store", "default_uri"]
 
 FLUSH_EVERY_S = 3.0
-MAX_KEYS = 60  # of a run: MLflow's pages grow slow with more
-MAX_BY_GAME = 40  # of them taken by then: a long sequence leaves room for means over its games
-BATCH = 1000  # MLflow's limit of metrics in one call
+PATIENCE_S = 30.0
+"""Seconds without an answer after which a sweep that is done waits for the store no longer."""
 
-LiveRow = tuple[int, int, str, str, float]
-"""Step, frames, metric, layer, value."""
+PAUSES_S = (1.0, 2.0, 4.0, 8.0, 8.0)
+"""Seconds between attempts when a sweep is done; after one more it gives up."""
+
+LONGEST_PAUSE_S = 30.0
+"""Seconds for which a store that is away is left alone while a sweep goes on, at most."""
+
+MAX_HELD = 100_000
+"""Rows that wait for a slow store; more are not held but read again from the run's folder."""
+
+MAX_ERRORS = 20
+"""Different errors that are kept."""
 
 
-def default_uri(storage: Storage) -> str:
-    """Return the address of the results folder's own store."""
-    return f"sqlite:///{storage.root / layout.MLFLOW}"
+@dataclass
+class _Sent:
+    """What this driver sent of a run while it went on.
 
-
-def check_store(uri: str) -> None:
-    """Check, before anything is made, that a tracking store answers.
-
-    Raises:
-        ConfigError: if it does not.
+    Attributes:
+        sure: whether that was all there was, in order.
+        count: number of points.
+        step: latest gradient step among them.
+        repeats: gradient step up to which rows that come now are known.
     """
-    for name, value in {"MAX_RETRIES": "2", "TIMEOUT": "15"}.items():
-        os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
-    from mlflow.tracking import MlflowClient
 
-    try:
-        MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
-    except Exception as error:  # whatever kind of store it is
-        said = " ".join(str(error).split())[:200]
-        raise ConfigError("--mlflow-uri", uri, f"a tracking store that answers ({said})") from None
+    chooser: Chooser
+    sure: bool
+    count: int = 0
+    step: int = -1
+    repeats: int = -1
+
+
+class _AbandonedError(BaseException):
+    """Ends a thread that nobody waits for any more."""
+
+
+class _End(NamedTuple):
+    """How a run ended, and its score if that is known."""
+
+    state: str
+    reason: str
+    score: float | None
 
 
 class MlflowSink:
@@ -63,227 +93,320 @@ class MlflowSink:
         uri: tracking address.
         storage: the results folder, which also holds the artifacts of a local store.
         sweep: what is run.
-        command: what the user typed.
+        command: what the user typed, without secrets.
+
+    Attributes:
+        errors: what went wrong, without repetitions.
+        behind: ids of the runs of which MLflow lacks something.
+
+    Raises:
+        ConfigError: if the store answers but cannot be used.
     """
 
     def __init__(self, uri: str, storage: Storage, sweep: Sweep, command: str) -> None:
-        # A new database would be announced table by table.
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-        import mlflow
-        from mlflow.tracking import MlflowClient
-
-        if uri.startswith("sqlite:///"):
-            # Create the schema here and now: two first writers would race.
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        mlflow.set_tracking_uri(uri)
         self.uri = uri
-        self._client = MlflowClient(tracking_uri=uri)
-        self._trials: dict[str, Trial] = {
-            t.run_id: t for t in reversed(sweep.trials) if t.skip is None
-        }
-        experiment = self._client.get_experiment_by_name(sweep.name)
-        if experiment is None:
-            location = (storage.root / "mlartifacts").as_uri() if "sqlite" in uri else None
-            self._experiment = self._client.create_experiment(sweep.name, location)
-        else:
-            self._experiment = experiment.experiment_id
-        self._runs: dict[str, str] = {}
-        self._logged: dict[str, int] = {}  # latest gradient step logged
-        self._repeats: dict[str, int] = {}  # gradient step up to which rows are known
-        self._keys: dict[str, set[str]] = {}
-        self._ended: set[str] = set()
-        self.parent = self._attach(storage, sweep, command)
-        self._queue: queue.Queue[tuple[str, Any]] = queue.Queue()
-        self._stop = threading.Event()
         self.errors: list[str] = []
-        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
-        self._thread.start()
+        self.behind: set[str] = set()
+        self._storage = storage
+        self._finished = False
+        self._sent: dict[str, _Sent] = {}
+        self._ends: dict[str, _End] = {}
+        self._survive: dict[str, int] = {}  # gradient step up to which rows will stay
+        self._lost: set[str] = set()  # runs of which rows could not be sent
+        self._refused: dict[str, int] = {}  # how often the store answered and would not have a run
+        self._queue: list[tuple[str, list[LiveRow] | None]] = []
+        self._held = 0
+        self._lock = threading.Lock()
+        self._stop, self._gone = threading.Event(), threading.Event()
+        self._pause, self._resume_at = 0.0, 0.0
+        self._answered = time.monotonic()
+        try:
+            if uri == default_uri(storage):
+                probe(uri)
+            self._store = Store(uri, storage, sweep, command, self._pulse)
+            self._store.attach()
+        except Exception as error:
+            if uri.startswith("sqlite") or not is_temporary(error):
+                raise refusal(storage, uri, error) from None
+            self._failed(error)
+        self._thread = self._started_thread(self._work)
 
-    def _attach(self, storage: Storage, sweep: Sweep, command: str) -> str:
-        """Find or make the parent run and find the children it has; return the parent's id."""
-        key = hashlib.sha256(storage.address.encode()).hexdigest()[:16]
-        found = self._client.search_runs(
-            [self._experiment], f"tags.`suite.results_id` = '{key}'", max_results=1
-        )
-        if not found:
-            tags = {
-                "suite.results": storage.address,
-                "suite.results_id": key,
-                "suite.command": command,
-            }
-            run = self._client.create_run(self._experiment, tags=tags, run_name=sweep.name)
-            return run.info.run_id
-        parent = found[0].info.run_id
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self._experiment], f"tags.`mlflow.parentRunId` = '{parent}'", page_token=token
-            )
-            for run in page:
-                run_id = run.data.tags.get("suite.run_id", "")
-                self._runs[run_id] = run.info.run_id
-                self._logged[run_id] = int(run.data.metrics.get("gradient_step", -1))
-                self._repeats[run_id] = self._logged[run_id]
-                if run.info.status != "RUNNING":
-                    self._ended.add(run_id)
-            token = page.token
-            if not token:
-                return parent
+    @property
+    def parent(self) -> str:
+        """Return MLflow's id of the parent run, "" before there is one."""
+        return self._store.parent
+
+    @property
+    def level(self) -> bool:
+        """Return whether MLflow has all rows, all ends and the report."""
+        return self._finished and not self.behind
+
+    @property
+    def _client(self) -> Any:
+        return self._store.client
+
+    @property
+    def _experiment(self) -> str:
+        return self._store.experiment
 
     def start(self, run_id: str) -> None:
         """Queue the start of a run, perhaps from a checkpoint: it may repeat itself from now on."""
-        self._queue.put(("start", (run_id, [])))
+        with self._lock:
+            self._queue.append((run_id, None))
 
-    def log(self, run_id: str, rows: Iterable[LiveRow]) -> None:
+    def log(self, run_id: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Queue rows of a run."""
-        self._queue.put(("rows", (run_id, list(rows))))
+        batch = [LiveRow(*row) for row in rows]
+        with self._lock:
+            if self._held + len(batch) > MAX_HELD:
+                self._missed(run_id)
+            elif batch:
+                self._held += len(batch)
+                self._queue.append((run_id, batch))
 
     def end(self, run_id: str, state: str, reason: str, headline: float | None) -> None:
-        """Queue the end of a run."""
-        self._queue.put(("end", (run_id, state, reason, headline)))
+        """Queue the end of a run: it is brought level with the rows in its folder."""
+        with self._lock:
+            self._ends[run_id] = _End(state, reason, headline)
+            self.behind.add(run_id)
 
-    def close(self) -> None:
-        """Write everything that is queued and stop the thread."""
-        self._stop.set()
-        self._thread.join()
+    def catch_up(self, run_id: str, step: int) -> None:
+        """Queue a run that will go on from a gradient step: what it has up to there is sent."""
+        self._survive[run_id] = step
+        self.behind.add(run_id)
 
     def ended(self, run_id: str) -> bool:
-        """Return whether MLflow knew the end of this run before."""
-        return run_id in self._ended
+        """Return whether MLflow has all rows in the folder of a run, and its end."""
+        child = self._store.children.get(run_id)
+        return child is not None and child.ended and child.level == digest_of(self._rows(run_id))
 
     def forget(self, run_id: str) -> None:
         """Delete what MLflow has of a run that begins anew."""
-        for known in (self._logged, self._repeats, self._keys):
-            known.pop(run_id, None)
-        self._ended.discard(run_id)
-        if (child := self._runs.pop(run_id, None)) is not None:
-            self._try(self._client.delete_run, child)
-
-    def _work(self) -> None:
-        """Gather what is queued, and write it every few seconds."""
-        ended = False
-        while not ended:
-            ended = self._stop.wait(FLUSH_EVERY_S)
-            rows: dict[str, list[LiveRow]] = {}
-            ends = []
-            while True:
-                try:
-                    kind, item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if kind == "end":
-                    ends.append(item)
-                    continue
-                run_id, batch = item
-                if kind == "start":
-                    self._try(self._write, run_id, rows.pop(run_id, []))
-                    self._repeats[run_id] = self._logged.get(run_id, -1)
-                rows.setdefault(run_id, []).extend(batch)
-            for run_id, batch in rows.items():
-                self._try(self._write, run_id, batch)
-            for item in ends:
-                self._try(self._end, *item)
-
-    def _try(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Call, and keep the error if there is one: a store that is down must not end the sweep."""
-        try:
-            call(*arguments)
-        except Exception as error:
-            self.errors.append(f"{type(error).__name__}: {error}")
-
-    def _child(self, run_id: str) -> str:
-        """Return the MLflow id of a run, made on first use."""
-        if run_id not in self._runs:
-            from mlflow.entities import Param
-
-            trial = self._trials[run_id]
-            run = self._client.create_run(
-                self._experiment,
-                run_name=trial.label,
-                tags={
-                    "mlflow.parentRunId": self.parent,
-                    "suite.run_id": run_id,
-                    "task": trial.task,
-                    "arm": trial.arm,
-                    "seed": str(trial.config.seed),
-                },
-            )
-            params = {"task": trial.task, "arm": trial.arm, "seed": trial.config.seed}
-            params |= flatten(trial.config.model_dump(mode="json", exclude={"seed", "resources"}))
-            listed = [Param(key, str(value)[:6000]) for key, value in list(params.items())[:100]]
-            self._client.log_batch(run.info.run_id, params=listed)
-            self._runs[run_id] = run.info.run_id
-        return self._runs[run_id]
-
-    def _write(self, run_id: str, rows: list[LiveRow]) -> None:
-        from mlflow.entities import Metric
-
-        child = self._child(run_id)
-        by_frames = self._trials[run_id].config.task.engine == "rl"
-        known = self._repeats.get(run_id, -1)
-        stamp = int(time.time() * 1000)
-        keys = self._keys.setdefault(run_id, set())
-        metrics, last = [], self._logged.get(run_id, -1)
-        for step, frames, metric, layer, value in rows:
-            if step <= known or not math.isfinite(value):
-                continue
-            key = metric_key(metric, layer)
-            limit = MAX_KEYS if layer in LIVE_LAYERS else MAX_BY_GAME
-            if key not in keys and len(keys) >= limit:
-                continue
-            keys.add(key)
-            metrics.append(Metric(key, value, stamp, frames if by_frames else step))
-            last = max(last, step)
-        if not metrics:
+        if self._away():  # what it has will be found not to be the run's rows
+            self._store.doubt(run_id)
             return
-        metrics.append(Metric("gradient_step", last, stamp, last))
-        for start in range(0, len(metrics), BATCH):
-            self._client.log_batch(child, metrics[start : start + BATCH])
-        self._logged[run_id] = last
+        try:
+            self._store.delete(run_id)
+        except Exception as error:
+            self._failed(error)
+            self._store.doubt(run_id)
 
-    def _end(self, run_id: str, state: str, reason: str, headline: float | None) -> None:
-        child = self._child(run_id)
-        if reason:
-            self._client.set_tag(child, "suite.reason", reason[:5000])
-        self._client.set_tag(child, "suite.state", state)
-        if headline is not None and math.isfinite(headline):
-            self._client.log_metric(child, "final", headline)
-        self._client.set_terminated(child, "FINISHED" if state == "complete" else "FAILED")
+    def close(self) -> None:
+        """Bring MLflow level with the rows, and stop the thread; a dead store is not waited for."""
+        self._answered = time.monotonic()
+        self._stop.set()
+        self._wait(self._thread)
 
     def finish(self, report: Path, summary: dict[str, Any], failed: bool) -> None:
         """Attach the report and the table's numbers to the parent run. Call after `close`."""
-        self._try(self._finish, report, summary, failed)
 
-    def _finish(self, report: Path, summary: dict[str, Any], failed: bool) -> None:
-        from mlflow.entities import Metric
+        def work() -> None:
+            self._finished = self._persist(
+                lambda: self._store.finish(report, summary, failed)
+            ) and self._persist(self._store.drop_doubles)
 
-        stamp = int(time.time() * 1000)
-        metrics = [
-            Metric(metric_key(f"{task}/{arm}", name), float(value), stamp, 0)
-            for task, arms in summary.items()
-            for arm, entry in arms.items()
-            for name in ("mean", "lo", "hi", "diff", "diff_lo", "diff_hi", "gap")
-            if (value := entry.get(name)) is not None
-        ]
-        for start in range(0, len(metrics), BATCH):
-            self._client.log_batch(self.parent, metrics[start : start + BATCH])
-        self._client.log_artifacts(self.parent, str(report), "report")
-        self._client.set_terminated(self.parent, "FAILED" if failed else "FINISHED")
+        if not self._gone.is_set():
+            self._answered = time.monotonic()
+            self._wait(self._started_thread(work))
 
+    def _started_thread(self, work: Callable[[], None]) -> threading.Thread:
+        """Return a thread that works until it is abandoned."""
 
-def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings and lists as one mapping with dotted keys.
+        def guarded() -> None:
+            with suppress(_AbandonedError):
+                work()
 
-    >>> flatten({"a": {"b": 1}, "c": [{"d": 2}]})
-    {'a.b': 1, 'c.0.d': 2}
-    """
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        items = ((str(i), item) for i, item in enumerate(value))
-    else:
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, item in items:
-        flat |= flatten(item, f"{prefix}.{key}" if prefix else key)
-    return flat
+        thread = threading.Thread(target=guarded, name="mlflow", daemon=True)
+        thread.start()
+        return thread
+
+    def _wait(self, thread: threading.Thread) -> None:
+        """Wait for a thread as long as the store answers now and then."""
+        while thread.is_alive():
+            thread.join(0.1)
+            if thread.is_alive() and time.monotonic() - self._answered > PATIENCE_S:
+                self._gone.set()
+                self._note(f"the store gave no answer for {PATIENCE_S:.0f} s")
+                return
+
+    def _pulse(self) -> None:
+        """Note that the store has answered; end a thread that nobody waits for any more."""
+        self._answered = time.monotonic()
+        if self._gone.is_set():
+            raise _AbandonedError
+
+    def _rows(self, run_id: str) -> Path:
+        return self._storage.root / layout.RUNS / run_id / layout.ROWS
+
+    def _missed(self, run_id: str) -> None:
+        """Note that MLflow does not get everything of a run as it comes."""
+        self.behind.add(run_id)
+        self._lost.add(run_id)
+        if run_id in self._sent:
+            self._sent[run_id].sure = False
+
+    def _note(self, error: str) -> None:
+        if error not in self.errors and len(self.errors) < MAX_ERRORS:
+            self.errors.append(error)
+
+    def _failed(self, error: Exception, run_id: str | None = None) -> None:
+        """Keep an error, and leave a store that is away alone for a while."""
+        place = re.sub(r" at 0x[0-9a-f]+", "", said(error))  # differs each time
+        self._note(f"{type(error).__name__}: {place}")
+        if run_id is not None:
+            self._missed(run_id)
+            self._store.doubt(run_id)
+        if is_temporary(error):
+            self._pause = min(max(2 * self._pause, FLUSH_EVERY_S), LONGEST_PAUSE_S)
+            self._resume_at = time.monotonic() + self._pause
+        elif run_id is not None:
+            self._refused[run_id] = self._refused.get(run_id, 0) + 1
+
+    def _away(self) -> bool:
+        return time.monotonic() < self._resume_at
+
+    def _work(self) -> None:
+        """Write what is queued every few seconds; at the end, whatever MLflow lacks."""
+        while not self._stop.wait(FLUSH_EVERY_S):
+            self._flush()
+            for run_id in sorted(self.behind):
+                local = not self._storage.remote or run_id in self._ends
+                if local and self._refused.get(run_id, 0) < 2 and not self._away():
+                    self._try(partial(self._settle, run_id), run_id)
+        self._flush()
+        self.behind |= set(self._sent)  # interrupted: their last rows may not have been reported
+        for run_id in sorted(self.behind):
+            if not self._gone.is_set():
+                self._persist(partial(self._settle, run_id), run_id)
+
+    def _flush(self) -> None:
+        """Write what is queued; what cannot be written is read again from the run's folder."""
+        with self._lock:
+            queue, self._queue, self._held = self._queue, [], 0
+        for run_id, rows in queue:
+            if rows is None:
+                self._started(run_id)
+            elif self._away():
+                self._missed(run_id)
+            else:
+                self._try(partial(self._write, run_id, rows), run_id)
+
+    def _try(self, call: Callable[[], None], run_id: str | None = None) -> Exception | None:
+        """Call, and keep the error if there is one: a store that is down must not end the sweep."""
+        try:
+            if not self._store.parent:
+                self._store.attach()
+            call()
+        except Exception as error:
+            self._failed(error, run_id)
+            return error
+        self._pause = 0.0
+        return None
+
+    def _persist(self, call: Callable[[], None], run_id: str | None = None) -> bool:
+        """Call until it works or there is no hope; return whether it worked."""
+        since = time.monotonic()
+        refused = False
+        for pause in (*PAUSES_S, 0.0):
+            error = self._try(call, run_id)
+            if error is None:
+                return True
+            if not is_temporary(error):
+                if refused:
+                    return False
+                refused = True
+            if time.monotonic() - since > PATIENCE_S or self._gone.wait(pause):
+                break
+        self._gone.set()
+        return False
+
+    def _started(self, run_id: str) -> None:
+        sent = self._sent.get(run_id)
+        if sent is not None and sent.count:
+            sent.repeats, sent.sure = sent.step, False
+
+    def _write(self, run_id: str, rows: list[LiveRow]) -> None:
+        """Send rows of a run that goes on."""
+        child = self._store.child(run_id)
+        if run_id not in self._sent:
+            fresh = child.step < 0
+            self._sent[run_id] = _Sent(self._chooser(run_id, child), fresh, repeats=child.step)
+        sent = self._sent[run_id]
+        points = [point for point in sent.chooser(rows) if point.step > sent.repeats]
+        self._store.send(child, points)
+        sent.count += len(points)
+        sent.step = max(sent.step, child.step)
+
+    def _chooser(self, run_id: str, child: Child) -> Chooser:
+        return Chooser(self._store.trials[run_id].config.task.engine == "rl", child.start)
+
+    def _settle(self, run_id: str) -> None:
+        """Bring MLflow level with the rows in a run's folder; write the run's end if it has one.
+
+        Raises:
+            FileNotFoundError: if MLflow lacks rows and the folder has none.
+        """
+        end = self._ends.get(run_id)
+        last = None if end else self._survive.get(run_id)
+        if self._storage.remote and (end or self._stop.is_set()):
+            self._storage.pull(f"{layout.RUNS}/{run_id}/{layout.ROWS}")
+        child = self._store.child(run_id)
+        try:
+            rows, digest = read_rows(self._rows(run_id), last)
+        except FileNotFoundError:
+            if run_id in self._lost:
+                if end is None and not self._stop.is_set():
+                    return  # they are still to come
+                raise
+            rows, digest = None, ""
+        score = end.score if end else None
+        if rows is not None:
+            child = self._complete(run_id, child, rows, whole=end is not None)
+            asked = self._store.trials[run_id].config.task.score
+            score = next((r.value for r in reversed(rows) if (r.metric, r.layer) == asked), None)
+        if end is not None:
+            stamp = child.start + int(1000 * max((r.wall_s for r in rows or []), default=0.0))
+            complete = end.state == "complete"
+            self._store.end(
+                child, end.state, end.reason, score if complete else None, stamp, digest
+            )
+            self._sent.pop(run_id, None)
+        self._survive.pop(run_id, None)
+        self._lost.discard(run_id)
+        with self._lock:
+            if self._ends.get(run_id) is end:  # else it has ended in the meantime
+                self._ends.pop(run_id, None)
+                self.behind.discard(run_id)
+
+    def _complete(self, run_id: str, child: Child, rows: list[LiveRow], whole: bool) -> Child:
+        """Send what MLflow lacks of the rows in a run's folder; return the record they are in.
+
+        A record with rows that the run has no longer, for it went another way after a checkpoint,
+        is made anew.
+
+        Args:
+            run_id: the run.
+            child: what MLflow has of it.
+            rows: all that live displays get.
+            whole: whether no more will come.
+        """
+        chooser = self._chooser(run_id, child)
+        wanted: list[Point] = list(chooser(rows))
+        sent = self._sent.get(run_id)
+        if not (sent is not None and sent.sure and sent.count == len(wanted)):
+            found = self._store.points(child)
+            if not whole:  # rows after these may come again
+                latest = max((point.x for point in wanted), default=-1)
+                found = [point for point in found if point.x <= latest]
+            missing, surplus = differences(wanted, found)
+            if surplus:
+                self._store.delete(run_id)
+                child = self._store.child(run_id)
+                chooser = self._chooser(run_id, child)
+                missing = list(chooser(rows))
+            self._store.send(child, missing)
+        if not whole:
+            step = max((row.step for row in rows), default=-1)
+            step = max(step, child.step)
+            self._sent[run_id] = _Sent(chooser, False, len(wanted), step, repeats=step)
+        return child

@@ -5,10 +5,19 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from suite.launch.cluster import bundles
-from suite.launch.estimate import estimate_bytes, estimate_trials
+from suite.launch.estimate import (
+    MEASURED_S,
+    core_share,
+    estimate_bytes,
+    estimate_trials,
+    side_by_side,
+    sweep_seconds,
+)
 from suite.launch.progress import duration, say
 from suite.sweep import Sweep
+
+BUSY = 0.7
+"""Share of a core below which a plan says that it would have liked more."""
 
 
 def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
@@ -29,7 +38,7 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
         if trial.skip is None:
             cells.setdefault((trial.task, trial.arm), []).append(trial.config.seed)
             configs[trial.task, trial.arm] = trial.config
-    trials = estimate_trials(sweep.runs.values(), slots)
+    trials = estimate_trials(sweep.runs.values(), slots, MEASURED_S)
     costs = {run_id: seconds for trial in trials for run_id, seconds in trial.items()}
     for (task, arm), seeds in cells.items():
         config = configs[task, arm]
@@ -44,16 +53,20 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
     console.print(table)
     for reason, labels in _skips(sweep).items():
         say(console, f"skipped: {reason}: {', '.join(labels)}")
-    wide = max((sum(b["CPU"] for b in bundles(c)) for c in sweep.runs.values()), default=1.0)
-    side_by_side = max(1, int(slots // max(wide, 1.0)))
-    longest = max((sum(trial.values()) for trial in trials), default=0.0)
-    wall = max(sum(costs.values()) / side_by_side, longest)
+    wall = sweep_seconds(sweep.runs.values(), trials, slots, len({task for task, _ in cells}))
     plural = "" if len(costs) == 1 else "s"
     say(
         console,
         f"{len(costs)} run{plural}, {sum(costs.values()) / 3600:.2f} predicted core hours, "
-        f"about {duration(wall)} with {side_by_side} side by side",
+        f"about {duration(wall)} with {side_by_side(sweep.runs.values(), slots)} side by side, "
+        "from the command to the report",
     )
+    if (share := core_share()) < BUSY:
+        say(
+            console,
+            f"This machine is busy: the plan got {share:.0%} of a core. Were it idle, the sweep "
+            f"would take about {duration(round(wall * share))}.",
+        )
 
 
 def _skips(sweep: Sweep) -> dict[str, list[str]]:

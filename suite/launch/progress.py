@@ -11,8 +11,10 @@ import time
 from rich.console import Console
 from rich.live import Live as Screen
 from rich.table import Table
+from rich.text import Text
 
 from suite.launch.live import Live
+from suite.terminal import SafeConsole, one_line
 
 WIDE = 160
 """Columns of what is printed where there is no terminal."""
@@ -35,14 +37,20 @@ def duration(seconds: float | None) -> str:
 
 
 def make_console() -> Console:
-    """Return a console on stdout: as wide as the terminal, or wide enough for a table elsewhere."""
+    """Return a console on stdout: as wide as the terminal, or wide enough for a table elsewhere.
+
+    Whatever names and messages hold, nothing in them steers the terminal.
+    """
     narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if narrow else WIDE)
+    return SafeConsole(width=None if narrow else WIDE)
 
 
 def say(console: Console, text: str) -> None:
-    """Print one line as it is: no markup, no colours, no wrapping of what may be copied."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    """Print one line as it is: no markup, no colours, no wrapping of what may be copied.
+
+    Line ends and what else steers a terminal are spelt out, for the text may come from files.
+    """
+    console.print(one_line(text), highlight=False, markup=False, soft_wrap=True)
 
 
 class Progress:
@@ -93,7 +101,7 @@ class Progress:
         return f"{', '.join(parts)}; {duration(elapsed)} so far, {duration(left)} to go"
 
     def _table(self) -> Table:
-        table = Table(title=self.live.sweep.name, caption=self._headline(), expand=False)
+        table = Table(title=Text(self.live.sweep.name), caption=self._headline(), expand=False)
         table.add_column("task")
         table.add_column("arm")
         table.add_column("done", justify="right")
@@ -111,6 +119,6 @@ class Progress:
             mean = f"{statistics.fmean(values):.4g}" if values else ""
             finished = sum(run.state == "complete" for run in runs)
             progress = f"{finished}/{len(runs)} ({share:.0%})"
-            table.add_row(task if task != shown else "", arm, progress, mean)
+            table.add_row(Text(task if task != shown else ""), Text(arm), progress, mean)
             shown = task
         return table

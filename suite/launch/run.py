@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,16 +17,26 @@ from suite.errors import ConfigError
 from suite.launch.backfill import backfill
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_sink import MlflowSink, check_store, default_uri
-from suite.launch.progress import Progress, say
+from suite.launch.outage import LOG, Outage, explain, explain_text, keep_traceback, within
+from suite.launch.progress import say
+from suite.launch.tuning import tune_runs
 from suite.plugins import digests
+from suite.ranges import hull
 from suite.records import layout
+from suite.records.json_file import dumps, read_json
 from suite.records.provenance import now
 from suite.records.run_folder import FINAL, read_status
 from suite.records.storage import LOCK, Storage, write_text
+from suite.rows import RECORDED
+from suite.run_config import RunConfig
+from suite.secrets import ADVICE, keep_secret, redact, secrets_of
 from suite.sweep import Sweep
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
+
+CLOSE_LIMIT_S = 10.0
+"""Seconds for MLflow to end when the results folder has gone, perhaps with its store."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ class Options:
         max_failures: how often a crashed trial is tried again.
         mlflow_uri: MLflow store; None for a database in the results folder.
         plugins: (name, source) of the user's own parts.
-        command: what the user typed.
+        command: what the user typed, without passwords.
     """
 
     results: str
@@ -60,7 +69,7 @@ class Options:
     tensorboard: bool = False
     checkpoint_every_s: float = 60.0
     max_failures: int = 0
-    mlflow_uri: str | None = None
+    mlflow_uri: str | None = field(default=None, repr=False)  # may hold a password
     plugins: tuple[tuple[str, str], ...] = ()
     command: str = ""
 
@@ -69,15 +78,17 @@ def sweep_record(sweep: Sweep, command: str) -> dict[str, Any]:
     """Return the content of ``sweep.json``: all that a report needs to know beside the runs."""
     tasks: dict[str, Any] = {}
     for label, plan in sweep.tasks.items():
-        config = next(t.config for t in sweep.trials if t.task == label)
+        configs = [t.config for t in sweep.trials if t.task == label]
+        config = configs[0]
         tasks[label] = {
             "headline": list(config.task.score),
             "unit": config.task.score_unit,
+            "ranges": _ranges(configs),
             "x": "frames" if config.task.engine == "rl" else "steps",
             "arms": list(plan.arms),
             "reference": {arm: plan.reference.get(arm) for arm in plan.arms},
             "gap_to": {arm: plan.gap_to.get(arm) for arm in plan.arms},
-            "seeds": sorted({t.config.seed for t in sweep.trials if t.task == label}),
+            "seeds": sorted({config.seed for config in configs}),
             "notes": plan.description,
         }
     trials = [
@@ -88,9 +99,18 @@ def sweep_record(sweep: Sweep, command: str) -> dict[str, Any]:
         "name": sweep.name,
         "command": command,
         "created": now(),
+        "overrides": list(sweep.overrides),
         "tasks": tasks,
         "trials": trials,
     }
+
+
+def _ranges(configs: Sequence[RunConfig]) -> dict[str, Any]:
+    """Return the range of each metric, and of what else a task bounds, that is true of all runs."""
+    declared = [config.ranges for config in configs]
+    names = sorted({name for ranges in declared for name in ranges})
+    found = {name: {r.get(name) or RECORDED.get(name) for r in declared} for name in names}
+    return {name: hull(ranges).as_json() for name, ranges in found.items()}
 
 
 @contextmanager
@@ -106,7 +126,7 @@ def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
     record = storage.root / layout.SWEEP
     if record.is_file():
         try:
-            held = json.loads(record.read_text(encoding="utf-8"))
+            held = read_json(record)
             name, known = held["name"], set(held.get("tasks", {}))
         except (OSError, ValueError, KeyError, TypeError):
             raise ConfigError("--results", str(record), "a readable sweep.json") from None
@@ -127,8 +147,8 @@ def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
 
 
 def _visible(folder: Path) -> bool:
-    """Return whether a folder holds anything but locks and files that were never finished."""
-    return any(not path.name.startswith(".") for path in folder.iterdir())
+    """Return whether a folder holds anything but locks, unfinished files and an outage's."""
+    return any(not path.name.startswith(".") and path.name != LOG for path in folder.iterdir())
 
 
 def _lock(lock: IO[str], results: str) -> None:
@@ -149,6 +169,9 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
     """
     from suite.launch.cluster import check_resources, start_ray
 
+    if keep_secret(options.mlflow_uri):
+        _retitle(redact(options.command))
+    options = replace(options, command=redact(options.command))
     for task in {config.task for config in selected.runs.values()}:
         task.prepare()
     if options.address is None:
@@ -157,25 +180,64 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
         start_ray(options.address, None, None, options.dashboard)
     if options.mlflow_uri is not None:
         check_store(options.mlflow_uri)
-    with results_folder(sweep, options) as storage:
-        record = sweep_record(sweep, options.command)
-        write_text(storage.root / layout.SWEEP, json.dumps(record, indent=1))
-        storage.push(layout.SWEEP)
-        live = _take_stock(sweep, selected, storage, options)
-        if options.mlflow_uri is None:
-            storage.pull(layout.MLFLOW)
-        sink = MlflowSink(
-            options.mlflow_uri or default_uri(storage), storage, sweep, options.command
-        )
-        interrupted = False
-        try:
-            backfill(sink, live, storage, options.fresh)
-            waiting = [i for i, run in live.runs.items() if run.state == "waiting"]
-            if waiting:
-                interrupted = _tune(waiting, live, sink, storage, options, console)
-        finally:
-            sink.close()
-        return _conclude(live, sink, storage, options, console, interrupted)
+    try:
+        with results_folder(sweep, options) as storage:
+            return _run_in(sweep, selected, storage, options, console)
+    except (OSError, Outage) as error:  # before or after the runs: nothing is lost
+        root = Storage(options.results).root
+        keep_traceback(error, root)
+        return _stopped(explain(error), root, options, console)
+
+
+def _run_in(
+    sweep: Sweep, selected: Sweep, storage: Storage, options: Options, console: Console
+) -> int:
+    """Run in a results folder that is ours; return the exit code.
+
+    Raises:
+        OSError: if the folder cannot be used.
+        Outage: if MLflow's store cannot.
+    """
+    (storage.root / LOG).unlink(missing_ok=True)
+    record = sweep_record(sweep, options.command)
+    write_text(storage.root / layout.SWEEP, dumps(record, indent=1))
+    storage.push(layout.SWEEP)
+    live = _take_stock(sweep, selected, storage, options)
+    if options.mlflow_uri is None:
+        storage.pull(layout.MLFLOW)
+    uri = options.mlflow_uri or default_uri(storage)
+    try:
+        sink = MlflowSink(uri, storage, sweep, options.command)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever kind of store it is
+        raise Outage(f"MLflow's store could not be opened: {explain(error)}") from error
+    interrupted, outage = False, ""
+    try:
+        backfill(sink, live, storage, options.fresh)
+        waiting = [i for i, run in live.runs.items() if run.state == "waiting"]
+        if waiting:
+            interrupted = tune_runs(waiting, live, sink, storage, options, console)
+    except Outage as error:
+        outage = str(error)
+        if not (storage.root / layout.SWEEP).is_file():  # there is nothing to write to any more
+            with suppress(Outage):
+                within(CLOSE_LIMIT_S, sink.close, "")
+            return _stopped(outage, storage.root, options, console)
+    except BaseException:
+        sink.close()
+        raise
+    sink.close()
+    return _conclude(live, sink, storage, options, console, interrupted, outage)
+
+
+def _retitle(command: str) -> None:
+    """Show the command without secrets in lists of processes, and to Ray, which keeps it."""
+    try:
+        from ray._raylet import setproctitle
+    except ImportError:
+        return
+    setproctitle(command)
 
 
 def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Options) -> Live:
@@ -210,105 +272,13 @@ def _compare_plugins(storage: Storage, relative: str, options: Options) -> None:
     """
     storage.pull(f"{relative}/{layout.PROVENANCE}")
     try:
-        text = (storage.root / relative / layout.PROVENANCE).read_text(encoding="utf-8")
-        before = json.loads(text).get("plugins", {})
-    except (OSError, ValueError):
+        before = read_json(storage.root / relative / layout.PROVENANCE).get("plugins", {})
+    except (OSError, ValueError, AttributeError):
         return
     for name, digest in digests(options.plugins).items():
         if before.get(name, digest) != digest:
             wanted = "a file as it was when the runs in this folder were made, or --fresh"
             raise ConfigError("--plugin", name, wanted)
-
-
-def _tune(
-    waiting: list[str],
-    live: Live,
-    sink: MlflowSink,
-    storage: Storage,
-    options: Options,
-    console: Console,
-) -> bool:
-    """Run the waiting runs under Tune; return whether the user interrupted."""
-    from suite.launch.cluster import bundles, start_ray
-
-    if options.address is None:
-        start_ray(None, options.num_cpus, options.num_gpus, options.dashboard)
-    import ray
-    from ray import tune
-
-    from suite.launch.callback import SweepCallback
-    from suite.launch.trainable import run_trial
-    from suite.training.batched import chunks
-
-    configs = live.sweep.runs
-    # The longest first: the last to finish then wait for little.
-    waiting = sorted(waiting, key=lambda run_id: -live.runs[run_id].cost)
-    groups = chunks([configs[run_id] for run_id in waiting], live.slots)
-    requests = [
-        {
-            "run_ids": [run.run_id for run in group],
-            "runs": [run.model_dump(mode="json") for run in group],
-            "storage": storage.address,
-            "checkpoint_every_s": options.checkpoint_every_s,
-            "plugins": [list(plugin) for plugin in options.plugins],
-            "command": options.command,
-            "data_dir": os.environ.get("SUITE_DATA", ""),
-        }
-        for group in groups
-    ]
-
-    # Plain data: a worker reads this before it has loaded any plugin.
-    asked = {run_id: bundles(configs[run_id]) for run_id in waiting}
-
-    def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        return tune.PlacementGroupFactory(asked[config["request"]["run_ids"][0]])
-
-    def trial(config: dict[str, Any]) -> None:
-        run_trial(config["request"])
-
-    interrupted = False
-
-    def interrupt(number: int, frame: Any) -> None:
-        nonlocal interrupted
-        if not interrupted:
-            interrupted = True
-            signal_name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-            say(console, f"Stopping after {signal_name}; what is checkpointed is kept.")
-            os.kill(os.getpid(), signal.SIGUSR1)  # Tune ends the experiment in good order
-
-    ray_folder = f"{storage.address}/ray" if storage.remote else str(storage.root / "ray")
-    callbacks: list[Any] = []
-    with Progress(live, console) as progress:
-        callbacks.append(SweepCallback(live, sink, progress, storage))
-        if options.tensorboard:
-            from ray.tune.logger import TBXLoggerCallback
-
-            callbacks.append(TBXLoggerCallback())
-        tuner = tune.Tuner(
-            tune.with_resources(trial, resources),
-            param_space={"request": tune.grid_search(requests)},
-            tune_config=tune.TuneConfig(
-                reuse_actors=True,
-                trial_name_creator=lambda t: t.config["request"]["run_ids"][0],
-                trial_dirname_creator=lambda t: t.config["request"]["run_ids"][0],
-            ),
-            run_config=tune.RunConfig(
-                name=now().replace(":", ""),
-                storage_path=ray_folder,
-                callbacks=callbacks,
-                failure_config=tune.FailureConfig(max_failures=options.max_failures),
-                verbose=0,
-            ),
-        )
-        stops = (signal.SIGINT, signal.SIGTERM)  # the latter from batch systems
-        before = [signal.signal(number, interrupt) for number in stops]
-        try:
-            tuner.fit()
-        finally:
-            for number, handler in zip(stops, before, strict=True):
-                signal.signal(number, handler)
-    ray.shutdown()
-    return interrupted
 
 
 def _conclude(
@@ -318,27 +288,82 @@ def _conclude(
     options: Options,
     console: Console,
     interrupted: bool,
+    outage: str,
 ) -> int:
-    """Build and print the report; return the exit code."""
+    """Build and print the report; return the exit code.
+
+    Args:
+        live: how the runs stand.
+        sink: MLflow, closed.
+        storage: the results folder.
+        options: how to run.
+        console: where to print.
+        interrupted: whether the user did.
+        outage: what ended the sweep from without; empty if nothing did.
+    """
+    failures = live.failures()
+    unfinished = live.unfinished()
+    try:
+        _report(sink, storage, options, console, bool(failures) or unfinished)
+    except (ConfigError, OSError) as error:
+        keep_traceback(error, storage.root)
+        outage = outage or f"the report could not be written: {explain(error)}"
+    for label, reason in failures:
+        say(console, f"{label}: {reason}")
+    _tell_of_mlflow(sink, options, console)
+    if outage:
+        return _stopped(outage, storage.root, options, console)
+    failed = any(run.state == "failed" for run in live.runs.values())
+    if interrupted or failed or unfinished:
+        say(console, f"Continue with: {resume_command(options)}")
+    if interrupted:
+        return INTERRUPTED
+    return 1 if failures or unfinished or not sink.level else 0
+
+
+def _report(
+    sink: MlflowSink, storage: Storage, options: Options, console: Console, incomplete: bool
+) -> None:
+    """Build and print the report, and put it where it is looked for."""
     from suite.launch.show import fetch_all, show_report
 
     fetch_all(storage)
-    failures = live.failures()
     summary = show_report(storage.root, console)
-    unfinished = any(run.state in ("waiting", "running") for run in live.runs.values())
-    sink.finish(storage.root / layout.REPORT, summary, bool(failures) or unfinished)
+    sink.finish(storage.root / layout.REPORT, summary, incomplete)
     storage.push(layout.REPORT)
     if options.mlflow_uri is None:
         storage.push(layout.MLFLOW)
-    for label, reason in failures:
-        say(console, f"{label}: {reason}")
-    for error in sorted(set(sink.errors)):
-        say(console, f"MLflow: {error}")
-    say(console, f"Compare in MLflow: mlflow ui --backend-store-uri {sink.uri}")
-    if interrupted:
-        say(console, f"Continue with: {resume_command(options)}")
-        return INTERRUPTED
-    return 1 if failures or unfinished else 0
+
+
+def _stopped(outage: str, root: Path, options: Options, console: Console) -> int:
+    """Say what ended the sweep and how to go on; return the exit code."""
+    begun = (root / layout.SWEEP).is_file()
+    kept = " What is finished or checkpointed is kept." if begun else ""
+    more = f" (more in {root / LOG})" if (root / LOG).is_file() else ""
+    say(console, f"Stopped: {outage}{more}.{kept}")
+    say(console, f"Continue with: {resume_command(options) if begun else options.command}")
+    return 1
+
+
+def _tell_of_mlflow(sink: MlflowSink, options: Options, console: Console) -> None:
+    """Say where to compare runs, and whether MLflow has all of them."""
+    for error in sink.errors:
+        say(console, f"MLflow: {explain_text(error)}")
+    if not sink.level:
+        lacking = f"{len(sink.behind)} runs" if sink.behind else "the report"
+        say(
+            console,
+            f"MLflow lacks rows or ends of {lacking}; nothing is lost, the results folder has all "
+            f"of it. When the store answers again, this sends it: {resume_command(options)}",
+        )
+    elif sink.errors:
+        say(console, "MLflow has all rows all the same: they were sent when it answered again.")
+    where = redact(sink.uri)
+    if not where.startswith("http"):
+        where = f"mlflow ui --backend-store-uri {shlex.quote(where)}"
+    say(console, f"Compare in MLflow: {where}")
+    if secrets_of(options.mlflow_uri or ""):
+        say(console, ADVICE)
 
 
 def resume_command(options: Options) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from suite.errors import ConfigError
 from suite.launch.progress import say
 from suite.records import layout
+from suite.records.reader import read_sweep
 from suite.records.storage import Storage
 
 
@@ -19,8 +19,7 @@ def fetch_all(storage: Storage) -> None:
     if not storage.remote:
         return
     storage.pull(layout.SWEEP)
-    record = json.loads((storage.root / layout.SWEEP).read_text(encoding="utf-8"))
-    for run_id in {trial["run_id"] for trial in record["trials"]}:
+    for run_id in dict.fromkeys(trial.run_id for trial in read_sweep(storage.root).trials):
         for name in (layout.STATUS, layout.ROWS, layout.CONFIG, layout.PROVENANCE):
             storage.pull(f"{layout.RUNS}/{run_id}/{name}")
 
@@ -62,5 +61,7 @@ def show_report(results: Path, console: Console) -> dict[str, Any]:
     report = build_report(results)
     for table in report.tables:
         console.print(table)
+    for label, who, what in report.incidents:
+        say(console, f"{label}, {who}: {what}")
     say(console, f"Report: {report.html}")
     return report.summary

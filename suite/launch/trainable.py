@@ -11,6 +11,7 @@ import os
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from suite.errors import ConfigError, DivergedError
@@ -18,8 +19,9 @@ from suite.launch.keys import is_live, metric_key
 from suite.records import layout
 from suite.records.provenance import provenance
 from suite.records.run_folder import RunFolder, State
-from suite.records.storage import Storage
+from suite.records.storage import Storage, write_text
 from suite.rows import Row
+from suite.secrets import keep_secret, redact
 
 REPORT_EVERY_S = 2.0
 """Seconds between reports to Tune."""
@@ -33,7 +35,7 @@ class Reporter:
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        self._rows: list[tuple[int, int, str, str, float]] = []
+        self._rows: list[tuple[int, int, str, str, float, float]] = []
         self._step = self._total = 0
         self._sent = time.monotonic()
 
@@ -41,7 +43,7 @@ class Reporter:
         """Take rows and progress; report if it is time."""
         self._step, self._total = max(step, rows[-1].step if rows else 0), total
         self._rows += [
-            (r.step, r.frames, r.metric, r.layer, r.value)
+            (r.step, r.frames, r.metric, r.layer, r.value, r.wall_s)
             for r in rows
             if is_live(r.metric, r.layer)
         ]
@@ -52,7 +54,7 @@ class Reporter:
         """Report now."""
         from ray import tune
 
-        latest = {metric_key(metric, layer): v for _, _, metric, layer, v in self._rows}
+        latest = {metric_key(metric, layer): v for _, _, metric, layer, v, _ in self._rows}
         tune.report(
             {
                 "measured": latest,
@@ -83,7 +85,8 @@ def run_trial(config: dict[str, Any]) -> None:
 
     if config["data_dir"]:
         os.environ["SUITE_DATA"] = config["data_dir"]
-    load_plugins(config["plugins"])
+    keep_secret(os.environ.get("MLFLOW_TRACKING_URI"))
+    load_plugins(config["plugins"], anew=True)  # the trial before may have left state in them
     runs = [RunConfig.from_mapping(run) for run in config["runs"]]
     torch.set_num_threads(runs[0].resources.threads)
     origin = {**provenance(config["command"]), "plugins": digests(config["plugins"])}
@@ -103,8 +106,13 @@ def run_trial(config: dict[str, Any]) -> None:
         outcomes = [("failed", str(error))] * len(runs)
     except Exception as error:
         for folder in folders:
-            (folder.path / layout.ERROR).write_text(traceback.format_exc(), encoding="utf-8")
-            folder.finish("failed", f"{type(error).__name__}: {error}")
+            with suppress(OSError):  # a full disk may be what it died of: the driver is told, too
+                write_text(folder.path / layout.ERROR, redact(traceback.format_exc()))
+            try:
+                folder.finish("failed", redact(f"{type(error).__name__}: {error}"))
+            except OSError:
+                with suppress(OSError):
+                    folder.close()
         raise
     for folder, reporter, (state, reason) in zip(folders, reporters, outcomes, strict=True):
         folder.finish(state, reason)

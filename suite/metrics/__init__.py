@@ -2,7 +2,7 @@
 
 from suite.atari_scores import human_normalised
 from suite.metrics.accuracy import top1
-from suite.metrics.base import METRICS, Metric, Observation
+from suite.metrics.base import METRICS, Metric, Observation, StatefulMetric
 from suite.metrics.dead_units import dead_share
 from suite.metrics.effective_lr import effective_lr
 from suite.metrics.feature_change import covariance_change, pattern_change
@@ -12,6 +12,7 @@ __all__ = [
     "METRICS",
     "Metric",
     "Observation",
+    "StatefulMetric",
     "covariance_change",
     "dead_share",
     "effective_lr",

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from suite.criteria import CROSS_ENTROPY
 from suite.metrics.base import Observation, metric
+from suite.ranges import MAGNITUDE, SHARE
 
 
 def top1(logits: Tensor, targets: Tensor) -> Tensor:
@@ -18,13 +19,13 @@ def top1(logits: Tensor, targets: Tensor) -> Tensor:
     return CROSS_ENTROPY.correct(logits, targets)
 
 
-@metric("accuracy", "share", "predictions")
+@metric("accuracy", "share", "predictions", range=SHARE)
 def accuracy(seen: Observation) -> dict[str, Tensor]:
     """Share of examples that are right, by split."""
     return {split: seen.criterion.correct(*pair) for split, pair in seen.predictions.items()}
 
 
-@metric("loss", "nat", "predictions")
+@metric("loss", "nat", "predictions", range=MAGNITUDE)
 def loss(seen: Observation) -> dict[str, Tensor]:
     """Mean loss, by split; in nats where it is a cross-entropy."""
     return {split: seen.criterion.loss(*pair) for split, pair in seen.predictions.items()}

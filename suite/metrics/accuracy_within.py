@@ -10,10 +10,11 @@ from torch import Tensor
 
 from suite.criteria import VectorSquared
 from suite.metrics.base import Observation, metric
+from suite.ranges import SHARE
 from suite.within import THRESHOLDS, layer_of
 
 
-@metric("accuracy_within", "share", "predictions")
+@metric("accuracy_within", "share", "predictions", range=SHARE)
 def accuracy_within(seen: Observation) -> dict[str, Tensor]:
     """Share of examples whose mean squared error is below a threshold, by split and threshold."""
     if not isinstance(seen.criterion, VectorSquared):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from suite.metrics.base import Observation, metric
+from suite.ranges import SIZE
 
 
 def entropy(weights: Tensor) -> Tensor:
@@ -22,7 +23,7 @@ def entropy(weights: Tensor) -> Tensor:
     return mean
 
 
-@metric("attention_entropy", "nat", "model", "task")
+@metric("attention_entropy", "nat", "model", "task", range=SIZE)
 def attention_entropy(seen: Observation) -> dict[str, Tensor]:
     """Mean entropy of the attention weights over heads and probe inputs; log 5 at most.
 

@@ -1,4 +1,7 @@
-"""The metric protocol: a pure function of an observation, with a name, a unit and its needs.
+"""The metric protocol: a pure function of an observation, with name, unit, range and needs.
+
+What must remember earlier observations is a `StatefulMetric`, a class: one is made for every run,
+and its state is in the run's checkpoints. A function has nowhere to keep state of a run's own.
 
 A metric returns scalars by layer, as zero-dimensional tensors on the model's device: whoever logs
 stacks them all and moves them to the host once.
@@ -6,15 +9,19 @@ stacks them all and moves them to the host once.
 
 from __future__ import annotations
 
+import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from torch import Tensor, nn
 
 from suite.criteria import CROSS_ENTROPY, Criterion
+from suite.errors import ConfigError
 from suite.params import ParamRole
-from suite.registry import Registry
+from suite.ranges import ANY, Range
+from suite.registry import Registry, within
 
 Need = Literal[
     "parameters",
@@ -78,6 +85,30 @@ class Observation:
 MetricFunction = Callable[[Observation], Mapping[str, Tensor]]
 
 
+class StatefulMetric(ABC):
+    """A metric that remembers: made without arguments for every run, called at each measurement.
+
+    Measurements come in the order of their steps, every one once: what was seen after the latest
+    checkpoint of a run that was interrupted is seen again, by an object that continues from the
+    checkpoint's state.
+    """
+
+    @abstractmethod
+    def __call__(self, seen: Observation) -> Mapping[str, Tensor]:
+        """Return scalars by layer."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that later values depend on: tensors, numbers, text, and containers of them.
+
+        Tensors come back on the device of the run.
+        """
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A registered metric.
@@ -86,23 +117,81 @@ class Metric:
         name: what its rows are called.
         unit: of its values; "1" for pure numbers.
         needs: what it reads of an observation.
-        function: maps an observation to scalars by layer.
+        function: maps an observation to scalars by layer; or the class that is made for each run.
+        range: values that it can have, and the scale that they are read on.
     """
 
     name: str
     unit: str
     needs: frozenset[Need]
-    function: MetricFunction
+    function: MetricFunction | type[StatefulMetric]
+    range: Range = ANY
+
+    def build(self) -> MetricFunction:
+        """Return what measures one run."""
+        made: MetricFunction = self.function() if isinstance(self.function, type) else self.function
+        return made
+
+    @property
+    def shared(self) -> bool:
+        """Whether runs of one process could share state: a function that is not the suite's own."""
+        home = str(getattr(self.function, "__module__", ""))
+        return not isinstance(self.function, type) and not within(home, "suite")
 
 
 METRICS: Registry[Metric] = Registry("metric", "suite.metrics")
 
+F = TypeVar("F", bound=MetricFunction | type[StatefulMetric])
 
-def metric(name: str, unit: str, *needs: Need) -> Callable[[MetricFunction], MetricFunction]:
-    """Return a decorator that registers a function as the metric `name`."""
 
-    def add(function: MetricFunction) -> MetricFunction:
-        METRICS.register(name)(Metric(name, unit, frozenset(needs), function))
+def metric(name: str, unit: str, *needs: Need, range: Range = ANY) -> Callable[[F], F]:
+    """Return a decorator that registers a function or a `StatefulMetric` as the metric `name`.
+
+    Args:
+        name: what its rows are called.
+        unit: of its values; "1" for pure numbers.
+        needs: what it reads of an observation.
+        range: values that it can have in any run, such as ``Range(0, 1)``; intervals in reports
+            stay inside, and figures take its scale. No bounds and linear unless told.
+
+    Raises:
+        ConfigError: for anything else, such as an object, whose state all runs would share.
+    """
+
+    def add(function: F) -> F:
+        stateful = isinstance(function, type) and issubclass(function, StatefulMetric)
+        if not stateful and not inspect.isfunction(function):
+            wanted = f"for {name!r} a function, or a subclass of StatefulMetric, made for every run"
+            raise ConfigError("metric", function, wanted)
+        if stateful and inspect.isabstract(function):
+            missing = ", ".join(sorted(getattr(function, "__abstractmethods__", ())))
+            raise ConfigError("metric", function, f"for {name!r} a class with {missing}")
+        METRICS.register(name)(Metric(name, unit, frozenset(needs), function, range))
         return function
 
     return add
+
+
+def plain_state(name: str, value: Any) -> Any:
+    """Return a copy of a metric's state, of what a checkpoint holds and reads without code.
+
+    Args:
+        name: of the metric, for the error.
+        value: tensors, numbers, text, None, and lists, tuples and dicts of them.
+
+    Raises:
+        ConfigError: naming the metric, for anything else.
+    """
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return value
+    if type(value) in (list, tuple):
+        return type(value)(plain_state(name, part) for part in value)
+    if isinstance(value, dict) and all(type(key) in (str, int) for key in value):
+        return {key: plain_state(name, part) for key, part in value.items()}
+    expected = (
+        f"in the state of {name!r} tensors, numbers, text, None, and lists, tuples and dicts of "
+        "them, with keys of text or whole numbers"
+    )
+    raise ConfigError("metrics", value, expected)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from suite.metrics.base import Observation, metric
 from suite.models.matrix_factors import MatrixFactors
+from suite.ranges import MAGNITUDE
 from suite.tasks.base import SupervisedTask
 from suite.tasks.matrix_completion import MatrixCompletion
 
@@ -64,7 +65,7 @@ def least_nuclear_norm(
     return torch.where(mask, known, z)
 
 
-@metric("unseen_entry", "1", "parameters", "model", "task", "splits")
+@metric("unseen_entry", "1", "parameters", "model", "task", "splits", range=MAGNITUDE)
 def unseen_entry(seen: Observation) -> dict[str, Tensor]:
     """Largest absolute value of an entry that is neither observed nor mirrors an observed one."""
     if not isinstance(seen.task, MatrixCompletion) or not isinstance(seen.model, MatrixFactors):
@@ -74,7 +75,7 @@ def unseen_entry(seen: Observation) -> dict[str, Tensor]:
     return {"": matrix[~mask].abs().max()} if not bool(mask.all()) else {}
 
 
-@metric("nuclear_misfit", "1", "parameters", "model", "task", "splits")
+@metric("nuclear_misfit", "1", "parameters", "model", "task", "splits", range=MAGNITUDE)
 def nuclear_misfit(seen: Observation) -> dict[str, Tensor]:
     """Frobenius distance from the completion of least nuclear norm, over its norm.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from suite.metrics.base import Observation, metric
+from suite.ranges import SHARE
 
 
 def dead_share(features: Tensor) -> Tensor:
@@ -17,7 +18,7 @@ def dead_share(features: Tensor) -> Tensor:
     return (features <= 0).transpose(0, 1).flatten(1).all(1).float().mean()
 
 
-@metric("dead_units", "share", "features")
+@metric("dead_units", "share", "features", range=SHARE)
 def dead_units(seen: Observation) -> dict[str, Tensor]:
     """Share of dead units of each layer."""
     return {layer: dead_share(features) for layer, features in seen.features.items()}

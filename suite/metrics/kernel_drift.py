@@ -5,20 +5,20 @@ Near 0 while training is lazy; of order 1 when features are learnt (Kumar et al.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from suite.metrics.base import Observation, metric
 from suite.metrics.kernel import has_kernel, kernel_on_test
+from suite.norms import norm
+from suite.ranges import SIZE
 
 
 def relative_change(now: Tensor, then: Tensor) -> Tensor:
     """Return ``|now - then|_F / |then|_F`` of two matrices."""
-    change: Tensor = torch.linalg.matrix_norm(now - then) / torch.linalg.matrix_norm(then)
-    return change
+    return norm(now - then) / norm(then)
 
 
-@metric("kernel_drift", "1", "parameters", "initial", "model", "splits")
+@metric("kernel_drift", "1", "parameters", "initial", "model", "splits", range=SIZE)
 def kernel_drift(seen: Observation) -> dict[str, Tensor]:
     """Relative Frobenius change of the tangent kernel on the test points since the start."""
     now = kernel_on_test(seen, seen.parameters) if has_kernel(seen) else None

@@ -20,6 +20,7 @@ from suite.criteria import SQUARED
 from suite.metrics.base import Observation, metric
 from suite.metrics.kernel import has_kernel
 from suite.models.closed_forms import tangent_kernel
+from suite.ranges import MAGNITUDE
 
 RIDGE = 1e-9
 """Of the mean diagonal entry: what keeps a kernel of few weights and many points invertible."""
@@ -40,7 +41,7 @@ def regression(kernel: Tensor, cross: Tensor, targets: Tensor) -> Tensor:
     return (cross @ torch.cholesky_solve(columns, factor)).view(-1, *targets.shape[1:])
 
 
-@metric("kernel_regression", "1", "parameters", "initial", "model", "splits")
+@metric("kernel_regression", "1", "parameters", "initial", "model", "splits", range=MAGNITUDE)
 def kernel_regression(seen: Observation) -> dict[str, Tensor]:
     """Mean squared test error of the regression, on the targets and on what the start leaves."""
     if not has_kernel(seen) or "train" not in seen.splits or seen.criterion != SQUARED:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from suite.metrics.base import Observation, metric
 from suite.models.closed_forms import quadratic_form
+from suite.ranges import MAGNITUDE
 
 
 def loss_terms(linear: Tensor, square: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -36,7 +37,7 @@ def loss_terms(linear: Tensor, square: Tensor, target: Tensor) -> dict[str, Tens
     return {**terms, "total": terms["variance"] + terms["misalignment"] + terms["linear"]}
 
 
-@metric("loss_terms", "1", "parameters", "model", "task")
+@metric("loss_terms", "1", "parameters", "model", "task", range=MAGNITUDE)
 def terms_of_the_loss(seen: Observation) -> dict[str, Tensor]:
     """Variance, misalignment, power of the linear part, and their sum, the expected test loss."""
     square = getattr(seen.task, "square", None)

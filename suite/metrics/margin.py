@@ -19,7 +19,8 @@ from torch import Tensor
 
 from suite.criteria import Criterion, CrossEntropy, Logistic
 from suite.metrics.base import Observation, metric
-from suite.metrics.norms import tensor_norms, total_norm
+from suite.norms import norms, total_norm
+from suite.ranges import ANY
 
 
 def smallest_margin(criterion: Criterion, outputs: Tensor, targets: Tensor) -> Tensor | None:
@@ -44,17 +45,17 @@ def _margins(seen: Observation) -> dict[str, Tensor]:
     return {split: margin for split, margin in found.items() if margin is not None}
 
 
-@metric("minimum_margin", "logit", "predictions")
+@metric("minimum_margin", "logit", "predictions", range=ANY)
 def minimum_margin(seen: Observation) -> dict[str, Tensor]:
     """Smallest margin of each split; negative where an example is wrong."""
     return _margins(seen)
 
 
-@metric("normalised_margin", "1", "predictions", "parameters", "model")
+@metric("normalised_margin", "1", "predictions", "parameters", "model", range=ANY)
 def normalised_margin(seen: Observation) -> Mapping[str, Tensor]:
     """Smallest margin over ``|theta|^L``, of networks that say their degree L of homogeneity."""
     degree = getattr(seen.model, "homogeneity", None)
     if degree is None:
         return {}
-    norm = total_norm(list(tensor_norms(seen.parameters).values()))
+    norm = total_norm(list(norms(seen.parameters).values()))
     return {split: margin / norm**degree for split, margin in _margins(seen).items()}

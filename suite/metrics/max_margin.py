@@ -17,6 +17,7 @@ from torch import Tensor
 from suite.metrics.base import Observation, metric
 from suite.metrics.start_cosine import cosine
 from suite.models.diagonal import DiagonalNetwork
+from suite.ranges import COSINE
 from suite.tasks.base import SupervisedTask
 from suite.tasks.sparse_sign import SparseSign
 
@@ -45,7 +46,7 @@ def max_margin(inputs: Tensor, labels: Tensor) -> Tensor:
     return weights.double()
 
 
-@metric("max_margin_cosine", "1", "parameters", "model", "task", "splits")
+@metric("max_margin_cosine", "1", "parameters", "model", "task", "splits", range=COSINE)
 def max_margin_cosine(seen: Observation) -> dict[str, Tensor]:
     """Cosine of ``u^2 - v^2`` and the classifier of largest L2 margin, worked out once per run."""
     task, model = seen.task, seen.model

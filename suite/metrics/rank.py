@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from suite.metrics.base import Observation, metric
+from suite.ranges import SIZE
 
 
 def singular_values(matrix: Tensor) -> Tensor:
@@ -39,19 +40,19 @@ def numerical_rank(s: Tensor, threshold: float = 0.01) -> Tensor:
     return (s > threshold * s[0]).float().sum()
 
 
-@metric("feature_stable_rank", "1", "features")
+@metric("feature_stable_rank", "1", "features", range=SIZE)
 def feature_stable_rank(seen: Observation) -> dict[str, Tensor]:
     """Stable rank of each layer's features on the probe."""
     return {layer: stable_rank(singular_values(f)) for layer, f in seen.features.items()}
 
 
-@metric("feature_effective_rank", "1", "features")
+@metric("feature_effective_rank", "1", "features", range=SIZE)
 def feature_effective_rank(seen: Observation) -> dict[str, Tensor]:
     """Effective rank of each layer's features on the probe."""
     return {layer: effective_rank(singular_values(f)) for layer, f in seen.features.items()}
 
 
-@metric("feature_rank", "1", "features")
+@metric("feature_rank", "1", "features", range=SIZE)
 def feature_rank(seen: Observation) -> dict[str, Tensor]:
     """Numerical rank of each layer's features on the probe."""
     return {layer: numerical_rank(singular_values(f)) for layer, f in seen.features.items()}
@@ -62,19 +63,19 @@ def _of_attention(seen: Observation, rank: Callable[[Tensor], Tensor]) -> dict[s
     return {name: rank(singular_values(value)) for name, value in outputs.items()}
 
 
-@metric("attention_rank", "1", "taps")
+@metric("attention_rank", "1", "taps", range=SIZE)
 def attention_rank(seen: Observation) -> dict[str, Tensor]:
     """Numerical rank of the attention outputs on the probe (Lyle et al. 2025, Fig. 8)."""
     return _of_attention(seen, numerical_rank)
 
 
-@metric("attention_rank_10", "1", "taps")
+@metric("attention_rank_10", "1", "taps", range=SIZE)
 def attention_rank_10(seen: Observation) -> dict[str, Tensor]:
     """Numerical rank of the attention outputs on the probe, by values above 10% of the largest."""
     return _of_attention(seen, partial(numerical_rank, threshold=0.1))
 
 
-@metric("attention_effective_rank", "1", "taps")
+@metric("attention_effective_rank", "1", "taps", range=SIZE)
 def attention_effective_rank(seen: Observation) -> dict[str, Tensor]:
     """Effective rank of the attention outputs on the probe."""
     return _of_attention(seen, effective_rank)

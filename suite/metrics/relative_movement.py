@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 
 from suite.metrics.base import Observation, metric
-from suite.metrics.norms import tensor_norms, total_norm
+from suite.norms import difference, norms, total_norm
+from suite.ranges import SIZE
 
 
-@metric("relative_movement", "1", "parameters", "initial")
+@metric("relative_movement", "1", "parameters", "initial", range=SIZE)
 def relative_movement(seen: Observation) -> dict[str, Tensor]:
     """Distance from the start over the norm there, of each matrix and of all together.
 
     Matrices that are zero at the start have none.
     """
     matrices = seen.matrices()
-    moved = tensor_norms({n: p - seen.initial[n] for n, p in matrices.items()})
-    first = tensor_norms({n: seen.initial[n] for n in matrices})
+    moved = norms({n: difference(p, seen.initial[n]) for n, p in matrices.items()})
+    first = norms({n: seen.initial[n] for n in matrices})
     least = torch.finfo(torch.float32).tiny
     ratio = {n: moved[n] / first[n].clamp_min(least) for n in matrices if bool(first[n] > 0)}
     if not ratio:

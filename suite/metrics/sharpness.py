@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from suite.metrics.base import Observation, metric
+from suite.ranges import ANY
 
 SUBSET = 256
 """Training examples that the loss is a mean over: the first ones, in an order drawn at random."""
@@ -73,7 +74,7 @@ def hessian_product(
     return lambda v: (gradient(at + step * v) - gradient(at - step * v)) / (2 * step)
 
 
-@metric("sharpness", "1", "parameters", "model", "splits")
+@metric("sharpness", "1", "parameters", "model", "splits", range=ANY)
 def sharpness(seen: Observation) -> dict[str, Tensor]:
     """Largest eigenvalue of the Hessian of the loss on a fixed part of the training set.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from suite.metrics.base import Observation, metric
+from suite.ranges import COSINE
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
@@ -16,7 +17,7 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
     return found
 
 
-@metric("start_cosine", "1", "parameters", "initial")
+@metric("start_cosine", "1", "parameters", "initial", range=COSINE)
 def start_cosine(seen: Observation) -> dict[str, Tensor]:
     """Cosine of each tensor and its start, and of all of them together under the layer "all".
 

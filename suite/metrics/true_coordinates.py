@@ -7,9 +7,10 @@ from torch import Tensor
 
 from suite.metrics.base import Observation, metric
 from suite.models.diagonal import DiagonalNetwork
+from suite.ranges import SHARE
 
 
-@metric("true_coordinates", "share", "parameters", "model", "task")
+@metric("true_coordinates", "share", "parameters", "model", "task", range=SHARE)
 def true_coordinates(seen: Observation) -> dict[str, Tensor]:
     """Share of ``|u^2 - v^2|_1`` on the coordinates of a sparse truth (Lyu et al. 2024, 3.2.3)."""
     truth = getattr(seen.task, "direction", None)

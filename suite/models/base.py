@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import SerializeAsAny
+from pydantic import Field, SerializeAsAny
 from torch import Tensor, nn
 
 from suite.config import Component, one_of
@@ -22,6 +22,15 @@ from suite.errors import ConfigError
 from suite.models.batched import BatchedModel
 from suite.models.head_spec import PLAIN, HeadSpec
 from suite.registry import Registry
+
+MOST_BYTES = 2**40
+"""Parameters, gradients and Adam's moments of a network, in bytes of single precision."""
+
+MOST_DEPTH = 1000
+"""Hidden layers of a network."""
+
+Depth = Annotated[int, Field(ge=1, le=MOST_DEPTH)]
+"""A field that holds a number of hidden layers."""
 
 
 class Activation(nn.Module):
@@ -128,11 +137,46 @@ def build_model(config: ModelConfig, spec: ModelSpec, seed: int) -> nn.Module:
 def dry_model(config: ModelConfig, spec: ModelSpec) -> nn.Module:
     """Return the model on the meta device: shapes and structure, no memory and no values.
 
+    Its attribute ``dry_of``, config and spec, is the same for models that are alike.
+
     Raises:
-        ConfigError: if the model cannot serve the spec.
+        ConfigError: if the model cannot serve the spec, or would be larger than `MOST_BYTES`.
     """
-    with torch.device("meta"):
-        return config.build(spec)
+    with within_sizes("model", config.model_dump()), torch.device("meta"):
+        model = config.build(spec)
+    size = 16 * sum(p.numel() for p in model.parameters())
+    check_bytes("model", size, "the network with gradients and Adam's moments")
+    vars(model)["dry_of"] = (config, spec)
+    return model
+
+
+def check_bytes(key: str, size: int, what: str) -> None:
+    """Check that something can be held in memory.
+
+    Raises:
+        ConfigError: if it has more than `MOST_BYTES`.
+    """
+    if size > MOST_BYTES:
+        wanted = f"at most {MOST_BYTES // 2**30:,} GiB of memory"
+        raise ConfigError(key, f"{what}: {size / 2**30:,.0f} GiB", wanted)
+
+
+@contextmanager
+def within_sizes(key: str, value: Any) -> Iterator[None]:
+    """Refuse what is beyond the sizes of PyTorch's tensors, while inside.
+
+    Raises:
+        ConfigError: for errors that sizes make.
+    """
+    try:
+        yield
+    except NotImplementedError:
+        raise
+    except (RuntimeError, ArithmeticError, MemoryError, TypeError) as error:
+        said = str(error).splitlines()[0]
+        if isinstance(error, TypeError) and "Overflow" not in said:
+            raise
+        raise ConfigError(key, value, f"sizes that tensors can have ({said})") from None
 
 
 @contextmanager

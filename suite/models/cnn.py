@@ -12,6 +12,8 @@ from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelConfig, ModelSpec, channels_last
 from suite.models.normalize import norm, norm_2d
 
+Stride = Annotated[int, Field(ge=1, le=1000)]
+
 
 @MODELS.register("cnn")
 class CnnConfig(ModelConfig):
@@ -22,7 +24,7 @@ class CnnConfig(ModelConfig):
 
     kind: Literal["cnn"] = "cnn"
     channels: Annotated[int, Field(ge=1)] = 32
-    strides: Annotated[tuple[int, int, int], Field(strict=False)] = (2, 2, 1)
+    strides: Annotated[tuple[Stride, Stride, Stride], Field(strict=False)] = (2, 2, 1)
     hidden: Annotated[int, Field(ge=1)] = 256
     norm: Literal["none", "layer"] = "layer"
 

@@ -14,11 +14,15 @@ class HeadSpec:
         atoms: of the distribution of each action's return; 1 for plain values.
         noisy: initial noise of the linear maps, as `suite.models.noisy.NoisyLinear` takes it; None
             for none.
+        noise_bound: bound on the normal variables that noise is made of; None for none.
+        noisy_output_bias: whether the biases of noisy output layers have means, besides noise.
     """
 
     dueling: bool = False
     atoms: int = 1
     noisy: float | None = None
+    noise_bound: float | None = None
+    noisy_output_bias: bool = True
 
 
 PLAIN = HeadSpec()

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from suite.models.base import MODELS, ModelConfig, ModelSpec, check_plain_vectors
+from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec, check_plain_vectors
 
 
 class MeanFieldMlp(nn.Module):
@@ -56,7 +56,7 @@ class MeanFieldMlpConfig(ModelConfig):
 
     kind: Literal["mean_field_mlp"] = "mean_field_mlp"
     width: Annotated[int, Field(ge=1)] = 200
-    depth: Annotated[int, Field(ge=1)] = 3
+    depth: Depth = 3
     init_scale: Annotated[float, Field(gt=0)] = 150.0
 
     def build(self, spec: ModelSpec) -> nn.Module:

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from suite.errors import ConfigError
-from suite.models.base import MODELS, ModelConfig, ModelSpec
+from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec
 from suite.models.head_spec import PLAIN
 from suite.models.normalize import NormKind, norm
 from suite.models.q_head import with_head
@@ -26,7 +26,7 @@ class MlpConfig(ModelConfig):
 
     kind: Literal["mlp"] = "mlp"
     width: Annotated[int, Field(ge=1)] = 256
-    depth: Annotated[int, Field(ge=1)] = 2
+    depth: Depth = 2
     norm: NormKind = "none"
 
     def build(self, spec: ModelSpec) -> nn.Module:

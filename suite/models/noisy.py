@@ -4,7 +4,10 @@
 
     y = mu x + eps_out * (sigma (eps_in * x)) + mu_b + eps_out * sigma_b
 
-with ``eps = sign(z) sqrt(|z|)``, z standard normal, one draw for the whole batch. Means and noise
+with ``eps = sign(z) sqrt(|z|)``, z standard normal, one draw for the whole batch. DQN Zoo differs
+in two ways (networks.py), each of which can be asked for: z is drawn from a normal truncated at
++-2, whose standard deviation is 0.88, and the output layers have no ``mu_b``, only the noise
+``eps_out * sigma_b``. Means and noise
 of a weight are one tensor of shape (2, out, in), so that whatever rescales it rescales both: with a
 normalisation layer behind it and no bias the pair is scale-invariant as it stands, and
 Normalize-and-Project holds the joint norm. The papers do not say how noisy layers are projected.
@@ -54,6 +57,11 @@ class NoisyLinear(nn.Module):
         bias: whether there is a bias, noisy too.
         sigma: initial standard deviation of the noise, in units of ``1 / sqrt(inputs)``; 0.5 in
             Fortunato et al. 2018 and Hessel et al. 2018, 0.1 in DQN Zoo.
+        bound: of the normal variables that noise is made of; None for none.
+        mean_bias: whether the bias has a mean besides its noise.
+
+    Attributes:
+        bias: mean and noise, (2, outputs), or the noise alone, (1, outputs).
     """
 
     is_linear_map: ClassVar[bool] = True
@@ -61,15 +69,24 @@ class NoisyLinear(nn.Module):
     eps_in: Tensor
     eps_out: Tensor
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True, sigma: float = 0.5) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        bias: bool = True,
+        sigma: float = 0.5,
+        bound: float | None = None,
+        mean_bias: bool = True,
+    ) -> None:
         super().__init__()
-        bound = 1 / math.sqrt(inputs)
-        mean = torch.empty(outputs, inputs).uniform_(-bound, bound)
-        self.weight = nn.Parameter(torch.stack([mean, torch.full_like(mean, sigma * bound)]))
+        self.bound = bound
+        scale = 1 / math.sqrt(inputs)
+        mean = torch.empty(outputs, inputs).uniform_(-scale, scale)
+        self.weight = nn.Parameter(torch.stack([mean, torch.full_like(mean, sigma * scale)]))
         self.bias: nn.Parameter | None = None
         if bias:
-            mean = torch.empty(outputs).uniform_(-bound, bound)
-            self.bias = nn.Parameter(torch.stack([mean, torch.full_like(mean, sigma * bound)]))
+            parts = [torch.empty(outputs).uniform_(-scale, scale)] if mean_bias else []
+            self.bias = nn.Parameter(torch.stack([*parts, torch.full((outputs,), sigma * scale)]))
         self.register_buffer("eps_in", torch.zeros(inputs), persistent=False)
         self.register_buffer("eps_out", torch.zeros(outputs), persistent=False)
 
@@ -80,9 +97,11 @@ class NoisyLinear(nn.Module):
             dtype = torch.get_autocast_dtype(x.device.type)
             given = tuple(tensor.to(dtype) for tensor in given)
         y: Tensor = _NoisyMap.apply(*given)  # type: ignore[no-untyped-call]
-        return (
-            y if self.bias is None else y + torch.addcmul(self.bias[0], self.bias[1], self.eps_out)
-        )
+        if self.bias is None:
+            return y
+        if len(self.bias) == 1:
+            return torch.addcmul(y, self.bias[0], self.eps_out)
+        return y + torch.addcmul(self.bias[0], self.bias[1], self.eps_out)
 
 
 def noisy_layers(model: nn.Module) -> Iterator[NoisyLinear]:
@@ -95,13 +114,25 @@ def draw_noise(layers: list[NoisyLinear], generator: torch.Generator) -> None:
     """Give all layers new noise, from one draw.
 
     Args:
-        layers: of one network.
+        layers: of one network; the bound of their variables is one and the same.
         generator: on the CPU; its draws do not depend on where the network lives.
     """
     sizes = [eps.numel() for layer in layers for eps in (layer.eps_in, layer.eps_out)]
-    z = torch.randn(sum(sizes), generator=generator)
+    z = _variables(sum(sizes), layers[0].bound, generator)
     z = (z.sign() * z.abs().sqrt_()).to(layers[0].eps_in.device, non_blocking=True)
     parts = iter(torch.split(z, sizes))
     for layer in layers:
         layer.eps_in.copy_(next(parts))
         layer.eps_out.copy_(next(parts))
+
+
+def _variables(number: int, bound: float | None, generator: torch.Generator) -> Tensor:
+    """Return normal variables, (number,): standard ones, or truncated at +-bound.
+
+    Those come from uniform ones by the inverse of the distribution.
+    """
+    if bound is None:
+        return torch.randn(number, generator=generator)
+    share = math.erf(bound / math.sqrt(2))  # of a normal variable's chances, within the bound
+    z = torch.empty(number).uniform_(-share, share, generator=generator).erfinv_()
+    return z.mul_(math.sqrt(2)).clamp_(-bound, bound)

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from suite.errors import ConfigError
-from suite.models.base import MODELS, ModelConfig, ModelSpec
+from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec
 from suite.models.head_spec import PLAIN
 from suite.models.normalize import NormKind, norm
 
@@ -79,7 +79,7 @@ class PairMlpConfig(ModelConfig):
     kind: Literal["pair_mlp"] = "pair_mlp"
     embedding: Annotated[int, Field(ge=1)] | None = 64
     width: Annotated[int, Field(ge=1)] = 256
-    depth: Annotated[int, Field(ge=1)] = 1
+    depth: Depth = 1
     norm: NormKind = "none"
 
     def build(self, spec: ModelSpec) -> nn.Module:

@@ -22,25 +22,27 @@ from suite.models.noisy import NoisyLinear
 from suite.models.normalize import NormKind, norm
 
 
-def linear(inputs: int, outputs: int, bias: bool, noisy: float | None) -> nn.Module:
+def linear(
+    inputs: int, outputs: int, bias: bool, spec: HeadSpec, mean_bias: bool = True
+) -> nn.Module:
     """Return a linear map, noisy if asked for."""
-    if noisy is None:
+    if spec.noisy is None:
         return nn.Linear(inputs, outputs, bias=bias)
-    return NoisyLinear(inputs, outputs, bias, noisy)
+    return NoisyLinear(inputs, outputs, bias, spec.noisy, spec.noise_bound, mean_bias)
 
 
 class Stream(nn.Module):
     """A hidden layer, normalised if asked for, and a linear output."""
 
     def __init__(
-        self, inputs: int, hidden: int, outputs: int, kind: NormKind, noisy: float | None
+        self, inputs: int, hidden: int, outputs: int, kind: NormKind, spec: HeadSpec
     ) -> None:
         super().__init__()
         bias = kind == "none"
-        self.hidden = linear(inputs, hidden, bias, noisy)
+        self.hidden = linear(inputs, hidden, bias, spec)
         self.norm = nn.Sequential(*norm(kind, hidden))
         self.relu = nn.ReLU(inplace=True)
-        self.output = linear(hidden, outputs, bias, noisy)
+        self.output = linear(hidden, outputs, bias, spec, spec.noisy_output_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, outputs) for features (batch, inputs)."""
@@ -64,10 +66,10 @@ class QHead(nn.Module):
     ) -> None:
         super().__init__()
         self.actions, self.atoms = actions, spec.atoms
-        self.advantage = Stream(inputs, hidden, actions * spec.atoms, kind, spec.noisy)
+        self.advantage = Stream(inputs, hidden, actions * spec.atoms, kind, spec)
         self.value: Stream | None = None
         if spec.dueling:
-            self.value = Stream(inputs, hidden, spec.atoms, kind, spec.noisy)
+            self.value = Stream(inputs, hidden, spec.atoms, kind, spec)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return values (batch, actions), or logits (batch, actions, atoms) with atoms."""

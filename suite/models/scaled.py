@@ -21,7 +21,7 @@ from suite.models.base import MODELS, Aside, ModelConfig, ModelSpec
 from suite.models.batched import BatchedModel, Parameters
 from suite.models.closed_forms import quadratic_form, tangent_kernel, under
 from suite.models.wrapper import INNER, START, WrapperConfig
-from suite.params import output_layers, scale_invariant
+from suite.params import output_layers
 
 
 class Scaled(nn.Module):
@@ -32,7 +32,9 @@ class Scaled(nn.Module):
         self.inner, self.alpha = inner, alpha
         self.start = Aside(inner) if centred else None
         self.output_layers = tuple(INNER + name for name in output_layers(inner))
-        self.scale_invariant_weights = tuple(INNER + name for name in scale_invariant(inner))
+        declared = getattr(inner, "scale_invariant_weights", None)
+        if declared is not None:
+            self.scale_invariant_weights = tuple(INNER + name for name in declared)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs shaped as the inner network's."""

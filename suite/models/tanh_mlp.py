@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from suite.models.base import MODELS, ModelConfig, ModelSpec, check_plain_vectors
+from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec, check_plain_vectors
 
 
 @MODELS.register("tanh_mlp")
@@ -28,7 +28,7 @@ class TanhMlpConfig(ModelConfig):
 
     kind: Literal["tanh_mlp"] = "tanh_mlp"
     width: Annotated[int, Field(ge=1)] = 100
-    depth: Annotated[int, Field(ge=1)] = 2
+    depth: Depth = 2
     biases: bool = True
     start: Literal["uniform", "normal"] = "uniform"
     init_scale: Annotated[float, Field(gt=0)] = 1.0

@@ -7,24 +7,35 @@ are not there yet count as empty, and a torn last line of ``rows.jsonl`` is igno
 
 from __future__ import annotations
 
-import io
-import json
+import re
+import reprlib
 import shlex
-import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.json
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from suite.errors import ConfigError
+from suite.labels import MOST_ARMS, MOST_TRIALS
+from suite.ranges import ANY, SHARE, Range
+from suite.records.asked import ConfigShape, ProvenanceShape
+from suite.records.json_file import read_bytes, read_json
 from suite.records.layout import CONFIG, PROVENANCE, ROWS, RUNS, STATUS, SWEEP
+from suite.records.rows_table import read_rows
+from suite.rows import RECORDED
+from suite.terminal import visible
+from suite.yaml_file import parse_yaml
 
 COLUMNS = (
     *("task", "arm", "seed", "state", "run_id"),
@@ -35,22 +46,16 @@ COLUMNS = (
 State = Literal["skipped", "not started", "running", "complete", "diverged", "failed"]
 """How a trial stands. One that was killed without a word stays "running"."""
 
-_SCHEMA = pa.schema(
-    [
-        ("run_id", pa.string()),
-        ("step", pa.int64()),
-        ("frames", pa.int64()),
-        ("wall_s", pa.float64()),
-        ("metric", pa.string()),
-        ("layer", pa.string()),
-        ("value", pa.float64()),
-    ]
-)
-_LABELS = ("run_id", "metric", "layer")
-_CHUNK = 32 << 20
-"""Bytes of rows parsed at once."""
+RUN_ID = r"[0-9A-Za-z_][\w.,=+-]{0,199}"
+"""What an id of a run may be: the name of a folder, in ASCII. The suite's own are hex digits."""
 
-_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LONGEST_LABEL = 1_000
+"""Characters of a label: more is none."""
+
+Label = Annotated[str, Field(max_length=LONGEST_LABEL), AfterValidator(visible)]
+Words = Annotated[str, Field(max_length=100 * LONGEST_LABEL), AfterValidator(visible)]
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class _Record(BaseModel):
@@ -65,6 +70,7 @@ class TaskRecord(_Record):
     Attributes:
         headline: metric and layer that score a run; the last row counts.
         unit: unit of the headline metric, "" if it has none.
+        ranges: values that metrics and other rows can have, by name.
         x: what learning curves are drawn over: gradient steps or emulator frames.
         arms: labels in the order of the sweep file.
         reference: for each arm the arm that it is compared with; none for a reference itself.
@@ -74,30 +80,47 @@ class TaskRecord(_Record):
         notes: what a reader should know, in words.
     """
 
-    headline: tuple[str, str]
-    unit: str = ""
+    headline: tuple[Label, Label]
+    unit: Label = ""
+    ranges: Mapping[Label, Range] = {}
     x: Literal["steps", "frames"] = "steps"
-    arms: tuple[str, ...]
-    reference: Mapping[str, str | None] = {}
-    gap_to: Mapping[str, str | None] = {}
-    seeds: tuple[int, ...] = ()
-    notes: str = ""
+    arms: Annotated[tuple[Label, ...], Field(max_length=MOST_ARMS)]
+    reference: Mapping[Label, Label | None] = {}
+    gap_to: Mapping[Label, Label | None] = {}
+    seeds: tuple[Whole, ...] = ()
+    notes: Words = ""
 
     @model_validator(mode="before")
     @classmethod
     def _one_gap_for_all(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and not isinstance(data.get("gap_to", {}), Mapping):
-            gap = data["gap_to"]
-            return {**data, "gap_to": {} if gap is None else dict.fromkeys(data["arms"], gap)}
+            gap, arms = data["gap_to"], data.get("arms")
+            known = isinstance(arms, list) and all(isinstance(arm, str) for arm in arms)
+            if gap is None or known:
+                return {**data, "gap_to": {} if gap is None else dict.fromkeys(arms or (), gap)}
         return data
 
     @model_validator(mode="after")
     def _arms_exist(self) -> TaskRecord:
+        if len(set(self.arms)) < len(self.arms):
+            raise ValueError("each arm of a task once")
         both = (self.reference, self.gap_to)
         named = {arm for others in both for pair in others.items() for arm in pair} - {None}
         if unknown := sorted(str(arm) for arm in named - set(self.arms)):
             raise ValueError(f"only arms of the task, not {', '.join(unknown)}")
         return self
+
+    def range_of(self, metric: str) -> Range:
+        """Return the values that rows of a name can have.
+
+        Folders of earlier versions do not say; of their metrics only the headline is known to be a
+        share if that is its unit.
+        """
+        if metric in self.ranges:
+            return self.ranges[metric]
+        if metric == self.headline[0] and self.unit == "share":
+            return SHARE
+        return RECORDED.get(metric, ANY)
 
     def reference_of(self, arm: str) -> str | None:
         """Return the arm that `arm` is compared with, None for a reference itself."""
@@ -116,38 +139,70 @@ def _other(others: Mapping[str, str | None], arm: str) -> str | None:
 class Trial(_Record):
     """One run that a sweep asked for; `skip` says why it is not made, if it is not."""
 
-    run_id: str
-    task: str
-    arm: str
-    seed: int
-    skip: str | None = None
+    run_id: Label
+    task: Label
+    arm: Label
+    seed: Whole
+    skip: Words | None = None
+
+    @field_validator("run_id")
+    @classmethod
+    def _names_a_folder(cls, run_id: str) -> str:
+        if re.fullmatch(RUN_ID, run_id, re.ASCII) is None:
+            raise ValueError("the id of a run, such as 0123456789ab")
+        return run_id
 
 
 class Sweep(_Record):
-    """What a sweep asked for."""
+    """What a sweep asked for.
 
-    name: str
-    command: str = ""
-    created: str = ""
-    tasks: Mapping[str, TaskRecord]
-    trials: tuple[Trial, ...]
+    Attributes:
+        name: of its files.
+        command: what the user typed.
+        created: when, in ISO 8601.
+        overrides: what was laid over the runs, such as ``budget=600``.
+        tasks: the tasks by label.
+        trials: all trials, each task, arm and seed once.
+    """
 
-    @property
-    def overrides(self) -> tuple[str, ...]:
-        """What ``--set`` laid over the runs, such as ``budget=600``, read from the command."""
-        try:
-            words = shlex.split(self.command)
-        except ValueError:
-            return ()
-        after = [word for flag, word in pairwise(words) if flag == "--set"]
-        return (*after, *(w.removeprefix("--set=") for w in words if w.startswith("--set=")))
+    name: Label
+    command: Words = ""
+    created: Label = ""
+    overrides: tuple[str, ...] = ()
+    tasks: Mapping[Label, TaskRecord]
+    trials: Annotated[tuple[Trial, ...], Field(max_length=MOST_TRIALS)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _set_by_the_command(cls, data: Any) -> Any:
+        """Take `overrides` from the command, where an older version has not written them."""
+        if not isinstance(data, Mapping) or "overrides" in data:
+            return data
+        return {**data, "overrides": _overrides(data.get("command"))}
 
     @model_validator(mode="after")
     def _trials_fit(self) -> Sweep:
+        cells: set[tuple[str, str, int]] = set()
+        seeds: dict[str, int] = {}
         for trial in self.trials:
             if trial.task not in self.tasks or trial.arm not in self.tasks[trial.task].arms:
                 raise ValueError(f"a declared task and arm for {trial.task}/{trial.arm}")
+            if (cell := (trial.task, trial.arm, trial.seed)) in cells:
+                raise ValueError(f"{trial.task}/{trial.arm}/{trial.seed} once")
+            if seeds.setdefault(trial.run_id, trial.seed) != trial.seed:
+                raise ValueError(f"one seed of the run {trial.run_id}")
+            cells.add(cell)
         return self
+
+
+def _overrides(command: Any) -> list[str]:
+    """Return what ``--set`` laid over the runs, such as ``budget=600``, by a typed command."""
+    try:
+        words = shlex.split(command) if isinstance(command, str) else []
+    except ValueError:
+        return []
+    after = [word for flag, word in pairwise(words) if flag == "--set"]
+    return [*after, *(w.removeprefix("--set=") for w in words if w.startswith("--set="))]
 
 
 class Status(_Record):
@@ -155,10 +210,22 @@ class Status(_Record):
 
     state: State
     reason: str = ""
-    step: int = 0
-    total: int = 0
-    wall_s: float = 0.0
+    step: Count = 0
+    total: Count = 0
+    wall_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
+    @field_validator("reason")
+    @classmethod
+    def _short(cls, reason: str) -> str:
+        reason = visible(reason)
+        return reason if len(reason) <= LONGEST_LABEL else f"{reason[:LONGEST_LABEL]} ..."
+
+
+_MOST_BYTES = 4 << 20
+"""Of a run's config, status and provenance."""
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 80
 
 R = TypeVar("R", bound=_Record)
 
@@ -174,10 +241,12 @@ def read_sweep(folder: str | Path) -> Sweep:
     if not Path(folder).is_dir():
         raise ConfigError("results", str(folder), f"{wanted}; there is no such folder")
     try:
-        return _parse(Sweep, json.loads(path.read_text(encoding="utf-8")), path)
+        return _parse(Sweep, read_json(path), path)
     except FileNotFoundError:
         raise ConfigError("results", str(folder), f"{wanted}; it has no {SWEEP}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ConfigError:  # a ValueError too
+        raise
+    except (OSError, ValueError) as error:
         raise ConfigError("results", str(path), f"a readable JSON file ({error})") from None
 
 
@@ -190,7 +259,7 @@ def read_status(folder: str | Path, trial: Trial) -> Status:
         return Status(state="skipped", reason=trial.skip)
     path = run_folder(folder, trial.run_id) / STATUS
     try:
-        return _parse(Status, json.loads(path.read_text(encoding="utf-8")), path)
+        return _parse(Status, read_json(path, _MOST_BYTES), path)
     except FileNotFoundError:
         started = path.with_name(ROWS).exists()
         return Status(state="running" if started else "not started")
@@ -201,19 +270,29 @@ def read_status(folder: str | Path, trial: Trial) -> Status:
 def read_config(folder: str | Path, run_id: str) -> dict[str, Any]:
     """Return the run's config as plain data, {} if there is none that can be read."""
     try:
-        text = (run_folder(folder, run_id) / CONFIG).read_text(encoding="utf-8")
-        return _mapping(yaml.load(text, Loader=_YAML_LOADER))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        text = read_bytes(run_folder(folder, run_id) / CONFIG, _MOST_BYTES).decode()
+        return _shaped(ConfigShape, parse_yaml(text, CONFIG))
+    except (OSError, ValueError):
         return {}
 
 
 def read_provenance(folder: str | Path, run_id: str) -> dict[str, Any]:
     """Return the run's commit, versions, hardware and command, {} if none can be read."""
     try:
-        text = (run_folder(folder, run_id) / PROVENANCE).read_text(encoding="utf-8")
-        return _mapping(json.loads(text))
+        found = read_json(run_folder(folder, run_id) / PROVENANCE, _MOST_BYTES)
+        return _shaped(ProvenanceShape, found)
     except (OSError, ValueError):
         return {}
+
+
+def _shaped(shape: type[BaseModel], data: Any) -> dict[str, Any]:
+    """Return a mapping that is what the suite writes, as far as a report looks at it.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    shape.model_validate(data)
+    return dict(data)
 
 
 def run_folder(folder: str | Path, run_id: str) -> Path:
@@ -250,7 +329,8 @@ def load_results(folder: str | Path, metrics: Collection[str] | None = None) -> 
             "order": range(len(made)),
         }
     )
-    rows = _read_rows(folder, dict.fromkeys(trials["run_id"]), metrics).to_pandas()
+    paths = (run_folder(folder, run_id) / ROWS for run_id in dict.fromkeys(trials["run_id"]))
+    rows = read_rows(paths, metrics).to_pandas()
     ids = rows["run_id"].cat.categories
     trials = trials[trials["run_id"].isin(ids)]  # a run may have no rows yet
     trials = trials.assign(run_id=pd.Categorical(trials["run_id"], ids))
@@ -258,83 +338,6 @@ def load_results(folder: str | Path, metrics: Collection[str] | None = None) -> 
     if not table["order"].is_monotonic_increasing:  # one run that stands for several trials
         table = table.sort_values("order", kind="stable", ignore_index=True)
     return table[list(COLUMNS)]
-
-
-def _read_rows(
-    folder: str | Path, run_ids: Iterable[str], metrics: Collection[str] | None
-) -> pa.Table:
-    """Return the rows of all runs, in order, labels dictionary-encoded."""
-    encoded = pa.schema(
-        [
-            (f.name, pa.dictionary(pa.int32(), pa.string()) if f.name in _LABELS else f.type)
-            for f in _SCHEMA
-        ]
-    )
-    tables = [encoded.empty_table()]
-    for paths in _batches(run_folder(folder, run_id) / ROWS for run_id in run_ids):
-        table = _parse_rows(paths)
-        if metrics is not None:
-            table = table.filter(pc.is_in(table["metric"], pa.array(list(metrics), pa.string())))
-        tables.append(table.cast(encoded))
-    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-
-
-def _batches(paths: Iterable[Path]) -> Iterator[dict[Path, bytes]]:
-    """Yield the complete lines of the files, many small files at a time."""
-    batch: dict[Path, bytes] = {}
-    size = 0
-    for path in paths:
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            continue
-        data = data[: data.rfind(b"\n") + 1]  # what follows the last line end is torn
-        if not data.strip():
-            continue
-        batch[path] = data
-        size += len(data)
-        if size >= _CHUNK:
-            yield batch
-            batch, size = {}, 0
-    if batch:
-        yield batch
-
-
-def _parse_rows(files: Mapping[Path, bytes]) -> pa.Table:
-    """Parse lines of JSON: all files at once, one by one only if there is a fault in them."""
-    options = pyarrow.json.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="ignore")
-    try:
-        table = pyarrow.json.read_json(io.BytesIO(b"".join(files.values())), parse_options=options)
-        if not any(table[name].null_count for name in _SCHEMA.names if name != "value"):
-            return table
-    except pa.ArrowInvalid:
-        pass
-    if len(files) == 1:
-        return _parse_lines(*next(iter(files.items())))
-    return pa.concat_tables([_parse_rows({path: data}) for path, data in files.items()])
-
-
-def _parse_lines(path: Path, data: bytes) -> pa.Table:
-    """Parse line by line; a line that is no row is left out, with a warning that names it."""
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(data.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            row = {name: row[name] for name in _SCHEMA.names}
-            pa.Table.from_pylist([row], _SCHEMA)
-            if any(value is None for name, value in row.items() if name != "value"):
-                raise ValueError
-        except (ValueError, TypeError, KeyError, pa.ArrowException):
-            warnings.warn(f"{path}: line {number} is not a row; left out", stacklevel=2)
-        else:
-            rows.append(row)
-    return pa.Table.from_pylist(rows, _SCHEMA)
-
-
-def _mapping(found: Any) -> dict[str, Any]:
-    return found if isinstance(found, dict) else {}
 
 
 def _parse(record: type[R], data: Any, path: Path) -> R:
@@ -345,4 +348,11 @@ def _parse(record: type[R], data: Any, path: Path) -> R:
         fault = error.errors()[0]
         key = ".".join(map(str, fault["loc"])) or "the file"
         message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        raise ConfigError(f"{path}: {key}", fault["input"], message) from None
+        raise ConfigError(f"{path}: {key}", _brief(fault["input"]), message) from None
+
+
+def _brief(value: Any) -> Any:
+    """Return what a message can hold of a value."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_LABEL else f"{value[:80]} ..."
+    return _BRIEF.repr(value) if isinstance(value, dict | list | tuple) else value

@@ -1,25 +1,26 @@
 """The folder of one run: rows are appended, checkpoints replaced, and every state is recoverable.
 
-A checkpoint is a folder that is filled under a temporary name and renamed when complete. It notes
-how long ``rows.jsonl`` was, so that a run which continues drops the rows past its checkpoint.
+A checkpoint notes what ``rows.jsonl`` was, so that a run which continues drops the rows past its
+checkpoint. One that is damaged is refused by name, and the one before it is used; if there is none,
+the run starts again. Either is said in a row, `REFUSED`, that the report shows.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
-import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from suite.records import layout
+from suite.records.checkpoints import Checkpoints
+from suite.records.json_file import dumps, read_json
+from suite.records.manifest import MANIFEST, Mark
+from suite.records.rows_file import RowsFile
 from suite.records.storage import LOCK, Storage, write_text
 from suite.rows import Row
+from suite.yaml_file import to_yaml
 
 State = Literal["running", "complete", "diverged", "failed"]
 FINAL: tuple[State, ...] = ("complete", "diverged")
@@ -28,15 +29,16 @@ FINAL: tuple[State, ...] = ("complete", "diverged")
 FILES = (layout.CONFIG, layout.PROVENANCE, layout.ROWS, layout.ERROR, layout.STATUS)
 """Files of a run beside its checkpoints, in the order in which they are sent up."""
 
-MARK = "rows.json"
-PARTIAL = ".partial-"
+REFUSED = "checkpoint_refused"
+"""Metric of the row that says so, in its layer."""
+
 LOCK_TIMEOUT_S = 30.0
 
 
 def read_status(folder: Path) -> dict[str, Any] | None:
     """Return ``status.json`` of a run's folder; None if there is none or it cannot be read."""
     try:
-        status = json.loads((folder / layout.STATUS).read_text(encoding="utf-8"))
+        status = read_json(folder / layout.STATUS)
     except (OSError, ValueError):
         return None
     return status if isinstance(status, dict) else None
@@ -47,19 +49,7 @@ def mark_failed(folder: Path, reason: str) -> None:
     status = read_status(folder) or {"step": 0, "total": 0, "wall_s": 0.0}
     if status.get("state") not in FINAL:
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(
-            folder / layout.STATUS, json.dumps({**status, "state": "failed", "reason": reason})
-        )
-
-
-def _sync(folder: Path) -> None:
-    """Make sure that a folder and its files are on the disk, not only in the system's memory."""
-    for path in (*folder.rglob("*"), folder):
-        number = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
+        write_text(folder / layout.STATUS, dumps({**status, "state": "failed", "reason": reason}))
 
 
 class RunFolder:
@@ -86,29 +76,37 @@ class RunFolder:
         self._listen = listen
         self._step = self._total = 0
         self._wall_s = 0.0
+        self._checkpoints = Checkpoints(storage, run_id)
         self._saved = time.monotonic()
 
     def open(self, config: dict[str, Any], provenance: dict[str, Any]) -> None:
         """Make the folder or continue the one that is there, dropping rows past its checkpoint."""
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock()
+        try:
+            self._open(config, provenance)
+        except BaseException:
+            self._lock_file.close()
+            raise
+
+    def _open(self, config: dict[str, Any], provenance: dict[str, Any]) -> None:
         self.storage.pull(self.relative)
-        for leftover in self.path.glob(f"{PARTIAL}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        write_text(self.path / layout.CONFIG, yaml.safe_dump(config, sort_keys=False))
-        latest = self.latest()
-        size = 0
-        if latest is not None:
-            mark = json.loads((latest / MARK).read_text(encoding="utf-8"))
-            size, self._wall_s = mark["bytes"], mark["wall_s"]
-            self._step, self._total = mark["step"], mark["total"]
+        write_text(self.path / layout.CONFIG, to_yaml(config))
+        mark = self._checkpoints.choose()
+        if mark is not None:
+            self._step, self._total, self._wall_s = mark.step, mark.total, mark.wall_s
             sessions = self._earlier_sessions()
             provenance = {**provenance, "continued_from": self._step, "earlier": sessions}
-        write_text(self.path / layout.PROVENANCE, json.dumps(provenance, indent=1))
-        rows = self.path / layout.ROWS
-        with rows.open("ab") as file:
-            file.truncate(size)
-        self._rows = rows.open("a", encoding="utf-8")
+        refused = self._checkpoints.refused
+        if refused:
+            provenance = {**provenance, "refused_checkpoints": refused}
+        write_text(self.path / layout.PROVENANCE, dumps(provenance, indent=1))
+        kept = 0 if mark is None else mark.rows.bytes
+        self._rows = RowsFile(self.path / layout.ROWS, self.run_id, kept)
+        if refused:
+            went_on = f"continued from step {mark.step:,}" if mark else "started again from nothing"
+            told = f"{'; '.join(refused)}; {went_on}"
+            self.emit([Row(self._step, self._rows.frames, self._wall_s, REFUSED, told, 1.0)])
         self._write_status("running", "")
 
     def _lock(self) -> None:
@@ -132,24 +130,26 @@ class RunFolder:
 
     def _earlier_sessions(self) -> list[dict[str, Any]]:
         try:
-            old = json.loads((self.path / layout.PROVENANCE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            old = read_json(self.path / layout.PROVENANCE)
+            earlier: list[dict[str, Any]] = old.pop("earlier", [])
+            return [*earlier, old]
+        except (OSError, ValueError, TypeError, AttributeError):
             return []
-        earlier: list[dict[str, Any]] = old.pop("earlier", [])
-        return [*earlier, old]
 
     def note(self, name: str, value: Any) -> None:
         """Add a fact to ``provenance.json``."""
         path = self.path / layout.PROVENANCE
-        known = json.loads(path.read_text(encoding="utf-8"))
-        write_text(path, json.dumps({**known, name: value}, indent=1))
+        write_text(path, dumps({**read_json(path), name: value}, indent=1))
 
     def emit(self, rows: Sequence[Row]) -> None:
-        """Append rows to ``rows.jsonl``."""
+        """Append rows to ``rows.jsonl``.
+
+        Raises:
+            OSError: if they cannot be written; then none of them is.
+        """
         if not rows:
             return
-        self._rows.write("".join(f"{json.dumps(row.as_json(self.run_id))}\n" for row in rows))
-        self._rows.flush()
+        self._rows.append(rows)
         self._wall_s = rows[-1].wall_s
         if self._listen is not None:
             self._listen(rows, self._step, self._total)
@@ -165,66 +165,56 @@ class RunFolder:
         return time.monotonic() - self._saved >= self.checkpoint_every_s
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
-        """Make a checkpoint, then remove the older ones; a crash at any point leaves one whole."""
+        """Make a checkpoint, then remove all but the last two; a crash at any point leaves one.
+
+        Raises:
+            OSError: if it cannot be written; the one before it is as it was.
+        """
         self._step = step
-        partial = self.path / f"{PARTIAL}{step}"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        write(partial)
-        os.fsync(self._rows.fileno())
-        mark = {
-            "bytes": self._rows.tell(),
-            "wall_s": self._wall_s,
-            "step": step,
-            "total": self._total,
-        }
-        write_text(partial / MARK, json.dumps(mark))
-        final = self.path / f"{layout.CHECKPOINT}{step}"
-        shutil.rmtree(final, ignore_errors=True)
-        _sync(partial)
-        partial.rename(final)
+
+        def mark() -> Mark:
+            self._rows.sync()
+            return Mark(self.run_id, step, self._total, self._wall_s, self._rows.extent)
+
+        final = self._checkpoints.make(mark, write)
         self._write_status("running", "")
         self._push(final)
-        for old in self.path.glob(f"{layout.CHECKPOINT}*"):  # those that were never whole, too
-            if old != final:
-                self.storage.remove(f"{self.relative}/{old.name}")
+        self._checkpoints.tidy()
         self._saved = time.monotonic()
 
     def _push(self, checkpoint: Path | None = None) -> None:
-        """Send the run up: a checkpoint's mark comes last, for it makes the checkpoint count."""
-        parts = [p for p in sorted(checkpoint.iterdir()) if p.name != MARK] if checkpoint else []
+        """Send the run up: a checkpoint's manifest comes last, for it makes it count."""
+        if not self.storage.remote:
+            return
+        parts = []
+        if checkpoint is not None:  # whatever goes by its name is not whole, or was refused
+            self.storage.remove_remote(f"{self.relative}/{checkpoint.name}")
+            parts = [p for p in sorted(checkpoint.iterdir()) if p.name != MANIFEST]
         parts += [self.path / name for name in FILES if (self.path / name).is_file()]
-        parts += [checkpoint / MARK] if checkpoint else []
+        parts += [checkpoint / MANIFEST] if checkpoint else []
         self.storage.push(*(p.relative_to(self.storage.root).as_posix() for p in parts))
 
-    def _checkpoints(self) -> list[Path]:
-        found = [p for p in self.path.glob(f"{layout.CHECKPOINT}*") if (p / MARK).is_file()]
-        return sorted(found, key=lambda p: int(p.name.removeprefix(layout.CHECKPOINT)))
-
     def latest(self) -> Path | None:
-        """Return the newest complete checkpoint whose rows are there too."""
-        rows = self.path / layout.ROWS
-        size = rows.stat().st_size if rows.is_file() else 0
-        for checkpoint in reversed(self._checkpoints()):
-            if json.loads((checkpoint / MARK).read_text(encoding="utf-8"))["bytes"] <= size:
-                return checkpoint
-        return None
+        """Return the newest checkpoint that is whole and whose rows are there too."""
+        return self._checkpoints.latest
 
     def finish(self, state: State, reason: str = "") -> None:
         """Close the run; one that is not to be continued needs its checkpoints no longer."""
-        self._rows.flush()
-        os.fsync(self._rows.fileno())
-        self._write_status(state, reason)
-        self._push()
-        if state in FINAL:
-            for checkpoint in self._checkpoints():
-                self.storage.remove(f"{self.relative}/{checkpoint.name}")
-        self.close()
+        try:
+            self._rows.sync()
+            self._write_status(state, reason)
+            self._push()
+            if state in FINAL:
+                self._checkpoints.clear()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Let go of the files and leave the run as it stands, to be continued."""
-        self._rows.close()
-        self._lock_file.close()
+        try:
+            self._rows.close()
+        finally:  # what is still to be written may find the disk full
+            self._lock_file.close()
 
     def _write_status(self, state: State, reason: str) -> None:
         status = {
@@ -234,4 +224,4 @@ class RunFolder:
             "total": self._total,
             "wall_s": round(self._wall_s, 3),
         }
-        write_text(self.path / layout.STATUS, json.dumps(status))
+        write_text(self.path / layout.STATUS, dumps(status))

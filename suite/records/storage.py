@@ -10,23 +10,45 @@ import hashlib
 import os
 import shutil
 import tempfile
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from suite.errors import ConfigError
+from suite.secrets import refuse_secrets
 
 LOCK = ".lock"
 """Name of the files that processes lock; they never leave the machine."""
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file or nothing: to a temporary name, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Write a whole file or nothing: to a temporary name, put on the disk, then renamed."""
+    write_whole(path, text.encode(), sync=True)
+
+
+def write_whole(path: Path, content: bytes, *, sync: bool = False) -> None:
+    """Write a whole file or nothing: to a temporary name, then renamed.
+
+    Where `path` is a link, the link is replaced; nothing is ever written through one.
+
+    Args:
+        path: the file.
+        content: of it.
+        sync: whether to wait until it is on the disk.
+    """
+    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        with temporary.open("xb") as file:  # "x" follows no link
+            file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 class Storage:
@@ -38,11 +60,15 @@ class Storage:
     Attributes:
         root: the local folder; for a remote address, a copy in the temporary directory.
         address: the address in absolute form.
+
+    Raises:
+        ConfigError: if the address has a password in it.
     """
 
     def __init__(self, address: str | Path) -> None:
         text = str(address)
         self.remote = "://" in text
+        refuse_secrets("--results", text)
         if self.remote:
             self.address = text.rstrip("/")
             digest = hashlib.sha256(self.address.encode()).hexdigest()[:16]
@@ -83,41 +109,69 @@ class Storage:
             raise ConfigError("--results", self.address, wanted) from None
         return system, base
 
+    def local(self, relative: str) -> Path:
+        """Return where a file or folder of a remote address lies here, always below `root`.
+
+        Raises:
+            ConfigError: if the name, or a link on the way, leads out of `root`.
+        """
+        names = PurePosixPath(relative)
+        plain = relative and not names.is_absolute() and ".." not in names.parts
+        path = self.root / names
+        if not plain or "\0" in relative or not _below(path.parent, self.root):
+            raise ConfigError("results", relative, "a name inside the results folder")
+        return path
+
     def pull(self, relative: str) -> None:
         """Make a file or folder what it is at the remote address; local: nothing to do.
 
         What is not there is deleted here too, save for locks. A folder's own files only are
         deleted before its copy comes, so whoever holds a lock in it keeps it.
+
+        Raises:
+            ConfigError: if a name at the address leads out of the results folder; nothing outside
+                it is touched.
         """
         if not self.remote:
             return
         from pyarrow import fs
 
         system, base = self._system()
-        source, target = f"{base}/{relative}", self.root / relative
-        _clear(target)
+        source, target = f"{base}/{relative}", self.local(relative)
         kind = system.get_file_info(source).type
+        found = {source: target}
+        if kind == fs.FileType.Directory:
+            listed = system.get_file_info(fs.FileSelector(source, recursive=True))
+            files = [info.path for info in listed if info.type == fs.FileType.File]
+            found = {path: self.local(path.removeprefix(base).lstrip("/")) for path in files}
+        _clear(target)
         if kind == fs.FileType.NotFound:
             return
-        folder = target if kind == fs.FileType.Directory else target.parent
-        folder.mkdir(parents=True, exist_ok=True)
         local = fs.LocalFileSystem()
-        fs.copy_files(source, str(target), source_filesystem=system, destination_filesystem=local)
+        for path, copy in found.items():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            fs.copy_files(path, str(copy), source_filesystem=system, destination_filesystem=local)
 
     def remove(self, relative: str) -> None:
         """Delete a folder, here and at the remote address; no error if it is not there."""
-        if self.remote:
-            from pyarrow import fs
-
-            system, base = self._system()
-            if system.get_file_info(f"{base}/{relative}").type == fs.FileType.Directory:
-                system.delete_dir(f"{base}/{relative}")
+        self.remove_remote(relative)
         shutil.rmtree(self.root / relative, ignore_errors=True)
+
+    def remove_remote(self, relative: str) -> None:
+        """Delete a folder at the remote address; no error if it is not there. Local: nothing."""
+        if not self.remote:
+            return
+        from pyarrow import fs
+
+        system, base = self._system()
+        if system.get_file_info(f"{base}/{relative}").type == fs.FileType.Directory:
+            system.delete_dir(f"{base}/{relative}")
 
     def push(self, *relatives: str) -> None:
         """Send files or folders to the remote address, one after the other; local: nothing to do.
 
-        Locks and files that are still being written stay behind.
+        Locks and files that are still being written stay behind. A file is there whole, or as it
+        was: object stores see to that, elsewhere it is sent under another name and renamed.
         """
         if not self.remote:
             return
@@ -131,10 +185,18 @@ class Storage:
                 if file.is_dir() or _hidden(file):
                     continue
                 target = f"{base}/{file.relative_to(self.root).as_posix()}"
-                system.create_dir(str(Path(target).parent), recursive=True)
+                system.create_dir(str(PurePosixPath(target).parent), recursive=True)
+                sent = f"{target}.tmp" if isinstance(system, fs.LocalFileSystem) else target
                 fs.copy_files(
-                    str(file), target, source_filesystem=local, destination_filesystem=system
+                    str(file), sent, source_filesystem=local, destination_filesystem=system
                 )
+                if sent != target:
+                    system.move(sent, target)
+
+
+def _below(path: Path, root: Path) -> bool:
+    """Return whether a path lies in a folder once all links are followed."""
+    return path.resolve().is_relative_to(root.resolve())
 
 
 def _hidden(file: Path) -> bool:
@@ -143,12 +205,12 @@ def _hidden(file: Path) -> bool:
 
 
 def _clear(target: Path) -> None:
-    """Delete a file or all of a folder but its locks."""
-    if not target.is_dir():
+    """Delete a file, a link, or all of a folder but its locks."""
+    if target.is_symlink() or not target.is_dir():
         target.unlink(missing_ok=True)
         return
     for path in target.iterdir():
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         elif path.name != LOCK:
             path.unlink(missing_ok=True)

@@ -1,15 +1,19 @@
 """Replay of single frames: stacks and n-step windows are rebuilt when they are sampled.
 
-An environment's lane is a ring of slots. Slot t holds what was known at one step: the newest frame
-of the observation, the action taken, the reward that followed, and three marks::
+An environment's lane is a ring of slots. Slot t holds a transition: the newest frame of the
+observation, the action taken, the reward that followed, and marks::
 
-    acted   an action was taken here; not so on the last observation of an episode
+    acted   an action was taken here; not so where a lane was cut before its outcome was known
     stops   the return after this action is complete: nothing is bootstrapped beyond it
     starts  the frame is the first of an episode, so stacks do not reach behind it
+    cut     the episode was cut by time after this action
 
 ``stops`` and ``starts`` are different things. A lost life may stop the bootstrap while the stack
-goes on; a time limit restarts the stack, but the return is bootstrapped from the last observation,
-which has a slot of its own without an action. A window cut short that way keeps its real length m:
+goes on; a time limit restarts the stack, but the return is bootstrapped from the last observation.
+That one belongs to no slot, for no action follows it: last observations of episodes that were cut
+by time are kept apart, those of episodes that are over not at all. So a full lane holds as many
+transitions as it is asked to, however short its episodes are. A window cut short keeps its real
+length m:
 
     r_t = sum_{j<m} discount^j r_{t+j},   discount_t = discount^m, or 0 if the window stops.
 
@@ -20,100 +24,27 @@ nor still to come at the new one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 from torch import Tensor
 
-from suite.replay.arrays import load_rows, save_rows
+from suite.replay.arrays import load_rows, save_rows, to_numpy
+from suite.replay.blocks import Block, Bools, Sample, Window
 from suite.replay.frames import Array, Ints, frame_store
+from suite.replay.sizes import RingSize
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float32]
+__all__ = ["ACTED", "Array", "Block", "Bools", "FrameRing", "Ints", "Sample", "Window"]
 
 ROUNDS = 1000
 """Attempts at finding slots to sample before a ring counts as empty."""
 
-ACTED, STOPS, STARTS = (np.uint8(1 << bit) for bit in range(3))
+ACTED, STOPS, STARTS, CUT = (np.uint8(1 << bit) for bit in range(4))
 """The marks of a slot, as bits of one byte."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Consecutive steps of several lanes, time first; what a runner returns.
-
-    Attributes:
-        frames: newest frame before each action, (steps, lanes, *frame).
-        actions: (steps, lanes) integers.
-        rewards: reward after each action, (steps, lanes), unclipped.
-        acted: (steps, lanes); see the module.
-        stops: (steps, lanes).
-        starts: (steps, lanes).
-    """
-
-    frames: Array
-    actions: Array
-    rewards: Array
-    acted: Bools
-    stops: Bools
-    starts: Bools
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A batch of n-step transitions.
-
-    Stacks are tensors where the ring keeps its frames on a device; all else are arrays.
-
-    Attributes:
-        s_tm1: stacks before the action, (batch, stack, *frame), or (batch, *frame) without stacks.
-        a_tm1: actions, (batch,).
-        r_t: discounted sum of the window's rewards, (batch,).
-        discount_t: factor on the value of `s_t`, (batch,); 0 where the window stops.
-        s_t: stacks at the end of the window, like `s_tm1`; of no meaning where `discount_t` is 0.
-        index: slots sampled, (batch,), as `FrameRing.resolve` takes them.
-        weights: of their losses, (batch,), where slots are not drawn uniformly.
-    """
-
-    s_tm1: Array | Tensor
-    a_tm1: Ints
-    r_t: Floats
-    discount_t: Floats
-    s_t: Array | Tensor
-    index: Ints
-    weights: Floats | None = None
-
-
-@dataclass(frozen=True)
-class Window:
-    """What slots say about the windows that begin in them, each field (batch,).
-
-    Attributes:
-        index: the slots.
-        base: first slot of their lane.
-        time: step of the lane that they hold, counted from its beginning.
-        eligible: whether all that the window needs is stored.
-        length: number of rewards in the window, m.
-        stopped: whether nothing is bootstrapped beyond it.
-        depth: number of frames of the stack that lie before the slot.
-    """
-
-    index: Ints
-    base: Ints
-    time: Ints
-    eligible: Bools
-    length: Ints
-    stopped: Bools
-    depth: Ints
-
-    def at(self, rows: Ints) -> Window:
-        """Return the windows of some rows."""
-        return Window(*(field[rows] for field in vars(self).values()))
 
 
 class FrameRing:
@@ -129,6 +60,8 @@ class FrameRing:
         discount: per step.
         generator: of the draws; the ring's own from here on.
         device: that keeps the frames, as one tensor; None keeps them in a numpy array.
+        limit: fewest transitions of an episode that is cut by time, which says how many last
+            observations there can be; None for as many as transitions.
     """
 
     def __init__(
@@ -142,13 +75,19 @@ class FrameRing:
         discount: float,
         generator: np.random.Generator,
         device: torch.device | None = None,
+        limit: int | None = None,
     ) -> None:
         self.lanes, self.frame, self.stack, self.n_step = lanes, frame, stack, n_step
         self.discount, self.generator = discount, generator
-        # Besides `capacity` transitions: the stack below the oldest, the window above the newest.
-        self.slots = -(-capacity // lanes) + stack - 1 + n_step
+        sizes = RingSize.of(capacity, lanes, stack, n_step, limit)
+        self.slots, self.lasts = sizes.slots, sizes.lasts
         size = lanes * self.slots
-        self._frames = frame_store(size, frame, dtype, device)
+        # Last observations, lane after lane, lie behind the frames of the slots.
+        self._frames = frame_store(size + lanes * self.lasts, frame, dtype, device)
+        self._bases = np.arange(lanes) * self.slots
+        self._numbers = np.zeros(size, np.int32)  # of the last observation behind a slot, by lane
+        self._cuts = np.zeros(lanes, np.int64)  # last observations ever kept, by lane
+        self._open: set[int] = set()  # lanes whose newest slot has no action
         self._actions = np.zeros(size, np.int16)
         self._rewards = np.zeros(size, np.float32)
         self._marks = np.zeros(size, np.uint8)
@@ -158,36 +97,72 @@ class FrameRing:
         self._steps = np.arange(n_step)
 
     def __len__(self) -> int:
-        """Return the number of slots filled; nearly the number of transitions."""
+        """Return the number of slots filled, which hold a transition each."""
         return int(np.minimum(self._heads, self.slots).sum())
 
     @property
     def bytes_per_slot(self) -> int:
         """Memory of one slot."""
-        arrays = (self._actions, self._rewards, self._marks)
-        frame = self._frames.data.dtype.itemsize * prod(self.frame)
-        return frame + sum(array.itemsize for array in arrays)
+        arrays = (self._actions, self._rewards, self._marks, self._numbers)
+        return self._frame_bytes + sum(array.itemsize for array in arrays)
+
+    @property
+    def _frame_bytes(self) -> int:
+        """Memory of one frame."""
+        return self._frames.data.dtype.itemsize * prod(self.frame)
 
     def add(self, block: Block, first_lane: int = 0) -> Ints:
         """Append a block to the lanes from `first_lane` on.
 
         Returns:
-            The slots of the block's steps, (steps, lanes); of a block longer than a lane, those of
-            the last steps, which alone are kept.
+            The slots written to, (slots,); of more steps than a lane has slots, those of the last
+            ones, which alone are kept.
         """
         steps, count = block.actions.shape
-        lanes = np.arange(first_lane, first_lane + count)
+        lanes = slice(first_lane, first_lane + count)
+        if self._open:
+            self._fill(lanes)
+        if not block.acted.all():
+            return self._add_with_ends(block, lanes)
         times = self._heads[lanes] + np.arange(steps)[:, None]
         if steps > self.slots:
             times = times[-self.slots :]
             block = Block(*(field[-self.slots :] for field in vars(block).values()))
-        at: Ints = lanes * self.slots + times % self.slots
+        at: Ints = self._bases[lanes] + times % self.slots
         self._frames.put(at, block.frames)
         self._actions[at] = block.actions
         self._rewards[at] = block.rewards
-        self._marks[at] = ACTED * block.acted | STOPS * block.stops | STARTS * block.starts
+        self._marks[at] = ACTED | STOPS * block.stops | STARTS * block.starts
         self._heads[lanes] += steps
-        return at
+        return at.reshape(-1)
+
+    def _add_with_ends(self, block: Block, lanes: slice) -> Ints:
+        """Append a block in which episodes end: last observations are no slots."""
+        acted = block.acted.astype(np.bool_)
+        # Of a last observation this is the time of the slot before it.
+        times = self._heads[lanes] - 1 + acted.cumsum(0)
+        self._heads[lanes] = times[-1] + 1
+        kept = acted & (times > times[-1] - self.slots)
+        at = self._bases[lanes] + times % self.slots
+        index: Ints = at[kept]
+        self._frames.put(index, block.frames[kept])
+        self._actions[index] = block.actions[kept]
+        self._rewards[index] = block.rewards[kept]
+        self._marks[index] = ACTED | STOPS * block.stops[kept] | STARTS * block.starts[kept]
+        behind = ~acted & (times > np.maximum(times[-1] - self.slots, -1))
+        for step, lane in np.argwhere(behind):
+            self._keep_last(lanes.start + lane, at[step, lane], block.frames[step, lane])
+        return index
+
+    def _keep_last(self, lane: int, slot: int, frame: Array) -> None:
+        """Keep the observation behind a slot, unless nothing is bootstrapped from it."""
+        if self._marks[slot] & (ACTED | STOPS | CUT) != ACTED:
+            return
+        self._numbers[slot] = number = self._cuts[lane]
+        self._marks[slot] |= CUT
+        self._cuts[lane] += 1
+        at = self.lanes * self.slots + lane * self.lasts + number % self.lasts
+        self._frames.put(np.array([at]), frame[None])
 
     def cut(self, lanes: Ints | None = None) -> Ints:
         """End lanes where they stand, as if by a time limit, before something else follows.
@@ -204,14 +179,31 @@ class FrameRing:
         lanes = np.arange(self.lanes) if lanes is None else lanes
         lanes = lanes[self._heads[lanes] > 0]
         newest = lanes * self.slots + (self._heads[lanes] - 1) % self.slots
-        forgotten: Ints = newest[self._marks[newest] & STOPS == 0]
+        open_ = self._marks[newest] & (STOPS | CUT) == 0
+        forgotten: Ints = newest[open_]
         self._marks[forgotten] &= ~ACTED
+        self._open.update(lanes[open_].tolist())
         return forgotten
+
+    def _fill(self, lanes: slice) -> None:
+        """Make room where lanes were cut: what their newest slot holds is a last observation.
+
+        What is added next is written there.
+        """
+        for lane in self._open.intersection(range(lanes.start, lanes.stop)):
+            self._open.remove(lane)
+            base, time = lane * self.slots, int(self._heads[lane]) - 1
+            self._heads[lane] = time
+            if time > 0:
+                frame = to_numpy(self._frames.take(np.array([base + time % self.slots])))[0]
+                self._keep_last(lane, base + (time - 1) % self.slots, frame)
 
     def clear(self) -> None:
         """Forget everything, as if the ring were new, save where its generator stands."""
         self._heads[:] = 0
+        self._cuts[:] = 0
         self._marks[:] = 0
+        self._open.clear()
 
     def resolve(self, index: Ints) -> Window:
         """Return the windows that begin in the slots `index`.
@@ -223,28 +215,32 @@ class FrameRing:
         base = lane * self.slots
         newest = self._heads[lane] - 1
         time = newest - (newest - slot) % self.slots
+        oldest = np.maximum(newest - self.slots + 1, 0)
         times = time[:, None] + self._around
-        stored = (times <= newest[:, None]) & (times > (newest - self.slots)[:, None])
-        stored &= times >= 0
+        stored = times <= newest[:, None]
+        if self.stack > 1:
+            stored &= times >= oldest[:, None]
         marks = self._marks[base[:, None] + times % self.slots] * stored
-        # An action belongs to the window if it and all before it were taken and none stopped it.
-        ahead, present = marks[:, self.stack - 1 :], stored[:, self.stack - 1 :]
-        stops = ahead[:, :-1] & STOPS != 0
-        within = ahead[:, :-1] & ACTED != 0
+        # An action belongs to the window if it and all before it were taken and none ended it.
+        ahead = marks[:, self.stack - 1 : -1]
+        within = ahead & ACTED != 0
         if self.n_step > 1:
-            within[:, 1:] &= ~stops[:, :-1]
+            within[:, 1:] &= ahead[:, :-1] & (STOPS | CUT) == 0
             within = np.logical_and.accumulate(within, axis=1)
         length = within.sum(1)
-        stopped = (within & stops).any(axis=1)
-        rows = np.arange(len(index))
-        eligible = within[:, 0] & (stopped | present[rows, length])
+        last = ahead[:, 0] if self.n_step == 1 else ahead[np.arange(len(index)), length - 1]
+        stopped, cut = last & STOPS != 0, last & CUT != 0
+        eligible = within[:, 0] & (stopped | cut | (time + length <= newest))
+        if cut.any():  # is the last observation still there?
+            number = self._numbers[base + (time + length - 1) % self.slots]
+            eligible &= ~cut | (self._cuts[lane] - number <= self.lasts)
         # The stack reaches back to the latest start, or over all its frames.
         depth = np.zeros(len(index), np.int64)
         if self.stack > 1:
             starts = marks[:, self.stack - 1 :: -1] & STARTS != 0
             depth = np.where(starts.any(axis=1), starts.argmax(1), self.stack - 1)
-            eligible &= stored[rows, self.stack - 1 - depth]
-        return Window(index, base, time, eligible, length, stopped, depth)
+        eligible &= time - depth >= oldest
+        return Window(index, base, time, eligible, length, stopped, cut, depth)
 
     def gather(self, window: Window) -> Sample:
         """Return the transitions of windows, all of them eligible.
@@ -258,11 +254,11 @@ class FrameRing:
         discount_t = np.where(window.stopped, np.float32(0), self._powers[window.length])
         first, end = time - window.depth[:, None], time + length
         # Beyond a stop the next slot may still be to come; its frame then counts for nothing.
-        frames = self._take(base, np.clip(time + self._around, first, end))
+        frames = self._take(window, np.clip(time + self._around, first, end))
         s_tm1, s_t = frames[:, : self.stack], frames[:, self.n_step :]
         short = (window.length < self.n_step) & ~window.stopped
         if short.any():  # these end before the n-th step, so their last stack lies further back
-            s_t = self._take(base, np.maximum(end + self._around[: self.stack], first))
+            s_t = self._take(window, np.maximum(end + self._around[: self.stack], first))
         if self.stack == 1:
             s_tm1, s_t = s_tm1[:, 0], s_t[:, 0]
         a_tm1 = self._actions[window.index].astype(np.int64)
@@ -315,7 +311,9 @@ class FrameRing:
         """Return all state but the arrays, as plain data."""
         return {
             "heads": self._heads.tolist(),
+            "cuts": self._cuts.tolist(),
             "slots": self.slots,
+            "lasts": self.lasts,
             "generator": self.generator.bit_generator.state,
         }
 
@@ -325,43 +323,69 @@ class FrameRing:
         Raises:
             ValueError: if it is of a ring of another size.
         """
-        if (len(state["heads"]), state["slots"]) != (self.lanes, self.slots):
+        sizes = (len(state["heads"]), state["slots"], state["lasts"])
+        if sizes != (self.lanes, self.slots, self.lasts):
             raise ValueError(
-                f"replay: got {len(state['heads'])} lanes of {state['slots']} slots; expected "
-                f"{self.lanes} of {self.slots}"
+                f"replay: got {sizes[0]} lanes of {sizes[1]} slots and {sizes[2]} last "
+                f"observations; expected {self.lanes} of {self.slots} and {self.lasts}"
             )
         self._heads[:] = state["heads"]
+        self._cuts[:] = state["cuts"]
         self.generator.bit_generator.state = state["generator"]
 
     @property
     def saved_bytes(self) -> int:
         """What `save` writes now."""
-        return self._filled() * self.lanes * self.bytes_per_slot
+        lasts = self._filled_lasts() * self._frame_bytes
+        return self.lanes * (self._filled() * self.bytes_per_slot + lasts)
 
     def save(self, folder: Path) -> None:
         """Write the filled part of the arrays into `folder`, one ``.npy`` file each."""
         for name, array in self._arrays().items():
-            save_rows(folder / f"{name}.npy", array, int(self._filled()))
+            save_rows(folder / f"{name}.npy", array, self._filled())
+        save_rows(folder / "lasts.npy", self._last_frames(), self._filled_lasts())
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote; `load_state_dict` says how much of it there is."""
-        for name, array in self._arrays().items():
+        for name, array in {**self._arrays(), "lasts": self._last_frames()}.items():
             load_rows(folder / f"{name}.npy", array)
+        newest = np.arange(self.lanes) * self.slots + (self._heads - 1) % self.slots
+        without = (self._heads > 0) & (self._marks[newest] & ACTED == 0)
+        self._open = set(np.flatnonzero(without).tolist())
 
     def _arrays(self) -> dict[str, Array | Tensor]:
-        """Return the arrays by name, lane by lane."""
+        """Return the arrays of the slots by name, lane by lane."""
         named: dict[str, Array | Tensor] = {
-            "frames": self._frames.data,
+            "frames": self._frames.data[: self.lanes * self.slots],
             "actions": self._actions,
             "rewards": self._rewards,
             "marks": self._marks,
+            "numbers": self._numbers,
         }
         return {k: a.reshape(self.lanes, self.slots, *a.shape[1:]) for k, a in named.items()}
+
+    def _last_frames(self) -> Array | Tensor:
+        """Return the last observations, lane by lane."""
+        behind = self._frames.data[self.lanes * self.slots :]
+        return behind.reshape(self.lanes, self.lasts, *behind.shape[1:])
 
     def _filled(self) -> int:
         """Return the number of slots filled in the lane that is filled most."""
         return int(min(self._heads.max(), self.slots))
 
-    def _take(self, base: Ints, times: Ints) -> Array | Tensor:
-        """Return the frames of steps (batch, k) of lanes that begin at `base` (batch, 1)."""
-        return self._frames.take(base + times % self.slots)
+    def _filled_lasts(self) -> int:
+        """Return the number of last observations kept in the lane that keeps most."""
+        return int(min(self._cuts.max(), self.lasts))
+
+    def _take(self, window: Window, times: Ints) -> Array | Tensor:
+        """Return the frames of steps (batch, k) of windows."""
+        base = window.base[:, None]
+        at = base + times % self.slots
+        rows = np.flatnonzero(window.cut)
+        if len(rows):  # what is behind these windows is a last observation
+            end = window.time[rows] + window.length[rows]
+            lane = window.base[rows] // self.slots
+            number = self._numbers[window.base[rows] + (end - 1) % self.slots]
+            last = self.lanes * self.slots + lane * self.lasts + number % self.lasts
+            at[rows] = np.where(times[rows] == end[:, None], last[:, None], at[rows])
+        return self._frames.take(at)

@@ -22,7 +22,8 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from suite.replay.frame_ring import ACTED, Block, FrameRing, Sample
+from suite.replay.blocks import Block, Sample
+from suite.replay.frame_ring import ACTED, FrameRing
 from suite.replay.frames import Array, Ints
 from suite.replay.sum_tree import Doubles, SumTree
 
@@ -59,6 +60,7 @@ class PrioritizedRing(FrameRing):
         discount: per step.
         generator: of the draws; the ring's own from here on.
         device: that keeps the frames, as one tensor; None keeps them in a numpy array.
+        limit: fewest transitions of an episode that is cut by time, see `FrameRing`.
         exponent: of the errors; with 0 all transitions are alike.
         uniform_share: share of draws that ignore the errors.
         largest: bound on an error's size.
@@ -79,12 +81,14 @@ class PrioritizedRing(FrameRing):
         discount: float,
         generator: np.random.Generator,
         device: torch.device | None = None,
+        limit: int | None = None,
         *,
         exponent: float,
         uniform_share: float,
         largest: float,
     ) -> None:
-        super().__init__(capacity, lanes, frame, dtype, stack, n_step, discount, generator, device)
+        of_ring = (capacity, lanes, frame, dtype, stack, n_step, discount, generator)
+        super().__init__(*of_ring, device, limit)
         self.exponent, self.uniform_share, self.largest = exponent, uniform_share, largest
         self.largest_seen = 1.0
         self.tree = SumTree(lanes * self.slots)
@@ -97,7 +101,7 @@ class PrioritizedRing(FrameRing):
     def add(self, block: Block, first_lane: int = 0) -> Ints:
         """Append a block, its actions with the largest priority so far."""
         index = super().add(block, first_lane)
-        self._prioritize(index.reshape(-1), np.full(index.size, self.largest_seen))
+        self._prioritize(index, np.full(index.size, self.largest_seen))
         return index
 
     def cut(self, lanes: Ints | None = None) -> Ints:

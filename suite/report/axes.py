@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from suite.ranges import Range
 from suite.report.statistics import Array
 
 X_LABELS = {"steps": "gradient steps", "frames": "environment frames"}
@@ -100,7 +101,8 @@ def later_range(lines: Sequence[tuple[Array, Array]]) -> tuple[float, float] | N
     return float(later.min()) - margin, float(later.max()) + margin
 
 
-def share_axis(axes: Axes) -> None:
-    """Keep a y axis of shares within [0, 1], to which intervals of a mean know no bound."""
+def within(axes: Axes, range: Range) -> None:
+    """Keep a linear y axis within the values that are possible, with room for lines at its ends."""
     low, high = axes.get_ylim()
-    axes.set_ylim(max(low, -0.02), min(high, 1.02))
+    span = range.high - range.low if math.isfinite(range.high - range.low) else high - low
+    axes.set_ylim(max(low, range.low - 0.02 * span), min(high, range.high + 0.02 * span))

@@ -22,11 +22,7 @@ def budget_line(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> s
         task: the task.
         configs: contents of ``config.yaml`` by run id; runs without one may be missing.
     """
-    groups: dict[str, list[str]] = {}
-    for arm in task.arms:
-        if arm.count("skipped") < len(arm.runs):
-            groups.setdefault(arm_budget(arm, configs), []).append(arm.label)
-    unknown = groups.pop("", [])
+    groups, unknown = _groups(task, configs)
     if not groups:
         return "Budget: not known before a run has started."
     waiting = f" Not known yet: {'; '.join(unknown)}." if unknown else ""
@@ -41,6 +37,31 @@ def budget_line(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> s
         for budget, labels in sorted(groups.items(), key=lambda item: item[0] == most)
     ]
     return f"Budgets differ. {'; '.join(parts)}.{waiting}{early}"
+
+
+def _groups(
+    task: TaskResult, configs: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the arms by budget, and those of which it is not known yet.
+
+    An arm that has no complete run counts by what its configs ask for, as far as that tells it from
+    others.
+    """
+    arms = [arm for arm in task.arms if arm.count("skipped") < len(arm.runs)]
+    asked = {arm.label: _asked_of(arm, configs) for arm in arms}
+    known = {arm.label: budget for arm in arms if (budget := arm_budget(arm, configs))}
+    groups: dict[str, list[str]] = {}
+    unknown = []
+    for label, words in asked.items():
+        if label in known:
+            groups.setdefault(known[label], []).append(label)
+            continue
+        alike = {budget for other, budget in known.items() if asked[other] == words}
+        if not words or len(alike) > 1:
+            unknown.append(label)
+        else:
+            groups.setdefault(alike.pop() if alike else words, []).append(label)
+    return groups, unknown
 
 
 def _ended_early(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -63,21 +84,23 @@ def _rule(stop: Mapping[str, Any]) -> str:
 
 
 def arm_budget(arm: ArmResult, configs: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return an arm's budget in words, "" if none of its runs has started.
+    """Return an arm's budget in words, "" if none of its runs is complete.
 
-    It is what the config asks for, followed by the run's length in gradient steps.
+    It is what the config asks for, followed by the length of complete runs in gradient steps.
     """
-    asked, totals = set(), set()
-    for run in arm.runs:
-        if (config := configs.get(run.trial.run_id)) is not None:
-            asked.add(_asked(config))
-        if run.status.total > 0:
-            totals.add(run.status.total)
-    words = " or ".join(sorted(asked - {""}))
+    complete = [run for run in arm.runs if run.status.state == "complete"]
+    totals = {run.status.total for run in complete if run.status.total > 0}
+    words = _asked_of(arm, configs)
     steps = " or ".join(_count(total, "steps") for total in sorted(totals))
-    if not words or words == steps:
-        return steps or words
+    if not complete or not words or words == steps:
+        return steps
     return f"{words} = {steps}" if steps else words
+
+
+def _asked_of(arm: ArmResult, configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the budgets that the configs of an arm's runs spell, "" if none has one."""
+    found = (configs.get(run.trial.run_id) for run in arm.runs)
+    return " or ".join(sorted({_asked(config) for config in found if config is not None} - {""}))
 
 
 def _asked(config: Mapping[str, Any]) -> str:

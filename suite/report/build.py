@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from rich.console import RenderableType
 
 from suite.errors import ConfigError
+from suite.labels import slug
 from suite.records.layout import REPORT
 from suite.records.reader import (
     load_results,
@@ -22,6 +24,8 @@ from suite.records.reader import (
     read_status,
     read_sweep,
 )
+from suite.records.storage import write_whole
+from suite.report.empty import explain_empty
 from suite.report.experiment import SMALL, NotMeasured, Results, Scale
 from suite.report.figures import arm_groups, caption, metrics_drawn, task_figure
 from suite.report.forest import FOREST_CAPTION, forest_figure, pages
@@ -33,19 +37,22 @@ from suite.report.games import (
     with_games,
 )
 from suite.report.games_figure import CAPTION, games_figure
-from suite.report.incidents import INCIDENTS
+from suite.report.incidents import INCIDENTS, incidents
 from suite.report.page import Drawing, render_page
 from suite.report.published.base import PUBLISHED
 from suite.report.style import arm_styles, paper_style
 from suite.report.summary import TaskResult, as_summary, per_seed_csv, summarise, summary_json
-from suite.report.svg import inline, slug
+from suite.report.svg import inline
 from suite.report.tables import plain_text, renderables
+from suite.terminal import visible
 
 FIGURES = "figures"
 SUMMARY = "summary"
 """Name of the figure over all tasks."""
 AGGREGATE = "aggregate"
 """Name of the figures and of the file of games taken together."""
+_OURS = re.compile(rf"({SUMMARY}|{AGGREGATE})(-\d+)?\.\w+|(curves|published)-[a-z0-9_-]+\.\w+")
+"""Names of figures that builds make."""
 _SVG_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _PNG_METADATA = {"Software": None}
 
@@ -64,6 +71,7 @@ class Report:
         figures: all figures, SVG and PNG.
         tables: the same as `text` for a `rich.console.Console`, to be printed one by one.
         tasks: the results themselves.
+        incidents: task, run, and what happened to it that its score does not show.
     """
 
     folder: Path
@@ -74,6 +82,7 @@ class Report:
     figures: tuple[Path, ...]
     tables: tuple[RenderableType, ...]
     tasks: tuple[TaskResult, ...]
+    incidents: tuple[tuple[str, str, str], ...]
 
 
 def build_report(results: str | Path) -> Report:
@@ -81,7 +90,8 @@ def build_report(results: str | Path) -> Report:
 
     Writes ``report.html``, ``summary.json``, ``per_seed.csv``, ``table.txt``, for several Atari
     games ``aggregate.json``, and the figures, each whole or not at all; the same results give the
-    same bytes. What an earlier build made and this one does not is removed.
+    same bytes. Figures that an earlier build made and this one does not are removed; nothing else
+    is, and nothing outside ``report/`` is touched, wherever links lead.
 
     Args:
         results: the results folder.
@@ -101,17 +111,20 @@ def build_report(results: str | Path) -> Report:
     groups = games_results(tasks, configs)
 
     folder = root / REPORT
+    check_plain(folder, folder / FIGURES)
     try:
+        (folder / FIGURES).mkdir(parents=True, exist_ok=True)
         drawings = _draw(tasks, groups, rows, configs, folder)
-        write_whole(folder / "summary.json", summary_json(tasks))
-        write_whole(folder / "per_seed.csv", per_seed_csv(tasks))
+        write_whole(folder / "summary.json", summary_json(tasks).encode())
+        write_whole(folder / "per_seed.csv", per_seed_csv(tasks).encode())
         if groups:
-            write_whole(folder / f"{AGGREGATE}.json", aggregate_json(groups))
+            write_whole(folder / f"{AGGREGATE}.json", aggregate_json(groups).encode())
         else:
             (folder / f"{AGGREGATE}.json").unlink(missing_ok=True)
-        write_whole(folder / "table.txt", text := plain_text(tasks, configs, groups))
+        text = visible(plain_text(tasks, configs, groups))
+        write_whole(folder / "table.txt", text.encode())
         page = render_page(sweep, tasks, groups, drawings, rows, configs, provenances, root)
-        write_whole(folder / "report.html", page)
+        write_whole(folder / "report.html", page.encode())
     except OSError as error:
         raise ConfigError("results", str(folder), f"a folder to write to ({error})") from None
     return Report(
@@ -123,7 +136,19 @@ def build_report(results: str | Path) -> Report:
         figures=tuple(folder / file for drawing in drawings for file in drawing.files),
         tables=renderables(tasks, configs, groups),
         tasks=tuple(tasks),
+        incidents=tuple((t.label, *what) for t in tasks for what in incidents(t, rows)),
     )
+
+
+def check_plain(*folders: Path) -> None:
+    """Check that folders which are about to be written to are no links to elsewhere.
+
+    Raises:
+        ConfigError: naming one that is.
+    """
+    for folder in folders:
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise ConfigError("results", str(folder), "a folder to write to, no link and no file")
 
 
 def _draw(
@@ -151,7 +176,7 @@ def _draw(
             if figure is not None:
                 name = _numbered(AGGREGATE, number)
                 drawings.append(_save(figure, folder, name, None, alt, CAPTION, group.label))
-        names: dict[str, int] = {}
+        names: set[str] = set()
         for task in tasks:
             log_x = _log_x(task, configs)
             of_task = rows[rows["task"] == task.label]
@@ -160,16 +185,14 @@ def _draw(
                 figure = task_figure(task, of_task, look, arms, log_x=log_x)
                 if figure is None:
                     continue
-                base = f"curves-{slug(task.label)}"
-                names[base] = names.get(base, 0) + 1
-                name = _numbered(base, names[base])
+                name = _unused(f"curves-{slug(task.label)}", names)
                 alt = f"Learning curves of {task.label}, {', '.join(arms)}."
                 words = caption(task, of_task, log_x=log_x)
                 drawings.append(_save(figure, folder, name, task.label, alt, words))
         drawings += _published(folder)
     made = {folder / file for drawing in drawings for file in drawing.files}
     for old in (folder / FIGURES).glob("*.[sp][vn]g"):
-        if old not in made:
+        if old not in made and _OURS.fullmatch(old.name) and not old.is_symlink():
             old.unlink()
     return drawings
 
@@ -204,6 +227,7 @@ def _save(
     group: str | None = None,
 ) -> Drawing:
     """Write one figure as SVG and PNG."""
+    explain_empty(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine(None)  # it is laid out; doing so again for each file takes long
     contents = []
@@ -220,6 +244,13 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
+def _unused(name: str, names: set[str]) -> str:
+    """Return a name, with a number behind it if need be, that is not among `names`; add it."""
+    found = next(n for i in count(1) if (n := _numbered(name, i)) not in names)
+    names.add(found)
+    return found
+
+
 def _log_x(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> bool:
     """Return whether all runs of a task were measured at log-spaced steps."""
     metrics = [
@@ -227,14 +258,3 @@ def _log_x(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> bool:
     ]
     spacings = {m.get("spacing") if isinstance(m, Mapping) else None for m in metrics}
     return spacings == {"log"}
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing: to a temporary name, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

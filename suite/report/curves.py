@@ -14,10 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from suite.report.statistics import FEWEST, Array, mean_interval
+from suite.ranges import ANY, Range
+from suite.report.statistics import FEWEST, Array, geometric_interval, mean_interval
 
 POINTS = 400
 """Most points of a drawn curve."""
+
+FEWEST_OF_BAND = 5
+"""Least number of runs with a band: below it the runs themselves say more, and are drawn."""
 
 APART = 0.1
 """Share of the shortest way between two points that runs measured together may be apart."""
@@ -35,7 +39,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Band:
-    """The mean over runs and its pointwise 95% interval, all of shape (points,)."""
+    """The mean over runs and its pointwise 95% interval, all of shape (points,).
+
+    Below `FEWEST` runs the ends are not-a-number.
+    """
 
     x: Array
     mean: Array
@@ -107,23 +114,37 @@ def thinned(curve: Curve, points: int = POINTS) -> Curve:
     return Curve(curve.seed, curve.state, curve.x[keep], curve.y[keep])
 
 
-def band(runs: Sequence[Curve]) -> Band | None:
-    """Return the mean curve of at least `FEWEST` runs with its interval, else None."""
-    if len(runs) < FEWEST:
+def band(runs: Sequence[Curve], range: Range = ANY, *, log: bool = False) -> Band | None:
+    """Return the mean curve of at least `FEWEST` runs with its interval, else None.
+
+    Args:
+        runs: the curves.
+        range: what values are possible; the interval stays inside.
+        log: whether it is drawn on a log axis: the mean is then the geometric one, its interval
+            that of the logarithms, at points where all runs are positive.
+
+    Returns:
+        None also where the runs share no range of x, or no point with a logarithm.
+    """
+    return mean_curve(runs, range, log=log) if len(runs) >= FEWEST else None
+
+
+def mean_curve(runs: Sequence[Curve], range: Range = ANY, *, log: bool = False) -> Band | None:
+    """Return the same of any number of runs; without an interval below `FEWEST`."""
+    if not runs:
         return None
     x, values = align(runs)
-    return Band(x, *mean_interval(values)) if len(x) else None
+    if log:
+        usable = (values > 0).all(axis=0)
+        x, values = x[usable], values[:, usable]
+    if not len(x):
+        return None
+    return Band(x, *(geometric_interval if log else mean_interval)(values, range))
 
 
-def geometric_mean(runs: Sequence[Curve]) -> tuple[Array, Array]:
-    """Return x and the geometric mean over runs, at points where all runs have positive values.
-
-    It is what the mean of a log axis is: a rate that halves in one run and doubles in another has
-    not changed.
-    """
-    x, values = align(runs)
-    usable = (values > 0).all(axis=0)
-    return x[usable], np.exp(np.log(values[:, usable]).mean(axis=0))
+def not_positive(runs: Sequence[Curve]) -> int:
+    """Return how many points of the runs have no place on a log axis."""
+    return sum(int((run.y <= 0).sum()) for run in runs)
 
 
 def alike(runs: Sequence[Curve]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from suite.overrides import Overrides
+from suite.ranges import ANY, Range, hull
 from suite.records.reader import load_results, read_config, read_status, read_sweep
 
 Array = npt.NDArray[np.float64]
@@ -150,6 +151,7 @@ class Experiment:
         repetitions: one per seed that has a complete run.
         planned: all seeds of the sweep.
         changed: what ``--set`` laid over the runs.
+        ranges: values that metrics can have, by name, as far as the sweep says.
     """
 
     name: str
@@ -157,6 +159,7 @@ class Experiment:
     repetitions: Sequence[Repetition]
     planned: Sequence[int] = ()
     changed: Sequence[str] = ()
+    ranges: Mapping[str, Range] = field(default_factory=dict)
 
     @property
     def arms(self) -> list[str]:
@@ -172,6 +175,10 @@ class Experiment:
             except NotMeasured:
                 continue
         return found
+
+    def range_of(self, metric: str) -> Range:
+        """Return the values that a metric can have, without bounds where that is not known."""
+        return self.ranges.get(metric, ANY)
 
     def setting(self, arm: str, path: str) -> Any:
         """Return a key of an arm's config, from the first seed that has the arm."""
@@ -200,6 +207,7 @@ class Results:
         self.folder = Path(folder)
         sweep = read_sweep(folder)
         self._set = Overrides(sweep.overrides)
+        self._tasks = sweep.tasks
         self._planned = [trial for trial in sweep.trials if trial.skip is None]
         self._complete = [t for t in self._planned if read_status(folder, t).state == "complete"]
 
@@ -226,4 +234,10 @@ class Results:
         seeds = sorted({t.seed for t in planned})
         labels = sorted({t.task for t in planned})
         changed = list(dict.fromkeys(c for label in labels for c in self._set.of_runs(label)))
-        return Experiment(name, scale, repetitions, seeds, changed)
+        return Experiment(name, scale, repetitions, seeds, changed, self._ranges(labels))
+
+    def _ranges(self, labels: Sequence[str]) -> dict[str, Range]:
+        """Return what is true of the metrics of all of some tasks."""
+        tasks = [self._tasks[label] for label in labels]
+        names = dict.fromkeys(name for task in tasks for name in (*task.ranges, task.headline[0]))
+        return {name: hull(task.range_of(name) for task in tasks) for name in names}

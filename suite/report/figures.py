@@ -2,17 +2,19 @@
 
 One figure per task. Top panel: the headline metric, or the training return where the headline is
 measured at the end alone; mean over complete runs with its pointwise 95%
-interval, single runs where there are fewer than three. Below, on the same x axis: the learning rate
-in force; the effective rate, measured (``|dW| / |W|`` of the latest update, heavy lines) and
-nominal (``lr / |W|``, thin lines), geometric means over runs; and, where it was measured, how much
-the activation pattern changes. Runs that are not complete are thin lines, with a cross where they
-broke off. Triangles mark a trigger's alarms, dotted lines the starts of phases.
+interval, thin lines of single runs instead of it where there are fewer than five, and alone where
+there are fewer than three. It is logarithmic if the metric's scale is. Below, on the same x axis:
+the learning rate in force; the effective rate, measured (``|dW| / |W|`` of the latest update, heavy
+lines) and nominal (``lr / |W|``, thin lines), geometric means over runs; and, where it was
+measured, how much the activation pattern changes. Runs that are not complete are thin lines, with a
+cross where they broke off. Triangles mark a trigger's alarms, dotted lines the starts of phases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +23,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from suite.ranges import ANY, MAGNITUDE, SHARE, Range
 from suite.records.reader import TaskRecord
-from suite.report.axes import X_COLUMNS, X_LABELS, count_axis, later_range, log_axis, share_axis
-from suite.report.curves import Curve, alike, band, curves, geometric_mean, thinned
+from suite.report.axes import X_COLUMNS, X_LABELS, count_axis, later_range, log_axis, within
+from suite.report.curves import (
+    FEWEST_OF_BAND,
+    Curve,
+    alike,
+    curves,
+    mean_curve,
+    not_positive,
+    thinned,
+)
+from suite.report.lines import APART, BROKEN, dashes, draw_runs, line
 from suite.report.statistics import FEWEST
 from suite.report.style import GREY, LEGEND_SIZE, WIDTH, ArmStyle, plain, text_width
 from suite.report.summary import TaskResult
@@ -64,14 +76,24 @@ def arm_groups(task: TaskResult) -> list[list[str]]:
 
 @dataclass
 class _Panel:
-    """What one panel draws: the height it needs, its label, and its curves by arm."""
+    """What one panel draws: the height it needs, its label, and its curves by arm.
+
+    Attributes:
+        range: what values are possible, and the scale that they are read on.
+    """
 
     kind: str
     height: float
     label: str
     curves: Curves
+    range: Range = ANY
     nominal: Curves = field(default_factory=dict)
     axes: Axes = field(init=False)
+
+    @property
+    def log(self) -> bool:
+        """Whether it is on a log scale: if that is the metric's, and any value has a logarithm."""
+        return self.range.log and any((curve.y > 0).any() for curve in self.drawn)
 
     @property
     def drawn(self) -> list[Curve]:
@@ -116,10 +138,12 @@ def task_figure(
     for panel, axes in zip(panels, grid[:, 0], strict=True):
         panel.axes = axes
         axes.set_ylabel(plain(panel.label, round(panel.height * CHARACTERS)))
+        if panel.log:  # before anything is drawn, for means and bands go by it
+            axes.set_yscale("log", nonpositive="clip")
         for index, arm in enumerate(arms):
             draw = _draw_headline if panel.kind == "headline" else _draw_lower
             draw(panel, arm, styles[arm], index, len(arms))
-        _limits(panel, task, log_x=log_x)
+        _limits(panel, log_x=log_x)
         _phase_lines(axes, rows, x, first=panel is panels[0])
     for axes in grid[:-1, 0]:
         axes.tick_params(labelbottom=False)
@@ -141,17 +165,14 @@ def task_figure(
 def _panels(task: TaskResult, rows: pd.DataFrame, x: str) -> list[_Panel]:
     """Return the panels that there is something to draw in, the headline's first."""
     metric, layer, top = _top(task, rows, x)
+    label = metric_label(metric, layer, task.record.unit)
     measured, nominal = curves(rows, *MEASURED, x), curves(rows, *NOMINAL, x)
+    pattern = curves(rows, *PATTERN, x)
     panels = [
-        _Panel(
-            "headline",
-            2.1,
-            metric_label(metric, layer, task.record.unit),
-            top,
-        ),
-        _Panel("rate", 0.95, "learning rate η", curves(rows, *LEARNING_RATE, x)),
-        _Panel("elr", 1.2, "ELR (1/step)", measured, nominal),
-        _Panel("pattern", 1.0, "activation-pattern change", curves(rows, *PATTERN, x)),
+        _Panel("headline", 2.1, label, top, task.record.range_of(metric)),
+        _Panel("rate", 0.95, "learning rate η", curves(rows, *LEARNING_RATE, x), MAGNITUDE),
+        _Panel("elr", 1.2, "ELR (1/step)", measured, MAGNITUDE, nominal),
+        _Panel("pattern", 1.0, "activation-pattern change", pattern, SHARE),
     ]
     return [panel for panel in panels if panel.drawn]
 
@@ -166,7 +187,7 @@ def _top(task: TaskResult, rows: pd.DataFrame, x: str) -> tuple[str, str, Curves
     return *task.record.headline, of_score
 
 
-def _marks(style: ArmStyle, index: int, arms: int) -> dict[str, object]:
+def _marks(style: ArmStyle, index: int, arms: int) -> dict[str, Any]:
     """Return keywords that put six markers on a line, staggered so that arms do not hide."""
     spacing = 1 / 6
     return {
@@ -176,65 +197,49 @@ def _marks(style: ArmStyle, index: int, arms: int) -> dict[str, object]:
     }
 
 
-def _dashes(style: ArmStyle) -> str | tuple[float, tuple[float, ...]]:
-    return (0, style.dashes) if style.dashes else "solid"
-
-
 def _draw_headline(panel: _Panel, arm: str, style: ArmStyle, index: int, arms: int) -> None:
     """Draw the mean with its band, or single runs; and the runs that are not complete."""
     axes, runs = panel.axes, panel.curves.get(arm, [])
     complete = [run for run in runs if run.state == "complete"]
-    mean = band(complete)
+    place = (arms - 1 - index) * APART
     marks = _marks(style, index, arms)
-    if mean is not None:
-        axes.fill_between(mean.x, mean.lo, mean.hi, color=style.colour, alpha=0.17, linewidth=0)
-        axes.plot(mean.x, mean.mean, color=style.colour, ls=_dashes(style), **marks)  # type: ignore[arg-type]
-    else:
-        for run in map(thinned, complete):
-            line = axes.plot(run.x, run.y, color=style.colour, ls=_dashes(style), lw=0.9)
-            line[0].set(**marks)
+    draw_runs(axes, complete, style, range=panel.range, place=place, **marks)
     for run in map(thinned, (run for run in runs if run.state != "complete")):
-        axes.plot(run.x, run.y, color=style.colour, ls=_dashes(style), lw=0.6, alpha=0.7)
+        line(axes, run.x, run.y, style, place=place, lw=BROKEN, alpha=0.7)
         if run.state in ("diverged", "failed"):
             axes.plot(run.x[-1:], run.y[-1:], "x", color=style.colour, ms=5, mew=1.2)
 
 
 def _draw_lower(panel: _Panel, arm: str, style: ArmStyle, index: int, arms: int) -> None:
-    """Draw one line per arm; one per run where the runs' schedules differ."""
-    axes = panel.axes
+    """Draw one line per arm; one per run where the runs' schedules differ or share no steps."""
     marks = _marks(style, index, arms)
-    if runs := panel.nominal.get(arm):
-        x, y = geometric_mean(runs)
-        axes.plot(x, y, color=style.colour, ls=_dashes(style), lw=0.6)
-    if not (runs := panel.curves.get(arm)):
-        return
-    if panel.kind == "rate" and not alike(runs):
+    both: list[tuple[list[Curve], float, dict[str, Any]]]
+    both = [(panel.nominal.get(arm, []), 0.6, {}), (panel.curves.get(arm, []), 1.1, marks)]
+    for runs, width, look in both:
+        if panel.kind != "rate":
+            mean = mean_curve(runs, panel.range, log=panel.log)
+            found = None if mean is None else (mean.x, mean.mean)
+        else:
+            found = (thinned(runs[0]).x, thinned(runs[0]).y) if runs and alike(runs) else None
+        if found is not None:
+            line(panel.axes, *found, style, lw=width, **look)
+            continue
         for run in map(thinned, runs):
-            axes.plot(run.x, run.y, color=style.colour, ls=_dashes(style), lw=0.8)
-        return
-    if panel.kind == "rate":
-        x, y = thinned(runs[0]).x, thinned(runs[0]).y
-    elif panel.kind == "elr":
-        x, y = geometric_mean(runs)
-    else:
-        mean = band(runs)
-        x, y = (mean.x, mean.mean) if mean else (thinned(runs[0]).x, thinned(runs[0]).y)
-    axes.plot(x, y, color=style.colour, ls=_dashes(style), lw=1.1, **marks)  # type: ignore[arg-type]
+            line(panel.axes, run.x, run.y, style, lw=min(width, 0.8))
 
 
-def _limits(panel: _Panel, task: TaskResult, *, log_x: bool) -> None:
-    """Set scale and limits of a panel's y axis."""
-    if panel.kind == "headline":
-        if not log_x:
-            limits = later_range([(curve.x, curve.y) for curve in panel.drawn])
-            if limits is not None:
-                panel.axes.set_ylim(limits)
-        if task.record.headline[0].startswith("accuracy"):
-            share_axis(panel.axes)
-    elif panel.kind == "pattern":
-        panel.axes.set_ylim(bottom=0)
-    else:
+def _limits(panel: _Panel, *, log_x: bool) -> None:
+    """Set the limits of a panel's y axis."""
+    if panel.log:
         log_axis(panel.axes, [curve.y for curve in panel.drawn])
+        return
+    if panel.kind == "headline" and not log_x:
+        limits = later_range([(curve.x, curve.y) for curve in panel.drawn])
+        if limits is not None:
+            panel.axes.set_ylim(limits)
+    if panel.kind == "pattern":
+        panel.axes.set_ylim(bottom=0)
+    within(panel.axes, panel.range)
 
 
 def _phase_lines(axes: Axes, rows: pd.DataFrame, x: str, *, first: bool) -> None:
@@ -297,7 +302,7 @@ def _legend_handles(
                 [],
                 [],
                 color=style.colour,
-                ls=_dashes(style),
+                ls=dashes(style),
                 marker=style.marker,
                 mew=0,
                 label=plain(name, 52),
@@ -334,10 +339,14 @@ def caption(task: TaskResult, rows: pd.DataFrame, *, log_x: bool) -> str:
         log_x: whether x is on a log scale.
     """
     sizes = [arm.score.n for arm in task.arms if arm.score.n] or [0]
+    panels = _panels(task, rows, X_COLUMNS[task.record.x])
     what = "Single runs"
     if max(sizes) >= FEWEST:
-        what = "Means over runs with pointwise 95% intervals"
-        what += "" if min(sizes) >= FEWEST else f", single runs below {FEWEST} seeds"
+        mean = "Geometric means" if panels and panels[0].log else "Means"
+        what = f"{mean} over runs"
+        what += " with pointwise 95% intervals" if max(sizes) >= FEWEST_OF_BAND else ""
+        if min(sizes) < FEWEST_OF_BAND:
+            what += f", each run a thin line below {FEWEST_OF_BAND} seeds"
     count = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
     runs = "run" if count == "1" else "runs"
     over = f"{X_LABELS[task.record.x]}{' on a log scale' if log_x else ''}"
@@ -345,8 +354,18 @@ def caption(task: TaskResult, rows: pd.DataFrame, *, log_x: bool) -> str:
     metric, layer, drawn = _top(task, rows, X_COLUMNS[task.record.x])
     if (metric, layer) != task.record.headline:
         parts.append("Scores are measured at the end alone; drawn is the return in training.")
-    if not log_x and later_range([(run.x, run.y) for runs in drawn.values() for run in runs]):
+    elif drawn and all(len(run.x) == 1 for runs in drawn.values() for run in runs):
+        parts.append("It is measured once; arms stand side by side.")
+    if (
+        not log_x
+        and not (panels and panels[0].log)
+        and later_range([(run.x, run.y) for runs in drawn.values() for run in runs])
+    ):
         parts.append("The vertical axis leaves out the first rise or fall.")
+    if any(panel.log and not_positive(panel.drawn) for panel in panels):
+        parts.append(
+            "Values of 0 or less have no place on a log axis: lines end or leave it there."
+        )
     present = set(rows["metric"].unique())
     if LEARNING_RATE[0] in present:
         parts.append("Below: the learning rate in force, one line per run where runs differ.")

@@ -135,7 +135,8 @@ def draw_interval(axes: Axes, place: float, estimate: Estimate, style: ArmStyle)
     if estimate.mean is None:
         return
     if estimate.lo is not None and estimate.hi is not None:
-        axes.plot([estimate.lo, estimate.hi], [place] * 2, "-", color=style.colour, lw=1.4)
+        ends = [estimate.lo, estimate.hi]  # where the line ends, too
+        axes.plot(ends, [place] * 2, "-", color=style.colour, lw=1.4, solid_capstyle="butt")
     axes.plot(
         [estimate.mean],
         [place],
@@ -155,6 +156,16 @@ def _guides(left: Axes, right: Axes, task: TaskResult) -> None:
         if mean is not None:
             left.axvline(mean, color=GREY, lw=0.8, ls="--", zorder=0.5)
     right.set_visible(bool(task.references))
+    if not any(arm.difference is not None and arm.difference.n for arm in task.arms):
+        right.text(
+            0.5,
+            0.5,
+            "no seed in common yet",
+            transform=right.transAxes,
+            ha="center",
+            fontsize=FONT_SIZE - 1,
+            color=GREY,
+        )
     right.axvline(0, color=GREY, lw=0.8, ls="--", zorder=1.5)
     low, high = right.dataLim.intervalx
     margin = 0.08 * (max(abs(low), abs(high)) or 1)

@@ -1,4 +1,4 @@
-"""What happened to runs that their scores do not show: refilled replays, lost blocks."""
+"""What happened to runs that their scores do not show: refills, lost blocks, bad checkpoints."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pandas as pd
 
 from suite.report.summary import TaskResult
 
-REFILL, LOST = "replay_refill", "lost_block"
-INCIDENTS = (REFILL, LOST)
+REFILL, LOST, REFUSED = "replay_refill", "lost_block", "checkpoint_refused"
+INCIDENTS = (REFILL, LOST, REFUSED)
 """Metrics whose rows tell of them."""
 
 
@@ -32,6 +32,7 @@ def incidents(task: TaskResult, rows: pd.DataFrame) -> list[tuple[str, str]]:
         if len(lost := of_run[of_run["metric"] == LOST]):
             blocks = "1 block" if len(lost) == 1 else f"{len(lost):,} blocks"
             parts.append(f"lost {blocks} with {', '.join(sorted(set(lost['layer'])))}, which died")
+        parts += list(of_run.loc[of_run["metric"] == REFUSED, "layer"].astype(str))
         if parts:
             found.append((f"{arm}, seed {seed}", "; ".join(parts)))
     return found

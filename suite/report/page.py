@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from suite.records.layout import MLFLOW
+from suite.records.layout import MLFLOW, mlflow_uri
 from suite.records.reader import Sweep
 from suite.report import games
 from suite.report.budget import budget_line
@@ -25,11 +25,13 @@ from suite.report.tables import cells, columns, title
 from suite.report.wording import (
     HOW_TO_READ,
     NO_INTERVAL,
+    impossible,
     question,
     reading,
     troubles,
     verdict,
 )
+from suite.terminal import visible
 
 QUESTION = (
     "What does controlling the effective learning rate (ELR, the size of an update relative to the "
@@ -122,6 +124,7 @@ def template(name: str) -> Template:
         loader=PackageLoader("suite.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -148,7 +151,7 @@ def _interval(heading: str) -> str:
 
 def mlflow_command(root: Path) -> str:
     """Return the command that opens the comparison of runs in MLflow."""
-    return f"mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{root / MLFLOW}')}"
+    return f"mlflow ui --backend-store-uri {shlex.quote(mlflow_uri(root))}"
 
 
 def _task(
@@ -172,7 +175,7 @@ def _task(
             for arm, words in zip(task.arms, verdicts, strict=True)
         ],
         "compared": bool(task.references),
-        "budget": budget_line(task, configs),
+        "budget": " ".join(filter(None, (budget_line(task, configs), impossible(task)))),
         "notes": task.record.notes,
         "troubles": troubles(task),
         "incidents": incidents(task, rows),
@@ -196,6 +199,11 @@ def _counts(tasks: Sequence[TaskResult]) -> str:
     plural = ("task" if len(tasks) == 1 else "tasks", "run" if len(runs) == 1 else "runs")
     counted = f"{len(tasks)} {plural[0]}, {len(runs)} {plural[1]}"
     return f"{counted}: {', '.join(parts)}" if parts else counted
+
+
+def _shown(value: Any) -> Any:
+    """Return what a page shows of a value: text without what turns words round; markup as it is."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _minus(text: str) -> str:

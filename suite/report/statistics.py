@@ -4,14 +4,26 @@ The unit of repetition is the run: one seed, one value. Of n values x_1 .. x_n w
 sample standard deviation s (denominator n - 1) the 95% interval of the mean is
 
 - n < 3: none, for two values say next to nothing of their spread;
-- 3 <= n <= 10: Student's ``m +- t(0.975; n - 1) s / sqrt(n)``, which assumes values near normal;
+- 3 <= n <= 10: Student's ``m +- t(0.975; n - 1) s / sqrt(n)``, which assumes values near normal,
+  cut to the range of the quantity if it has one (`suite.ranges`): the mean of shares is a share, so
+  that what is cut off could not have held it, and the interval covers it as often as before
+  (Mandelkern 2002, section 2);
 - n > 10: the percentile bootstrap (Efron & Tibshirani 1993, chapter 13): the 2.5th and 97.5th
   percentiles of the means of `RESAMPLES` samples of n values drawn with replacement, by a
-  generator of its own with a fixed seed, so that the same values give the same interval.
+  generator of its own with a fixed seed, so that the same values give the same interval. Means of
+  values within a range lie within it.
+
+On a log axis a mean and its interval are those of the logarithms, taken back: the geometric mean,
+whose interval is positive by construction (`geometric_interval`).
 
 Arms of one task share data, initial weights and batch order seed by seed, so two arms are compared
-through the n differences at common seeds, with the same rules. Intervals are of one mean or one
-difference each; nothing is adjusted for how many of them a table holds.
+through the n differences at common seeds, with the same rules. The difference of two values from
+a to b lies from a - b to b - a. Intervals are of one mean or one difference each; nothing is
+adjusted for how many of them a table holds.
+
+References:
+    Efron & Tibshirani 1993, An Introduction to the Bootstrap.
+    Mandelkern 2002, Setting confidence intervals for bounded parameters.
 """
 
 from __future__ import annotations
@@ -22,6 +34,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
+
+from suite.ranges import ANY, Range
 
 Array = npt.NDArray[np.float64]
 
@@ -52,13 +66,14 @@ class Estimate(NamedTuple):
     n: int
 
 
-def mean_interval(values: npt.ArrayLike) -> tuple[Array, Array, Array]:
+def mean_interval(values: npt.ArrayLike, range: Range = ANY) -> tuple[Array, Array, Array]:
     """Return mean and both ends of its 95% interval over the first axis.
 
     The points of a curve are resampled together, run by run; its band is still pointwise.
 
     Args:
         values: one value or one curve per run, shape (runs,) or (runs, points); finite.
+        range: what values are possible; a bound that they refute is left out of account.
 
     Returns:
         Three arrays, shape () or (points,); the ends are not-a-number below `FEWEST` runs.
@@ -68,6 +83,8 @@ def mean_interval(values: npt.ArrayLike) -> tuple[Array, Array, Array]:
 
     >>> [round(float(x), 3) for x in mean_interval([1.0, 2.0, 3.0])]
     [2.0, -0.484, 4.484]
+    >>> [round(float(x), 3) for x in mean_interval([1.0, 2.0, 3.0], Range(0, 4))]
+    [2.0, 0.0, 4.0]
     """
     runs = np.asarray(values, dtype=np.float64)
     n = len(runs)
@@ -76,13 +93,48 @@ def mean_interval(values: npt.ArrayLike) -> tuple[Array, Array, Array]:
     if not np.isfinite(runs).all():
         raise ValueError("values: expected finite numbers; leave the others out, and say so")
     mean = runs.mean(axis=0)
+    if range.bounded and runs.size:
+        held = range.holding(float(runs.min()), float(runs.max()))
+        bounds = held.low, held.high
+        mean = mean.clip(*bounds)  # sums are rounded
+    else:
+        bounds = -np.inf, np.inf
     if n < FEWEST:
         none = np.full_like(mean, np.nan)
         return mean, none, none
     if n <= MOST_FOR_T:
         margin = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * runs.std(axis=0, ddof=1) / np.sqrt(n)
-        return mean, mean - margin, mean + margin
+        return mean, (mean - margin).clip(*bounds), (mean + margin).clip(*bounds)
     lo, hi = _bootstrap(runs)
+    return mean, lo.clip(*bounds), hi.clip(*bounds)
+
+
+def geometric_interval(values: npt.ArrayLike, range: Range = ANY) -> tuple[Array, Array, Array]:
+    """Return the geometric mean over the first axis and both ends of its 95% interval.
+
+    Both are those of the logarithms, taken back; as `mean_interval` otherwise.
+
+    Args:
+        values: one value or one curve per run, shape (runs,) or (runs, points); positive.
+        range: what values are possible.
+
+    Raises:
+        ValueError: if there is no run, or a value is not finite or not positive.
+
+    >>> [round(float(x), 3) for x in geometric_interval([0.1, 1.0, 10.0])]
+    [1.0, 0.003, 304.886]
+    """
+    runs = np.asarray(values, dtype=np.float64)
+    if not (runs > 0).all():
+        raise ValueError("values: expected positive numbers; others have no logarithm")
+    found = mean_interval(np.log(runs))
+    if not runs.size:
+        return found
+    held = range.holding(float(runs.min()), float(runs.max()))
+    least, most = np.finfo(np.float64).smallest_subnormal, np.finfo(np.float64).max
+    bounds = max(held.low, least), min(held.high, most)
+    with np.errstate(over="ignore", under="ignore"):
+        mean, lo, hi = (np.exp(logs).clip(*bounds) for logs in found)
     return mean, lo, hi
 
 
@@ -99,11 +151,12 @@ def _bootstrap(runs: Array) -> tuple[Array, Array]:
     return centre + lo, centre + hi
 
 
-def estimate(values: npt.ArrayLike) -> Estimate:
+def estimate(values: npt.ArrayLike, range: Range = ANY) -> Estimate:
     """Return the mean of one value per run, with its interval.
 
     Args:
         values: finite numbers, shape (runs,); may be empty.
+        range: what values are possible, see `mean_interval`.
 
     >>> estimate([0.5, 1.0])
     Estimate(mean=0.75, lo=None, hi=None, n=2)
@@ -111,21 +164,25 @@ def estimate(values: npt.ArrayLike) -> Estimate:
     runs = np.asarray(values, dtype=np.float64)
     if len(runs) == 0:
         return Estimate(None, None, None, 0)
-    mean, lo, hi = (float(x) for x in mean_interval(runs))
+    mean, lo, hi = (float(x) for x in mean_interval(runs, range))
     if len(runs) < FEWEST:
         return Estimate(mean, None, None, len(runs))
     return Estimate(mean, lo, hi, len(runs))
 
 
-def paired_difference(values: Mapping[int, float], reference: Mapping[int, float]) -> Estimate:
+def paired_difference(
+    values: Mapping[int, float], reference: Mapping[int, float], range: Range = ANY
+) -> Estimate:
     """Return the mean of ``values - reference`` over the seeds that both have.
 
     Args:
         values: value by seed.
         reference: the same for the arm that is compared with.
+        range: what values are possible, of either arm.
 
     >>> paired_difference({0: 3.0, 1: 5.0, 7: 9.0}, {0: 1.0, 1: 2.0, 2: 0.0})
     Estimate(mean=2.5, lo=None, hi=None, n=2)
     """
     common = [seed for seed in values if seed in reference]
-    return estimate([values[seed] - reference[seed] for seed in common])
+    differences = [values[seed] - reference[seed] for seed in common]
+    return estimate(differences, range.difference())

@@ -2,6 +2,7 @@
 
 A run is scored by the last row of its task's headline metric, and only once it is complete. Runs
 that failed or diverged have no score: they are counted, never averaged in and never left unsaid.
+Intervals stay inside the range that the headline metric declares.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from suite.ranges import Range
 from suite.records.reader import State, Status, Sweep, TaskRecord, Trial
 from suite.report.statistics import Estimate, estimate, paired_difference
 
@@ -126,6 +128,7 @@ def summarise(
     results = []
     for label, record in sweep.tasks.items():
         last = _last_values(rows, label, record.headline)
+        possible = record.range_of(record.headline[0])
         arms = {}
         for arm in record.arms:
             runs = []
@@ -137,11 +140,11 @@ def summarise(
             arms[arm] = ArmResult(
                 label=arm,
                 runs=tuple(runs),
-                score=estimate(scored),
+                score=estimate(scored, possible),
                 reference=record.reference_of(arm),
                 gap_to=record.gap_of(arm),
             )
-        compared = tuple(_compare(arm, arms) for arm in arms.values())
+        compared = tuple(_compare(arm, arms, possible) for arm in arms.values())
         results.append(TaskResult(label, record, compared))
     return results
 
@@ -158,11 +161,13 @@ def _last_values(
     return {(row.arm, int(row.seed)): float(row.value) for row in last.itertuples()}
 
 
-def _compare(arm: ArmResult, arms: Mapping[str, ArmResult]) -> ArmResult:
+def _compare(arm: ArmResult, arms: Mapping[str, ArmResult], possible: Range) -> ArmResult:
     """Return the arm with its paired differences."""
 
     def to(other: str | None) -> Estimate | None:
-        return None if other is None else paired_difference(arm.values, arms[other].values)
+        if other is None:
+            return None
+        return paired_difference(arm.values, arms[other].values, possible)
 
     return replace(arm, difference=to(arm.reference), gap=to(arm.gap_to))
 

@@ -20,19 +20,15 @@ def inline(svg: str, name: str, description: str) -> str:
     drawing = svg[svg.index("<svg") :].strip()
     drawing = re.sub(r"\s*<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
     drawing = drawing.replace(">*{stroke", f">#{name} *{{stroke")  # not of the whole page
-    drawing = re.sub(r'\bid="', f'id="{name}-', drawing)
-    drawing = drawing.replace("url(#", f"url(#{name}-")
-    drawing = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', drawing)
+    drawing = re.sub(r"<[^>]+>", lambda tag: _prefixed(tag[0], name), drawing)
     head, rest = drawing.split(">", 1)
     head = re.sub(r'\s(?:xmlns(?::\w+)?|width|height|version)="[^"]*"', "", head)
     label = html.escape(description, quote=True)
     return f'{head} id="{name}" role="img" aria-label="{label}">{rest}'
 
 
-def slug(text: str) -> str:
-    """Return a name for files and ids.
-
-    >>> slug("Modular addition, p = 59")
-    'modular-addition-p-59'
-    """
-    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-") or "task"
+def _prefixed(tag: str, name: str) -> str:
+    """Return a tag with a prefix to its id and to what it refers to."""
+    tag = re.sub(r'\bid="', f'id="{name}-', tag)
+    tag = tag.replace("url(#", f"url(#{name}-")
+    return re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', tag)

@@ -21,6 +21,7 @@ from suite.report.summary import ArmResult, TaskResult
 from suite.report.wording import (
     HOW_TO_READ,
     duration,
+    impossible,
     interval,
     metric_label,
     reading,
@@ -29,6 +30,7 @@ from suite.report.wording import (
     troubles,
     verdict,
 )
+from suite.terminal import SafeConsole
 
 WIDTH = 120
 """Columns of the plain text's sentences; its tables are as wide as they are."""
@@ -164,6 +166,8 @@ def notes(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> list[st
     lines = [f"{lead}{':' if clauses else '.'}"]
     lines += [f"  {words}: {'; '.join(arms)}" for words, arms in clauses]
     lines.append(budget_line(task, configs))
+    if outside := impossible(task):
+        lines.append(outside)
     if task.record.notes:
         lines.append(f"Note: {task.record.notes}")
     lines += [f"{who}: {state}: {reason}" for who, state, reason in troubles(task)]
@@ -213,7 +217,7 @@ def plain_text(
 ) -> str:
     """Return the same as plain text, in ASCII but for names, for files and narrow consoles."""
     out = io.StringIO()
-    console = Console(
+    console = SafeConsole(
         file=out, width=10_000, color_system=None, force_terminal=False, legacy_windows=False
     )
     for make, under in _tables(tasks, configs, groups):

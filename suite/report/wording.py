@@ -26,8 +26,10 @@ VERDICTS = {
 }
 HOW_TO_READ = (
     "Means are over seeds; brackets are 95% intervals of the mean: none below "
-    f"{FEWEST} seeds, Student's t up to {MOST_FOR_T}, percentile bootstrap above. Differences are "
-    "paired by seed. Intervals are not adjusted for the number of comparisons."
+    f"{FEWEST} seeds, Student's t up to {MOST_FOR_T}, cut to the values that the metric can have, "
+    "percentile bootstrap above. Differences are paired by seed. Intervals are not adjusted for "
+    "the number of comparisons. Seeds that score the same give an interval without width, which is "
+    "no certainty."
 )
 
 
@@ -192,6 +194,21 @@ def troubles(task: TaskResult) -> list[tuple[str, str, str]]:
     return [
         (f"{arm}, {_seeds(seeds)}", state, reason) for (arm, state, reason), seeds in found.items()
     ]
+
+
+def impossible(task: TaskResult) -> str:
+    """Return a sentence on scores outside the range that their metric declares, "" without any."""
+    declared = task.record.range_of(task.record.headline[0])
+    outside = declared.outside(run.value for run in task.runs if run.value is not None)
+    if not outside:
+        return ""
+    ends = (end if end is None else f"{end:g}" for end in (declared.lower, declared.upper))
+    words = (f"{side} {end}" for side, end in zip(("below", "above"), ends, strict=True) if end)
+    scores = "1 score lies" if outside == 1 else f"{outside} scores lie"
+    return (
+        f"{scores} {' or '.join(words)}, outside the range that {task.metric} declares; "
+        "the intervals leave a bound that is passed out of account."
+    )
 
 
 def _seeds(seeds: Sequence[int]) -> str:

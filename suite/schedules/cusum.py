@@ -112,8 +112,8 @@ class CusumConfig(TriggerConfig):
     kind: Literal["cusum"] = "cusum"
     k: Annotated[float, Field(ge=0)] = 1.0
     h: Annotated[float, Field(gt=0)] = 12.0
-    window: Annotated[int, Field(ge=2)] = 50
-    lag: Annotated[int, Field(ge=1)] = 10
+    window: Annotated[int, Field(ge=2, le=10**6)] = 50
+    lag: Annotated[int, Field(ge=1, le=10**6)] = 10
     scale_floor: Annotated[float, Field(gt=0)] = 0.25
     clip: Annotated[float, Field(gt=0)] = 4.0
     loss_floor: Annotated[float, Field(gt=0)] = 1e-6

@@ -46,7 +46,10 @@ def cyclic_then_anneal(
 
 @SCHEDULES.register("cyclic_then_anneal")
 class CyclicThenAnnealConfig(ScheduleConfig):
-    """Cycles, ended after `cycles` of them or at `stop`, then the constant `final`."""
+    """Cycles, ended after `cycles` of them or at `stop`, then the constant `final`.
+
+    A fraction as `anneal` is of what is left of the run after the cycles.
+    """
 
     kind: Literal["cyclic_then_anneal"] = "cyclic_then_anneal"
     period: Duration
@@ -79,5 +82,5 @@ class CyclicThenAnnealConfig(ScheduleConfig):
             clock.steps(self.warmup, "warmup"),
             self.floor,
             self.final,
-            clock.steps(self.anneal, "anneal"),
+            clock.after(min(stop, clock.total)).steps(self.anneal, "anneal"),
         )

@@ -7,21 +7,33 @@ game's own score over whole games, never per life.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from suite.agents.base import AgentConfig
 from suite.atari_protocols import DEFAULT, PROTOCOLS
+from suite.atari_scores import score_range
 from suite.clock import Duration
 from suite.errors import ConfigError, nearest
 from suite.models.base import ModelSpec
+from suite.ranges import Range
 from suite.tasks.atari_games import GAMES, pool_name
 from suite.tasks.base import TASKS
 from suite.tasks.rl import RLTaskConfig, Utd
 
 ACTIONS = 18
 """What a joystick with a button can do."""
+
+
+def _kinds(agent: type[AgentConfig]) -> Iterator[str]:
+    """Yield the kind of an agent, then those of the agents that it derives from."""
+    for base in agent.__mro__:
+        if issubclass(base, AgentConfig):
+            kind = base.model_fields["kind"].default
+            if isinstance(kind, str):
+                yield kind
 
 
 def _existing(game: str) -> str:
@@ -41,8 +53,8 @@ class AtariProtocolConfig(RLTaskConfig):
         protocol: what the keys from `frame_skip` on are unless they are given
             (`suite.atari_protocols`); the config holds the values themselves.
         backend: ``envpool``, or ``ale`` for the vector environment of ale-py.
-        utd: 1/4 in both: one update per 16 emulator frames.
-        learning_starts: 50,000 in both.
+        utd: the protocol's for the run's agent; 1/4 is one update per 16 emulator frames.
+        learning_starts: the protocol's for the run's agent.
         frame_skip: emulator frames per agent step; the action is repeated.
         sticky: probability that the emulator repeats its last action (0.25 in Machado et al. 2018).
         life_loss_ends_bootstrap: whether values stop at a lost life; the game and the stack go on.
@@ -79,7 +91,30 @@ class AtariProtocolConfig(RLTaskConfig):
         name = data.get("protocol", DEFAULT)
         if not isinstance(name, str) or name not in PROTOCOLS:
             raise ConfigError("protocol", name, nearest(str(name), PROTOCOLS))
-        return {**PROTOCOLS[name].values, **cls.over_protocol, **data}
+        protocol = PROTOCOLS[name]
+        return {**protocol.values, **protocol.own_pace, **cls.over_protocol, **data}
+
+    @classmethod
+    def for_agent(cls, request: Mapping[str, Any], agent: type[AgentConfig]) -> Mapping[str, Any]:
+        """Return a request for a task with the pace that its protocol has for the agent.
+
+        Raises:
+            ConfigError: if it has none, and the request does not say it either.
+        """
+        name = request.get("protocol", DEFAULT)
+        if not isinstance(name, str) or name not in PROTOCOLS:
+            return request  # refused where it is read
+        paces = PROTOCOLS[name].paces
+        kinds = list(_kinds(agent))
+        found = next((paces[kind] for kind in kinds if kind in paces), None)
+        pace = {} if found is None else {key: value for key, (value, _) in found.items()}
+        for key in ("utd", "learning_starts"):
+            if key not in request and key not in pace:
+                whose = ", ".join(paces)
+                raise ConfigError(
+                    key, None, f"a value: protocol {name} has none for {kinds[0]}, only for {whose}"
+                )
+        return {**pace, **request}
 
     def spec(self) -> ModelSpec:
         """Return a stack of frames, and the full set of actions: most games use fewer."""
@@ -94,10 +129,14 @@ class AtariProtocolConfig(RLTaskConfig):
             "noop_max": self.noop_max,
             "use_fire_reset": self.fire_on_reset,
             "full_action_space": self.full_action_space,
-            "max_episode_steps": max(1, self.max_episode_frames // self.frame_skip),
             "episodic_life": False,
             "reward_clip": False,
         }
+
+    @property
+    def time_limit(self) -> int:
+        """Agent steps after which a game is cut."""
+        return max(1, self.max_episode_frames // self.frame_skip)
 
     def clip(self) -> float | None:
         """Return 1 if rewards are clipped."""
@@ -145,3 +184,8 @@ class AtariConfig(AtariProtocolConfig):
     def pool(self) -> str:
         """The simulator's name of the game."""
         return pool_name(self.game)
+
+    @property
+    def returns(self) -> Range:
+        """The game's scores, if their bounds are known."""
+        return score_range(self.game)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import SerializeAsAny
 from torch import Tensor, nn
 
+from suite.agents.base import AgentConfig
 from suite.clock import Clock, Duration
 from suite.config import Component, one_of
 from suite.criteria import CROSS_ENTROPY, Criterion
 from suite.errors import ConfigError
-from suite.models.base import ModelSpec
+from suite.models.base import ModelSpec, check_bytes
+from suite.ranges import Range
 from suite.registry import Registry
 from suite.seeding import Seeds
 
@@ -59,6 +62,14 @@ class TaskConfig(Component):
         return self.headline_unit
 
     @property
+    def ranges(self) -> Mapping[str, Range]:
+        """Values that metrics and other rows can have, where they are of this task's own.
+
+        By name; such as returns that an environment bounds, or a loss that may be negative.
+        """
+        return {}
+
+    @property
     def seed_key(self) -> str:
         """What random draws of this task are keyed by; arms that share it are paired."""
         return self.kind
@@ -73,6 +84,19 @@ class TaskConfig(Component):
         """The length of a run that names none; None if it must name one or its phases say it."""
         return None
 
+    @classmethod
+    def for_agent(cls, request: Mapping[str, Any], agent: type[AgentConfig]) -> Mapping[str, Any]:
+        """Return a request for a task with what it leaves to the agent filled in.
+
+        Args:
+            request: the task as plain data.
+            agent: class of the run's agent.
+
+        Raises:
+            ConfigError: if that cannot be told.
+        """
+        return request
+
     def spec(self) -> ModelSpec:
         """Return what the task asks of a model, without touching any data."""
         raise NotImplementedError
@@ -86,6 +110,13 @@ class TaskConfig(Component):
         if self.engine != "rl" and run.resources.learners:
             wanted = "0: remote learners are for tasks of the reinforcement-learning engine"
             raise ConfigError("resources.learners", run.resources.learners, wanted)
+
+    def check_memory(self, run: RunConfig) -> None:
+        """Check, before anything is made, that what a run holds beside its network can be held.
+
+        Raises:
+            ConfigError: if it is more than `suite.models.base.MOST_BYTES`.
+        """
 
     def prepare(self) -> None:
         """Make sure, before anything starts, that the data can be had.
@@ -125,6 +156,17 @@ class SupervisedTaskConfig(TaskConfig):
     def examples(self, clock: Clock) -> list[int]:
         """Return the number of examples in an update of each phase."""
         raise NotImplementedError
+
+    def check_memory(self, run: RunConfig) -> None:
+        """Check that the data, or a batch of them, can be held.
+
+        Raises:
+            ConfigError: if they are more than `suite.models.base.MOST_BYTES`.
+        """
+        spec = self.spec()
+        listed = sum(getattr(self, key, 0) for key in ("points", "test_points"))
+        most = max(listed, spec.modulus**2, spec.entries**2, *self.examples(run.clock()))
+        check_bytes("task", 4 * most * (prod(spec.inputs) + spec.outputs), f"{most:,} examples")
 
     def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
         """Return the task with its data on `device`."""

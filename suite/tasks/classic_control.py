@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from suite.errors import ConfigError, nearest
 from suite.models.base import ModelSpec
+from suite.ranges import ANY, Range
 from suite.tasks.base import TASKS
 from suite.tasks.rl import RLTaskConfig
 
@@ -24,6 +25,22 @@ ENVIRONMENTS = {
     "MountainCar-v0": ModelSpec(inputs=(2,), outputs=3),
 }
 """Environments with real-valued inputs and discrete actions, by name."""
+
+REWARDS = {
+    "Acrobot-v1": Range(-1, 0),
+    "CartPole-v1": Range(0, 1),
+    "MountainCar-v0": Range(-1, 0),
+}
+"""Rewards of a step where, with the time limit, they bound the return."""
+
+TIME_LIMITS = {
+    "Acrobot-v1": 500,
+    "CartPole-v1": 500,
+    "Catch-v0": 2**31 - 1,  # none: an episode is over after nine steps
+    "LunarLander-v3": 1000,
+    "MountainCar-v0": 200,
+}
+"""Their own time limits in agent steps, as Gymnasium has them."""
 
 
 @TASKS.register("classic_control")
@@ -70,11 +87,23 @@ class ClassicControlConfig(RLTaskConfig):
         return ENVIRONMENTS[self.env]
 
     @property
+    def returns(self) -> Range:
+        """Up to 500 of CartPole, for instance, one for each step until its time limit.
+
+        Catch pays 1 or -1 once; landing on the moon is not bounded.
+        """
+        if self.env == "Catch-v0":
+            return Range(-1, 1)
+        if self.env not in REWARDS:
+            return ANY
+        return REWARDS[self.env].times(self.time_limit)
+
+    @property
     def pool(self) -> str:
         """The environment's name."""
         return self.env
 
-    def pool_options(self) -> dict[str, Any]:
-        """Return the time limit, if it is not the environment's own."""
-        limit = self.max_episode_steps
-        return {} if limit is None else {"max_episode_steps": limit}
+    @property
+    def time_limit(self) -> int:
+        """Agent steps after which an episode is cut: as told, or the environment's own."""
+        return self.max_episode_steps or TIME_LIMITS[self.env]

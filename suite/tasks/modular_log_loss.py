@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from suite.clock import Clock
 from suite.criteria import LOG_CROSS_ENTROPY
+from suite.ranges import ANY, Range
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask
 from suite.tasks.modular_addition import ModularAddition, ModularAdditionConfig
@@ -52,6 +53,11 @@ class ModularLogLossConfig(ModularAdditionConfig):
     def seed_key(self) -> str:
         """That of `modular_addition`: the same split and the same start."""
         return "modular_addition"
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """The loss is a logarithm, which may be negative."""
+        return {"loss": ANY, "batch_loss": ANY}
 
     @property
     def whole_batch(self) -> bool:

@@ -23,7 +23,10 @@ from suite.clock import Clock, Duration
 from suite.config import Config
 from suite.errors import ConfigError, nearest
 from suite.metrics.base import METRICS
-from suite.replay.sum_tree import tree_bytes
+from suite.models.base import check_bytes
+from suite.ranges import ANY, Range
+from suite.replay.sizes import RingSize
+from suite.rows import RETURNS
 from suite.tasks.base import TaskConfig
 from suite.tasks.switch import SwitchConfig
 
@@ -35,9 +38,6 @@ FINEST = 1_000_000
 
 AUTO_REPLAY = 200_000
 """Steps of the lanes that a restored run takes again unless told otherwise: under a minute."""
-
-SLOT_BYTES = 7
-"""Memory of a replayed step beside its frame: action, reward and marks."""
 
 Utd = Annotated[float, Field(ge=1 / FINEST)]
 """Updates per agent step."""
@@ -111,6 +111,16 @@ class RLTaskConfig(TaskConfig):
     def score(self) -> tuple[str, str]:
         """The return of the evaluations if there are any, else that of training."""
         return self.headline if self.evaluation is None else ("evaluation_return", "")
+
+    @property
+    def returns(self) -> Range:
+        """Returns that an episode can have."""
+        return ANY
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """Those of all returns, of means of them too."""
+        return dict.fromkeys(RETURNS, self.returns)
 
     @property
     def all_lanes(self) -> int:
@@ -187,12 +197,16 @@ class RLTaskConfig(TaskConfig):
             return round(value * self.agent_steps(budget))
         return round(self.clock(budget).steps(duration, key) / self.exact_utd)
 
-    def epsilon_length(self, anneal: Duration, budget: Duration | None) -> int:
-        """Return the length of the line of epsilon in agent steps.
+    def epsilon_length(self, anneal: Duration, budget: Duration | None, visit: int = 0) -> int:
+        """Return the length of a visit's line of epsilon in agent steps.
+
+        The line begins where learning does; a fraction is of what is left of the run there.
 
         Raises:
             ConfigError: if the task does not have that unit of time.
         """
+        if anneal.fraction is not None:
+            return round(anneal.fraction * (self.agent_steps(budget) - self.learning_starts))
         return self.in_agent_steps(anneal, budget, "agent.epsilon.anneal")
 
     def evaluations(self, budget: Duration | None) -> list[int]:
@@ -240,27 +254,22 @@ class RLTaskConfig(TaskConfig):
                 )
 
     def _check_lanes(self, agent: QLearningConfig) -> None:
-        """Check that every lane's part of the replay holds something that can be sampled.
+        """Check that learning begins with something that can be sampled.
 
-        A window of `n_step` actions needs the observation after it, too. The replay keeps the slots
-        of one window besides its capacity, but up to two slots in a row have no action: the last of
-        an episode, and one where a lane was cut. A third one has.
+        A window of `n_step` actions needs the observation after it, too. A full replay holds such
+        windows whatever its capacity.
 
         Raises:
-            ConfigError: if the warm-up or the capacity is too short for that.
+            ConfigError: if the warm-up is too short for that.
         """
         lanes, window = self.all_lanes, agent.n_step + 1
-        for key, value, fewest in (
-            ("task.learning_starts", self.learning_starts, window),
-            ("agent.replay_capacity", agent.replay_capacity, window + 1),
-        ):
-            if -(-value // lanes) < fewest:
-                raise ConfigError(
-                    key,
-                    value,
-                    f"at least {lanes * (fewest - 1) + 1}, so that each lane (of {lanes}) has "
-                    f"{fewest} steps, for agent.n_step = {agent.n_step}",
-                )
+        if -(-self.learning_starts // lanes) < window:
+            raise ConfigError(
+                "task.learning_starts",
+                self.learning_starts,
+                f"at least {lanes * (window - 1) + 1}, so that each lane (of {lanes}) has "
+                f"{window} steps, for agent.n_step = {agent.n_step}",
+            )
 
     def _check_learners(self, run: RunConfig) -> None:
         """Check what learners that share a batch cannot do.
@@ -286,20 +295,41 @@ class RLTaskConfig(TaskConfig):
         return {"fresh": 0, "auto": AUTO_REPLAY, "replay": sys.maxsize}[self.resume_env]
 
     def replay_bytes(self, agent: QLearningConfig) -> int:
-        """Return the memory of a full replay of the agent's, with its sum tree if it has one."""
+        """Return the memory of a full replay of the agent's, its sum tree included."""
         shape = self.spec().inputs
         frame = prod(shape[1:]) if self.stack > 1 else 4 * prod(shape)
-        tree = 0 if agent.prioritized is None else tree_bytes(agent.replay_capacity)
-        return agent.replay_capacity * (frame + SLOT_BYTES) + tree
+        sizes = RingSize.of(
+            agent.replay_capacity, self.all_lanes, self.stack, agent.n_step, self.time_limit
+        )
+        return sizes.nbytes(frame, agent.prioritized is not None)
+
+    def check_memory(self, run: RunConfig) -> None:
+        """Check that a full replay and a batch can be held.
+
+        Raises:
+            ConfigError: if they are more than `suite.models.base.MOST_BYTES`.
+        """
+        assert isinstance(run.agent, QLearningConfig)
+        check_bytes("agent.replay_capacity", self.replay_bytes(run.agent), "a full replay")
+        batch = 4 * run.agent.batch_size * prod(self.spec().inputs)
+        check_bytes("agent.batch_size", batch, "a batch")
 
     @property
     def pool(self) -> str:
         """The simulator's name of the environment."""
         raise NotImplementedError
 
+    @property
+    def time_limit(self) -> int | None:
+        """Agent steps after which an episode is cut; None for the simulator's own number.
+
+        Episodes are cut by the engine, not by the simulator, which is made without a limit.
+        """
+        return None
+
     def pool_options(self) -> dict[str, Any]:
-        """Return the options the simulator makes its environments with."""
-        raise NotImplementedError
+        """Return the options the simulator makes its environments with, save for the time limit."""
+        return {}
 
     def clip(self) -> float | None:
         """Return the bound on the size of the rewards that are learnt from, or None."""

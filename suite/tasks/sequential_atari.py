@@ -27,9 +27,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from suite.atari_scores import REFERENCES, human_normalised
+from suite.atari_scores import REFERENCES, human_normalised, normalised_range, score_range
 from suite.clock import Clock, Duration
 from suite.errors import ConfigError, nearest
+from suite.ranges import ANY, Range, hull
 from suite.tasks.atari import AtariConfig, AtariProtocolConfig, GameName
 from suite.tasks.atari_sets import GAME_SEQUENCES
 from suite.tasks.base import TASKS
@@ -67,7 +68,7 @@ class SequentialAtariConfig(AtariProtocolConfig):
     }
     kind: Literal["sequential_atari"] = "sequential_atari"
     games: Annotated[tuple[GameName, ...], Field(strict=False)]
-    visits: Annotated[int, Field(ge=1)] = 2
+    visits: Annotated[int, Field(ge=1, le=1000)] = 2
     visit_length: Duration = Duration(frames=20_000_000)
     switch: SwitchConfig = SwitchConfig()
     full_action_space: Literal[True] = True
@@ -113,6 +114,18 @@ class SequentialAtariConfig(AtariProtocolConfig):
     def score_unit(self) -> str:
         """None for what is human-normalised."""
         return "1" if self._normalisable else self.headline_unit
+
+    @property
+    def returns(self) -> Range:
+        """What holds of the scores of every game, and of their mean."""
+        return hull(score_range(game) for game in self.games)
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """Those of returns, and on the human scale."""
+        known = [game for game in self.games if game in REFERENCES]
+        normalised = hull(normalised_range(game) for game in known) if known else ANY
+        return {**super().ranges, NORMALISED: normalised}
 
     @property
     def _normalisable(self) -> bool:
@@ -193,19 +206,30 @@ class SequentialAtariConfig(AtariProtocolConfig):
         first, later = (self._updates_within(v, self.length) for v in (0, 1))
         return first + (visit - 1) * later
 
-    def epsilon_length(self, anneal: Duration, budget: Duration | None) -> int:
-        """Return the length of the line of epsilon; a fraction is of a visit if it restarts."""
+    def epsilon_length(self, anneal: Duration, budget: Duration | None, visit: int = 0) -> int:
+        """Return the length of a visit's line of epsilon in agent steps.
+
+        A fraction is of what is left where the line begins: of the visit if it restarts with each,
+        of the run if not.
+        """
         if self.switch.restart_epsilon and anneal.fraction is not None:
-            return round(anneal.fraction * self.length)
+            return round(anneal.fraction * (self.length - self._warm_up(visit)))
         return super().epsilon_length(anneal, budget)
 
     def evaluations(self, budget: Duration | None) -> list[int]:
-        """Return when the policy is evaluated, on the game at hand: as told, and after visits."""
+        """Return when the policy is evaluated, on the game at hand: as told, and after visits.
+
+        Evaluations are counted within a visit, and a fraction is of one.
+        """
         if self.evaluation is None:
             return []
         length = every = self.length
         if (told := self.evaluation.every) is not None:
-            every = max(1, self.in_agent_steps(told, budget, "task.evaluation.every"))
+            if told.fraction is not None:
+                every = round(told.fraction * length)
+            else:
+                every = self.in_agent_steps(told, budget, "task.evaluation.every")
+            every = max(1, every)
         within = sorted({*range(every, length, every), length})
         return [visit * length + done for visit in range(self.all_visits) for done in within]
 

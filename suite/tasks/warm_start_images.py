@@ -16,7 +16,8 @@ from torch import Tensor
 
 from suite.clock import Clock, Duration
 from suite.config import Config
-from suite.data.images import CLASSES, SHAPES, TRAIN_SIZES, ImageSetName, load_images
+from suite.data.checks import CLASSES
+from suite.data.images import SHAPES, TRAIN_SIZES, ImageSetName, load_images
 from suite.errors import ConfigError
 from suite.models.base import ModelSpec
 from suite.seeding import Seeds

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from suite.errors import DivergedError
 from suite.interventions.weight_decay import WeightDecayConfig
+from suite.metrics.base import METRICS
 from suite.optimizers import SgdConfig, set_rate
 from suite.params import ParamRole
 from suite.run_config import RunConfig
@@ -50,6 +51,7 @@ def batch_key(config: RunConfig) -> Hashable | None:
         or len(decays) < len(config.interventions)
         or len(decays) > 1
         or isinstance(config.build_schedule(), AdaptiveSchedule)
+        or any(METRICS[name].shared for name in config.metric_names)
         or type(config.model).batched([config.model], torch.empty(0)) is None
     ):
         return None

@@ -11,8 +11,13 @@ STATE = "state.pt"
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Write `state` into `folder`."""
-    torch.save(state, folder / STATE)
+    """Write `state` into `folder`.
+
+    Raises:
+        OSError: if it cannot be written; given a path, PyTorch would not say why.
+    """
+    with (folder / STATE).open("wb") as file:
+        torch.save(state, file)
 
 
 def load_state(folder: Path, device: torch.device) -> dict[str, Any]:

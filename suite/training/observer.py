@@ -20,8 +20,10 @@ from torch import Tensor, nn
 
 from suite.clock import Clock
 from suite.criteria import CROSS_ENTROPY, Criterion
-from suite.metrics.base import METRICS, Observation
+from suite.errors import ConfigError
+from suite.metrics.base import METRICS, Observation, StatefulMetric, plain_state
 from suite.models.base import ACTIVATIONS, Tap, recording
+from suite.norms import difference
 from suite.params import classify
 from suite.run_config import MetricsConfig
 from suite.tasks.base import SupervisedTask
@@ -81,8 +83,8 @@ class Observer:
         self.roles = classify(model)
         named = dict(model.named_parameters())
         self._trained = {n: named[n] for n in self.roles}
-        self._metrics = [METRICS[name] for name in names]
-        self._needs = frozenset().union(*(m.needs for m in self._metrics))
+        self._metrics = {name: METRICS[name].build() for name in names}
+        self._needs = frozenset().union(*(METRICS[name].needs for name in names))
         self.steps = measuring_steps(config, clock)
         self._due = frozenset(self.steps)
         gap = self.steps[1] - self.steps[0] if config.spacing == "linear" else 1
@@ -144,7 +146,7 @@ class Observer:
         if "predictions" in needs and splits is not None:
             predictions = {k: (predict(self.model, x), y) for k, (x, y) in splits.items()}
         parameters = self._parameters
-        update = {n: parameters[n] - old for n, old in self._before.items()}
+        update = {n: difference(parameters[n], old) for n, old in self._before.items()}
         self._before = {}
         seen = Observation(
             step=step,
@@ -164,7 +166,7 @@ class Observer:
             splits=splits or {},
         )
         with torch.no_grad():
-            found = [(m.name, k, v) for m in self._metrics for k, v in m.function(seen).items()]
+            found = [(n, k, v) for n, m in self._metrics.items() for k, v in m(seen).items()]
             if not found:
                 return []
             values = torch.stack([v.double() for _, _, v in found]).tolist()
@@ -183,12 +185,31 @@ class Observer:
         self._looked = (step, features, {n: value for n, value in seen.items() if n in taps})
         return self._looked[1:]
 
+    @property
+    def _stateful(self) -> dict[str, StatefulMetric]:
+        return {n: m for n, m in self._metrics.items() if isinstance(m, StatefulMetric)}
+
     def state_dict(self) -> dict[str, Any]:
-        """Return what later measurements will look back at."""
-        return {"features": dict(self._features), "initial": self._initial}
+        """Return what later measurements will look back at, and what metrics remember.
+
+        Raises:
+            ConfigError: if the state of a metric is not of plain data.
+        """
+        metrics = {n: plain_state(n, m.state_dict()) for n, m in self._stateful.items()}
+        return {"features": dict(self._features), "initial": self._initial, "metrics": metrics}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
+        """Continue from `state_dict`.
+
+        Raises:
+            ConfigError: if it lacks the state of a metric.
+        """
         self._looked, self._before = None, {}
         self._features = dict(state["features"])
         self._initial = dict(state["initial"])
+        known = state.get("metrics", {})
+        for name, stateful in self._stateful.items():
+            if name not in known:
+                wanted = f"a checkpoint with the state of {name!r}; start the run afresh"
+                raise ConfigError("metrics.names", name, wanted)
+            stateful.load_state_dict(known[name])

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 import torch
 from examples import every, inputs_of, norms
+from projected import PINNED
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from suite.errors import ConfigError
+from suite.invariance.decide import scale_invariant
+from suite.invariance.select import select
 from suite.models.base import (
     ACTIVATIONS,
     MODELS,
@@ -20,7 +23,7 @@ from suite.models.base import (
     dry_model,
     recording,
 )
-from suite.params import ParamRole, classify, output_layers, scale_invariant
+from suite.params import ParamRole, classify, output_layers
 from suite.run_config import RunConfig
 from suite.tasks.base import TASKS
 
@@ -76,6 +79,12 @@ def _build(run: RunConfig, seed: int = 0) -> nn.Module:
 
 def _weights(model: nn.Module) -> list[Tensor]:
     return list(model.state_dict().values())
+
+
+def _heads(config: dict[str, Any]) -> list[RunConfig]:
+    """Return those with different heads or kinds of inputs, one of each."""
+    runs = {(r.model_spec().head, len(r.model_spec().inputs)): r for r in _fits(config)}
+    return list(runs.values())
 
 
 @pytest.mark.parametrize("config", MODELS_AND_NORMS)
@@ -136,10 +145,10 @@ def test_roles_cover_every_trainable_parameter(config: dict[str, Any]) -> None:
 @pytest.mark.parametrize("config", MODELS_AND_NORMS)
 @pytest.mark.parametrize("scale", [0.5, 3.0])
 def test_weights_called_scale_invariant_are(config: dict[str, Any], scale: float) -> None:
-    for run in _fits(config):
-        model, inputs = _build(run).double(), inputs_of(run)
+    for run in _heads(config):
+        model, inputs = _build(run).double(), inputs_of(run, 3)
         inputs = inputs.double() if inputs.is_floating_point() else inputs
-        before, names = model(inputs), scale_invariant(model)
+        before, names = model(inputs), scale_invariant(model, inputs).names
         for name in names:
             with torch.no_grad():
                 model.get_parameter(name).mul_(scale)
@@ -147,6 +156,27 @@ def test_weights_called_scale_invariant_are(config: dict[str, Any], scale: float
         # A normalised network has such weights, unless it says itself which.
         declared = hasattr(model, "scale_invariant_weights")
         assert bool(names) == (config.get("norm", "none") != "none") or declared
+
+
+@pytest.mark.parametrize(
+    ("config", "name"), [pytest.param(*p.values, p.id, id=p.id) for p in MODELS_AND_NORMS]
+)
+def test_projection_takes_the_same_tensors_as_ever(config: dict[str, Any], name: str) -> None:
+    """Also where plans bind: on the meta device, without inputs."""
+    if (name, "matrices") not in PINNED:
+        pytest.skip("a model of somebody else, or a new one: no results rest on it yet")
+    found: dict[str, set[tuple[str, ...]]] = {"invariant": set(), "matrices": set()}
+    for run in _heads(config):
+        model = _build(run)
+        found["matrices"].add(select(model, "matrices", "tensor", None).names)
+        names = select(model, "invariant", "tensor", inputs_of(run, 3)).names
+        found["invariant"].add(names)
+        if config.get("norm", "none") != "none":
+            for _ in range(2):  # the second time from memory
+                dry = dry_model(run.model, run.model_spec())
+                assert select(dry, "invariant", "tensor", None).names == names
+    for which, selections in found.items():
+        assert selections == PINNED[name, which], which
 
 
 @pytest.mark.parametrize("config", MODELS_AND_NORMS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 import torch
 from examples import WATCHFUL, equal, every, facts, tasks
 
-from suite.metrics.base import METRICS
-from suite.rows import Row
+from suite.metrics.base import METRICS, Observation, StatefulMetric, metric
+from suite.rows import RECORDED, Row
 from suite.run_config import RunConfig
 from suite.tasks.base import TASKS
 from suite.training.session import MemorySession
@@ -87,6 +88,9 @@ def test_two_runs_give_the_same_rows(kind: str, overrides: dict[str, Any], smoke
     # A network may lack the points that a metric of taps reads.
     promised = {name for name in NAMES if "taps" not in METRICS[name].needs}
     assert {"learning_rate", "batch_loss", *promised} <= {row.metric for row in rows}
+    for row in rows:
+        possible = run.ranges.get(row.metric) or RECORDED[row.metric]
+        assert math.isnan(row.value) or not possible.outside([row.value]), row
 
 
 def _resumes(run: RunConfig, algorithm: Build, folder: Path) -> None:
@@ -121,6 +125,32 @@ def test_training_resumes_to_the_last_bit(
     assert possible
     overrides = {**overrides, "interventions": possible, "metrics": {"names": NAMES, "every": 3}}
     _resumes(smoke(kind, schedule=TRIGGERED, **overrides), algorithm, tmp_path)
+
+
+def test_a_metric_with_state_resumes_to_the_last_bit(
+    smoke: Smoke, algorithm: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(StatefulMetric):
+        """Measurements made, and the sum of a weight over them."""
+
+        def __init__(self) -> None:
+            self.state = {"calls": 0, "sum": torch.zeros(())}
+
+        def __call__(self, seen: Observation) -> dict[str, torch.Tensor]:
+            self.state["calls"] += 1
+            self.state["sum"] = self.state["sum"] + next(iter(seen.parameters.values())).mean()
+            return {"calls": torch.tensor(self.state["calls"]), "sum": self.state["sum"]}
+
+        def state_dict(self) -> dict[str, Any]:
+            return self.state
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            self.state = dict(state)
+
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS.entries()))
+    metric("counting", "1", "parameters")(Counting)
+    metrics = {"names": ["counting"], "every": 3}
+    _resumes(smoke("classic_control", schedule=TRIGGERED, metrics=metrics), algorithm, tmp_path)
 
 
 @pytest.mark.slow

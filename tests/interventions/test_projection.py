@@ -11,12 +11,13 @@ from suite.clock import Clock
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, InterventionStack
 from suite.interventions.normalize_project import (
-    check_invariant,
     decay_to_init_,
     joint_project_,
     project_,
     squared_norms,
 )
+from suite.invariance.decide import check_invariant
+from suite.norms import Per
 
 
 def _net(norm: bool = True) -> nn.Sequential:
@@ -218,7 +219,9 @@ def test_rows_of_noisy_maps_are_their_output_units():
     from suite.models.noisy import NoisyLinear
 
     net = nn.Sequential(NoisyLinear(4, 6, bias=False), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 2))
-    nap = Projection(net, per="row")
+    with pytest.raises(ValueError, match="not scale-invariant by row"):
+        Projection(net, per="row")
+    nap = Projection(net, per="row", which=["0.weight"])
     weight = net[0].weight
     before = weight.detach().square().sum((0, 2)).sqrt()
     assert nap.targets["0.weight"].shape == (1, 6, 1)
@@ -226,3 +229,14 @@ def test_rows_of_noisy_maps_are_their_output_units():
         weight.mul_(torch.rand_like(weight) + 0.5)
     nap.step()
     torch.testing.assert_close(weight.detach().square().sum((0, 2)).sqrt(), before)
+
+
+@pytest.mark.parametrize("per", ["tensor", "row"])
+def test_a_norm_that_overflows_is_seen(per: Per) -> None:
+    """Its square is infinite in single precision: a factor of 0 would end the weight for good."""
+    weight = torch.full((2, 3), 1e25)
+    weight[1] = 1.0
+    targets = [torch.ones(2, 1) if per == "row" else torch.tensor(1.0)]
+    project_([weight], targets, per)
+    assert weight[0].isnan().all()
+    assert weight[1].isnan().all() == (per == "tensor")

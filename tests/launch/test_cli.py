@@ -14,6 +14,9 @@ import pytest
 import yaml
 
 from suite.launch import cli
+from suite.launch.outage import LOG
+from suite.launch.run import Options, results_folder
+from suite.sweep import load_sweep
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -144,6 +147,13 @@ def test_results_folders_that_cannot_serve(call: Call, tmp_path: Path) -> None:
     (other / "sweep.json").write_text('{"name": "s", "tasks": {"of another file": {}}}')
     code, _, err = call("run", sweep, "--results", str(other))
     assert (code, "with other tasks" in err) == (2, True)
+
+    begun = tmp_path / "begun"  # what a disk that was full at the start leaves
+    begun.mkdir()
+    (begun / LOG).write_text("Traceback")
+    name = load_sweep([sweep], [tmp_path])
+    with results_folder(name, Options(results=str(begun))) as storage:
+        assert storage.root == begun
 
     strange = tmp_path / "strange"
     strange.mkdir()

@@ -1,11 +1,17 @@
-"""Predicted times: runs that share a trial share the overhead of its updates."""
+"""Predicted times: of runs, of those that share a trial, and of whole sweeps."""
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Sequence
+from typing import Any
 
-from suite.launch import estimate
+import pytest
+from rich.console import Console
+
+from suite.launch import calibrate, estimate, plan
+from suite.launch.calibrate import Cost
 from suite.run_config import RunConfig
+from suite.sweep import Sweep, Trial
 
 
 def run(seed: int, **keys: object) -> RunConfig:
@@ -14,8 +20,31 @@ def run(seed: int, **keys: object) -> RunConfig:
     return RunConfig.model_validate({**base, "budget": 1000, "seed": seed, **keys})
 
 
-def test_runs_at_once_share_the_overhead(monkeypatch: pytest.MonkeyPatch) -> None:
+def cartpole(**task: Any) -> RunConfig:
+    return RunConfig.from_mapping(
+        {
+            "task": {
+                "kind": "classic_control",
+                "env": "CartPole-v1",
+                "learning_starts": 100,
+                **task,
+            },
+            "model": {"kind": "mlp", "width": 16},
+            "agent": {"kind": "dqn"},
+            "budget": {"agent_steps": 1100},
+            "metrics": {"every": 100},
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def _same_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose arithmetic takes no time and whose Python is that of the constants."""
     monkeypatch.setattr(estimate, "matmul_rate", lambda: 1e30)
+    monkeypatch.setattr(estimate, "pace", lambda: 1.0)
+
+
+def test_runs_at_once_share_the_overhead() -> None:
     alike, other = [run(seed) for seed in range(6)], run(0, model={"kind": "mlp"})
     trials = estimate.estimate_trials([*alike, other], slots=2)
     assert sorted(map(len, trials)) == [1, 2, 4]
@@ -27,3 +56,115 @@ def test_runs_at_once_share_the_overhead(monkeypatch: pytest.MonkeyPatch) -> Non
     assert costs[other.run_id] == pytest.approx(alone)
     (only,) = estimate.estimate_trials([alike[0]], slots=2)
     assert only[alike[0].run_id] == pytest.approx(alone)
+
+
+def test_everything_a_run_does_is_counted() -> None:
+    cost = Cost(setup=100.0, update=1.0, measure=0.01, act=0.0001)
+    every_100 = run(0, metrics={"every": 100})
+    assert estimate.run_seconds(every_100, cost) == pytest.approx(100 + 1000 + 0.01 * 11)
+    # 1,000 updates, measured at 0, 100 .. 1000; 1,100 steps of one lane.
+    assert estimate.run_seconds(cartpole(), cost) == pytest.approx(1100 + 0.11 + 0.11)
+    assert estimate.run_seconds(cartpole(lanes=4), cost) == pytest.approx(1100 + 0.11 + 0.0275)
+    evaluation = {"episodes": 25, "every": {"agent_steps": 400}}  # at 400, 800 and 1,100
+    with_evaluation = estimate.run_seconds(cartpole(evaluation=evaluation), cost)
+    assert with_evaluation == pytest.approx(1100 + 0.22 + 3 * 3 * estimate.EPISODE * 0.0001)
+
+
+def test_what_is_measured_takes_the_place_of_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, other = run(0), run(0, model={"kind": "mlp"}, budget=10)
+    seen: list[str] = []
+
+    def measured(group: Sequence[RunConfig]) -> Cost:
+        seen.append(group[0].model.kind)
+        if group[0].model.kind == "mlp":
+            raise ValueError("it cannot be built")
+        return Cost(0.0, 4 * estimate.UPDATE_OVERHEAD_S, 0.0)
+
+    monkeypatch.setattr(estimate, "measured_cost", measured)
+    trials = estimate.estimate_trials([known, run(1), other], slots=4, measure_s=60.0)
+    costs = {run_id: seconds for trial in trials for run_id, seconds in trial.items()}
+    assert costs[known.run_id] == pytest.approx(4000 * estimate.UPDATE_OVERHEAD_S)
+    assert seen == ["committee", "mlp"]  # once for both seeds; the largest part first
+    # What cannot be measured is taken to be as far off as the rest.
+    assert costs[other.run_id] == pytest.approx(40 * estimate.UPDATE_OVERHEAD_S)
+
+
+def test_a_sweep_is_more_than_its_runs() -> None:
+    seconds = estimate.sweep_seconds
+    around = estimate.START_S + estimate.REPORT_S + estimate.FIGURES_S
+    runs = [run(seed) for seed in range(3)]
+    trials = [{r.run_id: 10.0} for r in runs]
+    one = around + estimate.WORKER_S + 3 * (10 + estimate.TRIAL_S)
+    assert seconds(runs, trials, 1, tasks=1) == pytest.approx(one)
+    two = around + estimate.WORKER_S + 2 * (10 + estimate.TRIAL_S)
+    assert seconds(runs, trials, 2, tasks=1) == pytest.approx(two)
+    rl = cartpole()
+    alone = estimate.WORKER_S + estimate.RL_WORKER_S + estimate.TRIAL_S + estimate.RL_TRIAL_S
+    assert seconds([rl], [{rl.run_id: 5.0}], 1, tasks=1) == pytest.approx(around + alone + 5)
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        [run(0)],
+        [run(seed) for seed in range(3)],
+        [cartpole()],
+        [cartpole(lanes=3)],
+    ],
+    ids=["alone", "side by side", "rl", "rl with lanes"],
+)
+def test_costs_are_measured(group: list[RunConfig], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrate, "MOMENT_S", 0.0)
+    cost = calibrate.measured_cost(group)
+    assert cost.setup > 0
+    assert cost.update > 0
+    assert cost.measure >= 0
+    assert (cost.act > 0) == (group[0].task.engine == "rl")
+
+
+def test_runs_side_by_side_share_what_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = [run(seed) for seed in range(4)]
+    monkeypatch.setattr(calibrate, "seconds_each", lambda call, warm_up=3: 8.0)
+    cost = calibrate.measured_cost(group)
+    assert (cost.update, cost.measure) == (2.0, 2.0)
+
+
+def test_a_call_is_timed_over_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(calibrate, "MOMENT_S", 1.0)
+    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: now[0])
+
+    def call() -> None:
+        now[0] += 0.25
+
+    assert calibrate.seconds_each(call) == 0.25
+    assert now[0] == (calibrate.WARM_UP + 4) * 0.25
+    calls: list[int] = []
+    calibrate.seconds_each(lambda: calls.append(1))
+    assert len(calls) == calibrate.WARM_UP + calibrate.MOST
+
+
+def test_a_busy_machine_is_said_to_be_busy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wall, processor = [0.0], [0.0]
+
+    def work() -> None:
+        wall[0] += 10 * estimate.REFERENCE_S
+        processor[0] += 2 * estimate.REFERENCE_S
+
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: wall[0])
+    monkeypatch.setattr(estimate.time, "process_time", lambda: processor[0])
+    monkeypatch.setattr(estimate, "reference_work", work)
+    estimate._reference.cache_clear()
+    assert estimate.core_share() == pytest.approx(0.2)
+    assert estimate._reference()[0] == pytest.approx(10 * estimate.REFERENCE_S)
+    monkeypatch.setattr(plan, "estimate_trials", lambda *arguments: [{only.run_id: 1.0}])
+    monkeypatch.setattr(plan, "sweep_seconds", lambda *arguments: 600.0)
+    only = run(0)
+    trial = Trial("t", "a", only)
+    plan.print_plan(Sweep("s", {}, (trial,)), 2, Console(width=200))
+    estimate._reference.cache_clear()
+    said = capsys.readouterr().out
+    assert "about 10:00 with 2 side by side" in said
+    assert "the plan got 20% of a core. Were it idle, the sweep would take about 2:00." in said

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture
-def make_sink(tmp_path: Path, smoke: Callable[..., RunConfig]) -> Callable[[], MlflowSink]:
+def make_sink(
+    tmp_path: Path, smoke: Callable[..., RunConfig], empty_store: Path
+) -> Callable[[], MlflowSink]:
     """Return a function that opens the sink of a sweep of one run, as a driver does."""
     config = smoke()
+    shutil.copy(empty_store, tmp_path)
     plan = TaskPlan(("arm",), {}, {}, "")
     sweep = Sweep("sweep", {"task": plan}, (Trial("task", "arm", config),))
     storage = Storage(tmp_path)
@@ -107,7 +111,7 @@ def test_returns_by_game_are_reported_while_a_run_goes_on_and_afterwards(
     rows = [Row(5, 20, 0.5, metric, "pong", 1.0) for metric in BY_GAME]
     reporter([*rows, Row(5, 20, 0.5, "parameter_norm", "conv1.weight", 1.0)], 5, 10)
     reporter.send("running", "")
-    assert [(metric, layer) for _, _, metric, layer, _ in sent[0]["rows"]] == [
+    assert [(metric, layer) for _, _, metric, layer, *_ in sent[0]["rows"]] == [
         (metric, "pong") for metric in BY_GAME
     ]
     folder = tmp_path / "runs" / sink.run_id

@@ -4,12 +4,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from suite.interventions.normalize_project import check_invariant
+from suite.invariance.decide import check_invariant, scale_invariant
 from suite.models.base import ModelSpec, build_model
 from suite.models.head_spec import HeadSpec
 from suite.models.impala_cnn import ImpalaCnnConfig
 from suite.models.units import hidden_layers
-from suite.params import scale_invariant
 
 SPEC = ModelSpec(inputs=(4, 84, 84), outputs=6)
 SMALL = ModelSpec(inputs=(4, 40, 36), outputs=3)
@@ -75,7 +74,7 @@ def test_number_of_weights(width):
 def test_all_but_the_outputs_is_invariant_when_normalised(head):
     spec = ModelSpec(SMALL.inputs, 3, bytes=True, head=head)
     net = build_model(ImpalaCnnConfig(norm="layer", hidden=16), spec, seed=0)
-    names = scale_invariant(net)
+    names = scale_invariant(net, frames(4, *SMALL.inputs)).names
     assert sum("section" in name for name in names) == 15
     assert sum("hidden" in name for name in names) == 1 + head.dueling
     check_invariant(net, names, frames(8, *SMALL.inputs))
@@ -87,7 +86,7 @@ def test_all_but_the_outputs_is_invariant_when_normalised(head):
 
 
 def test_the_plain_network_has_no_invariant_weights():
-    assert scale_invariant(build_model(ImpalaCnnConfig(), SMALL, seed=0)) == []
+    assert scale_invariant(build_model(ImpalaCnnConfig(), SMALL, seed=0)).names == ()
 
 
 def test_units_within_the_residual_branches_are_seen():

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from suite.errors import ConfigError
+from suite.invariance.decide import scale_invariant
 from suite.models.base import MODELS, ModelSpec, build_model, recording
-from suite.params import ParamRole, classify, scale_invariant
+from suite.params import ParamRole, classify
 
 SPECS = {
     "mlp": ModelSpec((1, 8, 8), 10),
@@ -75,7 +76,7 @@ def test_shape_seed_and_roles(kind: str, norm: str) -> None:
 def test_normalised_hidden_weights_are_scale_invariant(kind: str) -> None:
     config = MODELS[kind].from_mapping({"kind": kind, "norm": "layer"})
     model = build_model(config, SPECS[kind], seed=0)
-    names = scale_invariant(model)
+    names = list(scale_invariant(model).names)
     weights = [name for name, role in classify(model).items() if role is ParamRole.WEIGHT]
     assert names == weights
     inputs = _inputs(SPECS[kind], kind)

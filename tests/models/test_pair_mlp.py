@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from suite.errors import ConfigError
+from suite.invariance.decide import scale_invariant
 from suite.models.base import MODELS, ModelSpec, build_model
 from suite.models.pair_mlp import PairMlp
-from suite.params import classify, scale_invariant
+from suite.params import classify
 
 P = 7
 PAIRS = torch.cartesian_prod(torch.arange(P), torch.arange(P))
@@ -55,11 +56,11 @@ def test_activations_start_at_the_order_of_one(embedding: int | None) -> None:
 @pytest.mark.parametrize("depth", [1, 3])
 def test_with_norm_layers_all_hidden_maps_are_scale_invariant(depth: int) -> None:
     model = make(norm="rms", depth=depth)
-    names = scale_invariant(model)
+    names = list(scale_invariant(model, PAIRS).names)
     weights = [n for n, role in classify(model).items() if role == "weight"]
     assert names == weights
     assert len(names) == depth
-    assert scale_invariant(make(depth=depth)) == []
+    assert scale_invariant(make(depth=depth), PAIRS).names == ()
 
 
 def test_other_inputs_are_refused() -> None:

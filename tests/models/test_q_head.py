@@ -7,13 +7,14 @@ import torch
 from torch.func import functional_call
 
 from suite.interventions.normalize_project import Projection
+from suite.invariance.decide import scale_invariant
 from suite.models.base import ModelSpec, build_model
 from suite.models.head_spec import HeadSpec
 from suite.models.mlp import MlpConfig
 from suite.models.noisy import NoisyLinear, draw_noise, noisy_layers
 from suite.models.q_head import QHead
 from suite.models.q_network import NatureCnnConfig
-from suite.params import ParamRole, classify, scale_invariant
+from suite.params import ParamRole, classify
 
 SPREAD = math.sqrt(2 / math.pi)
 """Variance of ``sign(z) sqrt(|z|)``: the mean of |z|."""
@@ -156,7 +157,7 @@ def test_hidden_weights_are_scale_invariant_and_output_layers_are_not_projected(
         draw_noise(noise, seeded())
     streams = ["advantage", "value"] if spec.dueling else ["advantage"]
     hidden = ["torso.1.weight", *(f"head.{name}.hidden.weight" for name in streams)]
-    assert scale_invariant(net) == hidden
+    assert list(scale_invariant(net, normal(7, 4)).names) == hidden
     x = 3 * normal(7, 4)
     before = net(x)
     projection = Projection(net)

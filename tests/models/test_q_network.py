@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from suite.errors import ConfigError
-from suite.interventions.normalize_project import check_invariant
+from suite.invariance.decide import check_invariant, scale_invariant
 from suite.models.base import ModelSpec, build_model
 from suite.models.pixels import interleave
 from suite.models.q_network import NatureCnnConfig
-from suite.params import scale_invariant
 
 SPEC = ModelSpec(inputs=(4, 84, 84), outputs=6)
 
@@ -29,7 +28,7 @@ def test_outputs_and_number_of_weights(norm):
 
 def test_the_normalised_network_is_invariant_to_the_scale_of_all_but_its_output():
     net = build_model(NatureCnnConfig(norm="layer"), SPEC, seed=0)
-    names = scale_invariant(net)
+    names = list(scale_invariant(net).names)
     assert names == ["conv1.weight", "conv2.weight", "conv3.weight", "hidden.weight"]
     check_invariant(net, names, frames(8, 4, 84, 84))
     with pytest.raises(ValueError, match=r"output\.weight"):
@@ -40,7 +39,7 @@ def test_the_normalised_network_is_invariant_to_the_scale_of_all_but_its_output(
 
 
 def test_the_plain_network_has_no_invariant_weights():
-    assert scale_invariant(build_model(NatureCnnConfig(), SPEC, seed=0)) == []
+    assert scale_invariant(build_model(NatureCnnConfig(), SPEC, seed=0)).names == ()
 
 
 def test_bytes_are_scaled_to_the_unit_interval_in_the_type_of_the_weights():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import suite
 from suite.errors import ConfigError
-from suite.records import reader
+from suite.records import reader, rows_table
 from suite.records.reader import COLUMNS, load_results, read_config, read_status, read_sweep
 from suite.rows import Row
 
@@ -63,7 +63,7 @@ def test_rows_come_with_task_arm_seed_and_state_in_the_order_of_the_sweep(tmp_pa
 
 
 def test_values_are_read_to_the_last_bit_and_null_is_nan(tmp_path: Path) -> None:
-    values = [0.1, 1 / 3, 1e-300, -2.5e17, 3.0, float("inf")]
+    values = [0.1, 1 / 3, 1e-300, -2.5e17, 3.0]
     rows = [Row(i, 4 * i, i / 7, "m", "layer", v) for i, v in enumerate([*values, float("nan")])]
     text = "".join(json.dumps(row.as_json("r")) + "\n" for row in rows)
     write_sweep(tmp_path, [trial("r")])
@@ -72,6 +72,19 @@ def test_values_are_read_to_the_last_bit_and_null_is_nan(tmp_path: Path) -> None
     assert table["value"].tolist()[:-1] == values
     assert np.isnan(table["value"].iloc[-1])
     assert table["wall_s"].tolist() == [row.wall_s for row in rows]
+
+
+def test_infinite_values_are_null_and_those_of_older_versions_are_read(tmp_path: Path) -> None:
+    """JSON has no infinity; older versions wrote the bare word all the same."""
+    rows = [Row(0, 0, 0.0, "m", "", value) for value in (float("inf"), -float("inf"))]
+    assert [row.as_json("r")["value"] for row in rows] == [None, None]
+    old = line("r", float("inf")) + line("r", float("nan")) + line("r", -float("inf"))
+    write_sweep(tmp_path, [trial("r")])
+    write_run(tmp_path, "r", old)
+    values = load_results(tmp_path)["value"].tolist()
+    assert values[0] == float("inf")
+    assert np.isnan(values[1])
+    assert values[2] == -float("inf")
 
 
 def test_columns_that_hold_only_nulls_or_whole_numbers_keep_their_types(tmp_path: Path) -> None:
@@ -155,7 +168,7 @@ def test_small_batches_give_the_same_table(tmp_path: Path, monkeypatch: pytest.M
             tmp_path, f"r{i}", "".join(line(f"r{i}", v, metric=f"m{v % 2}") for v in range(4))
         )
     whole = load_results(tmp_path)
-    monkeypatch.setattr(reader, "_CHUNK", 300)
+    monkeypatch.setattr(rows_table, "_CHUNK", 300)
     assert load_results(tmp_path).astype(str).equals(whole.astype(str))
 
 

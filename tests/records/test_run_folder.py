@@ -49,7 +49,7 @@ def test_rows_past_the_checkpoint_are_dropped_on_resume(tmp_path: Path) -> None:
     first.progress(1, 10)
     first.save(1, lambda p: (p / "state").write_text("one"))
     first.emit([_row(2), _row(3)])
-    first._rows.write('{"torn": ')  # killed in the middle of a line
+    first._rows._file.write(b'{"torn": ')  # killed in the middle of a line
     first.close()
     second = _open(storage)
     assert _steps(second) == [0, 1]
@@ -95,12 +95,15 @@ def test_a_checkpoint_cut_short_does_not_count(tmp_path: Path) -> None:
     assert not list(again.path.glob(".partial*"))
 
 
-def test_only_the_newest_checkpoint_stays(tmp_path: Path) -> None:
+def test_only_the_last_two_checkpoints_stay(tmp_path: Path) -> None:
     folder = _open(Storage(tmp_path))
-    for step in (1, 20, 3):
+    for step in (1, 2, 30, 4):
         folder.save(step, lambda p: (p / "state").write_text("x"))
     # Steps only grow within a run; a stale larger one would be a fault elsewhere.
-    assert [p.name for p in folder.path.glob("checkpoint-*")] == ["checkpoint-3"]
+    kept = sorted(p.name for p in folder.path.glob("*checkpoint-*"))
+    assert kept == ["checkpoint-30", "checkpoint-4"]
+    folder.finish("complete")
+    assert not list(folder.path.glob("*checkpoint-*"))
 
 
 def test_not_a_number_is_null(tmp_path: Path) -> None:

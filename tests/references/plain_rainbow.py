@@ -118,7 +118,8 @@ class PlainRainbow:
         if self.s.noisy:
             into, out = (noise_of(z) for z in noise[name])
             weight = weight[0] + weight[1] * torch.outer(out, into)
-            bias = None if bias is None else bias[0] + bias[1] * out
+            if bias is not None:  # means and noise, or the noise alone
+                bias = bias[-1] * out + (bias[0] if len(bias) == 2 else 0)
         return x @ weight.T if bias is None else x @ weight.T + bias
 
     def activated(self, p, name, x):

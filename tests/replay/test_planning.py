@@ -14,7 +14,7 @@ AGENT = DqnConfig(replay_capacity=5000, prioritized={})
 
 def test_the_sum_tree_counts():
     plain = AGENT.model_copy(update={"prioritized": None})
-    assert TASK.replay_bytes(AGENT) - TASK.replay_bytes(plain) == SumTree(5000).nbytes
+    assert TASK.replay_bytes(AGENT) - TASK.replay_bytes(plain) == SumTree(5004).nbytes
 
 
 def test_a_replay_that_does_not_fit_is_refused_with_one_that_does():

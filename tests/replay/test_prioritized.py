@@ -38,9 +38,11 @@ class Steps:
     def add(self, steps):
         self.ring.add(to_block(self.traces, self.t, self.t + steps, (2, 2)))
         for lane, slots in enumerate(self.traces):
-            for t in range(self.t, self.t + steps):
-                at = lane * self.ring.slots + t % self.ring.slots
-                self.sizes[at] = self.largest if slots[t].acted else np.nan
+            place = sum(slot.acted for slot in slots[: self.t])
+            for slot in slots[self.t : self.t + steps]:
+                if slot.acted:
+                    self.sizes[lane * self.ring.slots + place % self.ring.slots] = self.largest
+                    place += 1
         self.t += steps
 
     def update(self, size, scale=1.0):
@@ -55,8 +57,7 @@ class Steps:
         """P(i) of every slot, 0 where nothing is filled."""
         ring = self.ring
         priorities = np.nan_to_num(self.sizes**ring.exponent)
-        filled = min(self.t, ring.slots)
-        uniform = np.tile(np.arange(ring.slots) < filled, LANES) / (filled * LANES)
+        uniform = ~np.isnan(self.sizes) / np.count_nonzero(~np.isnan(self.sizes))
         u = ring.uniform_share
         return u * uniform + (1 - u) * priorities / priorities.sum()
 
@@ -75,7 +76,7 @@ def test_draws_and_weights_follow_the_formula(exponent, uniform_share, steps):
     assert 1 < made.largest <= LARGEST
     expected = made.probabilities()
     eligible = np.flatnonzero(ring.resolve(np.arange(len(expected))).eligible)
-    assert 0 < len(eligible) < np.count_nonzero(~np.isnan(made.sizes))
+    assert 0 < len(eligible) < np.count_nonzero(~np.isnan(made.sizes)) == len(ring)
     counts = np.zeros(len(expected))
     for k in range(150):
         beta = k % 3 / 2
@@ -177,10 +178,12 @@ def test_a_stored_transition_of_atari_takes_at_most_7600_bytes():
         3,
         0.99,
         np.random.default_rng(0),
+        limit=27_000,
         exponent=0.5,
         uniform_share=0.0,
         largest=100.0,
     )
     every = sum(array.nbytes for array in ring._arrays().values()) + ring.tree.nbytes
     every -= ring.tree.values.nbytes  # which are in both
-    assert every <= 8 * ring.slots * ring.bytes_per_slot <= 10_000 * 7_600
+    assert every <= 8 * ring.slots * ring.bytes_per_slot
+    assert every + ring._last_frames().nbytes <= 10_000 * 7_600

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from suite.records.reader import RUN_ID
 from suite.report.build import Report, build_report
 
 Point = tuple[int, float | None]
@@ -53,7 +56,9 @@ class FolderWriter:
         extra: list[tuple[int, str, str, float]] | None = None,
     ) -> Path:
         """Write one run: points of the headline metric, `extra` rows of other metrics."""
-        run_id = f"{task}-{arm}-{seed}".replace(" ", "_").replace("/", "_")
+        run_id = f"{task}-{arm}-{seed}".replace(" ", "_")
+        if re.fullmatch(RUN_ID, run_id, re.ASCII) is None:
+            run_id = hashlib.sha256(run_id.encode()).hexdigest()[:12]
         trial = {"run_id": run_id, "task": task, "arm": arm, "seed": seed, "skip": skip}
         self.trials.append(trial)
         folder = self.path / "runs" / run_id

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.report.curves import Curve, align, alike, band, curves, geometric_mean, thinned
+from suite.report.curves import Curve, align, alike, band, curves, mean_curve, thinned
 
 
 def curve(x: list[float], y: list[float], seed: int = 0) -> Curve:
@@ -76,9 +76,13 @@ def test_a_band_needs_three_runs() -> None:
 
 
 def test_geometric_mean_leaves_out_what_has_no_logarithm() -> None:
-    x, y = geometric_mean([curve([0, 1, 2], [0, 1, 4]), curve([0, 1, 2], [1, 100, 1])])
-    assert x.tolist() == [1, 2]
-    assert y == pytest.approx([10, 2])
+    found = mean_curve([curve([0, 1, 2], [0, 1, 4]), curve([0, 1, 2], [1, 100, 1])], log=True)
+    assert found is not None
+    assert found.x.tolist() == [1, 2]
+    assert found.mean == pytest.approx([10, 2])
+    assert np.isnan(found.lo).all()  # two runs
+    assert mean_curve([curve([0, 1], [0, -1])], log=True) is None
+    assert mean_curve([]) is None
 
 
 def test_alike() -> None:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from suite.records.reader import load_results, read_status, read_sweep
 from suite.report.axes import later_range
+from suite.report.empty import ELSEWHERE, NO_LOGARITHM, NOT_MEASURED, explain_empty, why_empty
 from suite.report.figures import MOST_ARMS, arm_groups, caption, task_figure
 from suite.report.forest import MOST_ROWS, forest_figure, pages
 from suite.report.style import REFERENCE_COLOUR, arm_styles, paper_style
@@ -54,13 +55,151 @@ def test_panels_share_an_axis_and_name_their_units(results: Path) -> None:
     assert {axes.get_xlim() for axes in figure.axes} == {top.get_xlim()}
 
 
-def test_the_mean_curve_and_its_band_are_those_of_the_runs(results: Path) -> None:
+def test_the_mean_curve_and_its_runs_are_drawn_below_five_seeds(results: Path) -> None:
     figure = draw(results)
     assert figure is not None
     lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 11]
-    ends = sorted(float(np.asarray(line.get_ydata())[-1]) for line in lines)
+    means = [line for line in lines if line.get_linewidth() > 1]
+    ends = sorted(float(np.asarray(line.get_ydata())[-1]) for line in means)
     assert ends == pytest.approx([0.6, 0.6, 0.9])
-    assert len(figure.axes[0].collections) == 3  # bands
+    ends = sorted(float(np.asarray(line.get_ydata())[-1]) for line in lines if line not in means)
+    assert ends == pytest.approx([0.5, 0.5, 0.6, 0.6, 0.7, 0.7, 0.8, 0.9, 1.0])
+    assert not figure.axes[0].collections
+
+
+def test_five_seeds_have_a_band_within_what_is_possible(writer: Any) -> None:
+    writer.task("t", ["a"])
+    ends = (0.1, 0.9, 1.0, 1.0, 1.0)
+    for seed, end in enumerate(ends):
+        writer.run("t", "a", seed, [(0, 0.0), (10, end)])
+    figure = draw(writer.finish())
+    assert figure is not None
+    [band] = figure.axes[0].collections
+    assert band.get_paths()[0].get_extents().intervaly.tolist() == [0, 1]
+    assert len([line for line in figure.axes[0].lines if len(line.get_xdata()) == 2]) == 1
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 5])
+def test_a_metric_on_a_log_scale_has_a_log_axis_with_bands_of_logarithms(
+    writer: Any, seeds: int
+) -> None:
+    ranges = {"loss": {"lower": 0, "scale": "log"}}
+    writer.task("t", ["a"], headline=["loss", "test"], unit="nat", ranges=ranges)
+    for seed in range(seeds):
+        points = [(step, 10.0 ** (-step / 10 - seed)) for step in range(0, 101, 10)]
+        writer.run("t", "a", seed, points)
+    path = writer.finish()
+    figure = draw(path)
+    assert figure is not None
+    [axes] = figure.axes
+    assert axes.get_yscale() == "log"
+    heavy = max(axes.lines, key=lambda line: line.get_linewidth())
+    assert float(heavy.get_ydata()[0]) == pytest.approx(10.0 ** (-(seeds - 1) / 2))
+    assert len(axes.collections) == (seeds == 5)
+    for band in axes.collections:
+        assert band.get_paths()[0].get_extents().y0 > 0
+    tasks, rows = read(path)
+    words = caption(tasks[0], rows, log_x=False)
+    assert ("Geometric means over runs" in words) == (seeds > 1)
+    assert "log axis" not in words
+
+
+def test_values_without_a_logarithm_are_said_to_have_no_place(writer: Any) -> None:
+    ranges = {"loss": {"lower": 0, "scale": "log"}}
+    writer.task("t", ["a"], headline=["loss", "test"], unit="nat", ranges=ranges)
+    for seed in range(5):
+        writer.run("t", "a", seed, [(0, 1.0), (10, 0.1), (20, 0.01 * seed)])
+    path = writer.finish()
+    figure = draw(path)
+    assert figure is not None
+    [line] = figure.axes[0].lines
+    assert line.get_xdata().tolist() == [0, 10]
+    tasks, rows = read(path)
+    assert "Values of 0 or less have no place on a log axis" in caption(tasks[0], rows, log_x=False)
+
+
+def test_a_loss_of_zero_throughout_has_a_linear_axis(writer: Any) -> None:
+    ranges = {"loss": {"lower": 0, "scale": "log"}}
+    writer.task("t", ["a"], headline=["loss", "test"], unit="nat", ranges=ranges)
+    writer.run("t", "a", 0, [(0, 0.0), (10, 0.0)], extra=[(0, "learning_rate", "", 0.0)])
+    figure = draw(writer.finish())
+    assert figure is not None
+    assert {axes.get_yscale() for axes in figure.axes} == {"linear"}
+    assert not any(map(why_empty, figure.axes))
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 5, 12])
+def test_what_was_measured_once_is_marked(writer: Any, seeds: int) -> None:
+    """As the return of an evaluation at the end, beside rates that have a course."""
+    ranges = {"evaluation_return": {"lower": 0, "upper": 500}}
+    arms = ["a", "b", "c"]
+    writer.task("t", arms, headline=["evaluation_return", ""], unit="return", ranges=ranges)
+    for arm in arms:
+        for seed in range(seeds):
+            extra = [(step, "learning_rate", "", 1e-3) for step in (0, 50, 100)]
+            writer.run("t", arm, seed, [(100, 500.0 - 90 * (seed % 3))], extra=extra)
+        broken = writer.run("t", arm, 99, [(80, 100.0)], state="running")
+        assert broken.is_dir()
+    figure = draw(writer.finish())
+    assert figure is not None
+    top = figure.axes[0]
+    marked = [line for line in top.lines if line.get_marker() not in ("None", "", None)]
+    assert all(line.get_markevery() is None for line in marked)
+    at = {float(line.get_xdata()[0]) for line in marked}
+    assert at == {80, 100}
+    assert not why_empty(top)
+    places = {line.get_transform().transform((0, 0))[0] for line in marked}
+    assert len(places) == len(arms)  # beside one another
+    assert len(top.collections) == (len(arms) if seeds >= 5 else 0)
+    for bar in top.collections:
+        assert bar.get_paths()[0].get_extents().y1 <= 500
+
+
+def test_runs_that_share_no_steps_are_drawn_one_by_one(writer: Any) -> None:
+    writer.task("t", ["a"])
+    for seed in range(3):
+        span = [(100 * seed, 0.1), (100 * seed + 10, 0.5)]
+        extra = [(step, "relative_update", "all", 1e-3) for step, _ in span]
+        writer.run("t", "a", seed, span, extra=extra)
+    figure = draw(writer.finish())
+    assert figure is not None
+    assert [len(axes.lines) for axes in figure.axes] == [3, 3]
+
+
+def test_an_empty_panel_says_why() -> None:
+    figure = Figure()
+    bare, zeros, outside, unmarked, fine, off, unknown = figure.subplots(1, 7)
+    bare.axvline(3)
+    bare.annotate("phase 2", (3, 0))
+    zeros.set_yscale("log")
+    zeros.plot([1, 2], [0, 0])
+    outside.plot([0, 0], [1, 2])
+    outside.set_xlim(1, 10)
+    unmarked.plot([1], [1])
+    fine.plot([1], [1], "o")
+    off.set_axis_off()
+    unknown.pcolormesh(np.full((2, 2), np.nan))
+    explain_empty(figure)
+    shown = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert shown == [
+        ["phase 2", NOT_MEASURED],
+        [NO_LOGARITHM],
+        [ELSEWHERE],
+        [NOT_MEASURED],
+        [],
+        [],
+        [NOT_MEASURED],
+    ]
+
+
+def test_a_report_without_pairs_says_so_in_the_summary_figure(writer: Any) -> None:
+    writer.task("t", ["a", "b"]).run("t", "a", 0, [(10, 0.5)])
+    writer.run("t", "b", 1, [(10, 0.7)])
+    tasks, _ = read(writer.finish())
+    with paper_style():
+        figure = forest_figure(tasks, arm_styles(tasks))
+    assert figure is not None
+    assert "no seed in common yet" in texts(figure)
 
 
 def test_two_seeds_are_drawn_one_by_one_over_frames(results: Path) -> None:
@@ -208,7 +347,7 @@ def test_later_range() -> None:
 def test_caption_says_what_is_drawn(results: Path) -> None:
     tasks, rows = read(results)
     sums, game = (caption(t, rows[rows["task"] == t.label], log_x=False) for t in tasks)
-    assert "95% intervals (3 complete runs per arm) over gradient steps" in sums
+    assert "Means over runs, each run a thin line below 5 seeds (3 complete runs per arm)" in sums
     assert "Single runs (2 complete runs per arm) over environment frames" in game
     assert "learning rate" in sums
     assert "learning rate" not in game

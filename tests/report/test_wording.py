@@ -12,7 +12,15 @@ from suite.report.budget import budget_line
 from suite.report.statistics import Estimate
 from suite.report.summary import TaskResult, summarise
 from suite.report.tables import plain_text, renderables
-from suite.report.wording import decimals, interval, reading, run_counts, troubles, verdict
+from suite.report.wording import (
+    decimals,
+    impossible,
+    interval,
+    reading,
+    run_counts,
+    troubles,
+    verdict,
+)
 
 
 def read(path: Any) -> tuple[list[TaskResult], dict[str, dict[str, Any]]]:
@@ -121,6 +129,44 @@ def test_budget(writer: Any, budgets: tuple[Any, Any], line: str) -> None:
         writer.run("t", arm, 0, [(100, 0.5)], state=state, config={"budget": budget})
     tasks, configs = read(writer.finish())
     assert budget_line(tasks[0], configs) == line
+
+
+@pytest.mark.parametrize("state", ["running", "failed", "diverged"])
+@pytest.mark.parametrize("total", [0, 37, 100])
+def test_budgets_of_unfinished_arms_do_not_differ(writer: Any, state: str, total: int) -> None:
+    config = {"budget": {"epochs": 5}}
+    writer.task("t", ["a", "b", "c"])
+    writer.run("t", "a", 0, [(100, 0.5)], config=config)
+    for arm in ("b", "c"):
+        folder = writer.run("t", arm, 0, [(3, 0.1)], state=state, config=config)
+        status = json.loads((folder / "status.json").read_text()) | {"total": total}
+        (folder / "status.json").write_text(json.dumps(status))
+    tasks, configs = read(writer.finish())
+    shared = "Budget: the same for every arm, 5 epochs = 100 gradient steps."
+    assert budget_line(tasks[0], configs) == shared
+
+
+def test_an_unfinished_arm_with_another_budget_is_told(writer: Any) -> None:
+    writer.task("t", ["a", "b", "c"])
+    writer.run("t", "a", 0, [(100, 0.5)], config={"budget": {"epochs": 5}})
+    writer.run("t", "b", 0, [(3, 0.5)], state="running", config={"budget": {"epochs": 6}})
+    writer.run("t", "c", 0, [(200, 0.5)], config={"budget": {"epochs": 5}})
+    tasks, configs = read(writer.finish())
+    assert budget_line(tasks[0], configs) == (
+        "Budgets differ. b: 6 epochs; c: 5 epochs = 200 gradient steps; a: 5 epochs = 100 "
+        "gradient steps."
+    )
+
+
+def test_scores_outside_the_declared_range_are_told(writer: Any) -> None:
+    writer.task("t", ["a"])
+    for seed, value in enumerate((0.9, 1.0, 1.5)):
+        writer.run("t", "a", seed, [(100, value)])
+    tasks, configs = read(writer.finish())
+    told = "1 score lies below 0 or above 1, outside the range that accuracy/test declares; "
+    assert impossible(tasks[0]).startswith(told)
+    assert told.split(";")[0] in " ".join(plain_text(tasks, configs).split())
+    assert tasks[0].arms[0].score.hi > 1.5  # not cut at 1
 
 
 def test_budget_tells_of_runs_that_ended_early(writer: Any) -> None:

@@ -170,7 +170,8 @@ def test_impossible_lengths_are_refused(call: Any, message: str) -> None:
         ({"kind": "cyclic_then_anneal", "period": 10}, "stop"),
         ({"kind": "cyclic_then_anneal", "period": 10, "stop": 5, "cycles": 1}, "stop"),
         ({"kind": "delayed", "offset": 10, "low": -0.1}, "low"),
-        ({"kind": "cyclic", "period": -1}, "period.steps"),
+        ({"kind": "cyclic", "period": -1}, "period"),  # as it is written
+        ({"kind": "cyclic", "period": {"steps": -1}}, "period.steps"),
         ({"kind": "warmup_cosine", "length": {"fraction": 1.5}}, "length.fraction"),
         ({"kind": "growing_cycles", "peaks": []}, "peaks"),
     ],
@@ -199,3 +200,14 @@ def test_a_period_that_is_a_fraction_begins_no_cycle_just_before_the_end(
     cycles = -(-total // period)
     assert cycles <= round(1 / fraction)
     assert period - 1 < fraction * total <= period + 1e-6
+
+
+def test_a_fraction_of_the_passage_after_the_cycles_is_of_what_is_left() -> None:
+    cycles = {"kind": "cyclic_then_anneal", "period": {"fraction": 0.25}, "floor": 0.5}
+    for stop in ({"cycles": 3}, {"stop": {"fraction": 0.75}}):
+        for share, end in ((1.0, 200), (0.5, 175)):
+            config = SCHEDULES["cyclic_then_anneal"].from_mapping(
+                {**cycles, **stop, "final": 0.0, "anneal": {"fraction": share}}
+            )
+            rate = config.build(Clock(total=200))
+            assert rate(150) > rate(end - 1) > rate(end) == 0.0

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
+from suite.agents.dqn import DqnConfig
 from suite.clock import Duration
+from suite.config import merge
 from suite.errors import ConfigError
-from suite.replay.frame_ring import FrameRing
 from suite.run_config import RunConfig
 from suite.tasks.atari import AtariConfig
 from suite.tasks.classic_control import ClassicControlConfig
@@ -67,6 +69,39 @@ def test_durations_in_agent_steps():
         task.in_agent_steps(Duration(epochs=1.0), budget)
 
 
+@pytest.mark.parametrize("utd", [0.25, 1.0, 4.0])
+@pytest.mark.parametrize("learning_starts", [1, 100, 999])
+def test_what_lasts_a_fraction_of_one_ends_with_the_run(utd, learning_starts):
+    """Lines that begin with learning, times of evaluation, and lengths and times of a clock."""
+    from suite.launch.rllib.replay import annealing
+    from suite.launch.rllib.runner import Exploration
+
+    whole, half = {"fraction": 1.0}, {"fraction": 0.5}
+    run = RunConfig.from_mapping(
+        {
+            **CARTPOLE,
+            "task": {
+                "kind": "classic_control",
+                "utd": utd,
+                "learning_starts": learning_starts,
+                "evaluation": {"every": half},
+            },
+            "agent": {
+                **AGENT,
+                "prioritized": {"anneal": whole},
+                "epsilon": {"start": 1.0, "end": 0.0, "anneal": whole},
+            },
+            "budget": {"agent_steps": 1100},
+        }
+    )
+    explore, correct, clock = Exploration.of(run), annealing(run), run.clock()
+    assert explore(1100) == 0.0 < explore(1099)
+    assert explore((1100 + learning_starts) // 2) == pytest.approx(0.5, abs=0.01)
+    assert correct(clock.total) == 1.0 > correct(clock.total - 1)
+    assert run.task.evaluations(run.budget) == [550, 1100]
+    assert clock.moment(Duration(**whole)) == clock.steps(Duration(**whole)) == clock.total
+
+
 @pytest.mark.parametrize(
     "budget", [None, Duration(steps=100), Duration(agent_steps=1003), Duration(frames=4000)]
 )
@@ -87,19 +122,44 @@ def test_draws_do_not_depend_on_pace_or_protocol():
 
 
 def test_the_simulator_is_asked_for_raw_rewards_and_whole_games():
-    options = AtariConfig(game="pong", max_episode_frames=400, sticky=0.25).pool_options()
-    assert options["max_episode_steps"] == 100
+    task = AtariConfig(game="pong", max_episode_frames=400, sticky=0.25)
+    options = task.pool_options()
+    assert task.time_limit == 100
     assert options["repeat_action_probability"] == 0.25
     assert options["episodic_life"] is options["reward_clip"] is False
 
 
-def test_the_memory_of_a_full_replay():
-    for run in (RunConfig.from_mapping(m) for m in (ATARI, CARTPOLE)):
-        shape = run.task.spec().inputs
-        frame, dtype = (shape[1:], "uint8") if len(shape) == 3 else (shape, "float32")
-        generator = np.random.default_rng(0)
-        ring = FrameRing(10, 1, frame, dtype, run.task.stack, 1, 0.99, generator)
-        assert run.task.replay_bytes(run.agent) == 5000 * ring.bytes_per_slot
+@pytest.mark.parametrize("mapping", [ATARI, CARTPOLE])
+@pytest.mark.parametrize("task", [{}, {"lanes": 7}, {"lanes": 3, "runners": 2}])
+@pytest.mark.parametrize("agent", [{}, {"n_step": 5, "prioritized": {}}])
+def test_the_memory_of_a_full_replay_is_that_of_its_arrays(mapping, task, agent):
+    from gymnasium.spaces import Box
+
+    from suite.launch.rllib.replay import make_ring
+
+    length = {"budget": {"agent_steps": 200_000}}
+    run = RunConfig.from_mapping(merge(merge(mapping, length), {"task": task, "agent": agent}))
+    shape = run.task.spec().inputs
+    dtype = np.uint8 if len(shape) == 3 else np.float32
+    ring = make_ring(run, Box(0, 1, shape, dtype), torch.device("cpu"))
+    arrays = [*ring._arrays().values(), ring._last_frames()]
+    if run.agent.prioritized is not None:
+        arrays = [*arrays[:-2], arrays[-1]]  # priorities are the tree's
+    tree = ring.tree.nbytes if run.agent.prioritized is not None else 0
+    assert run.task.replay_bytes(run.agent) == sum(a.nbytes for a in arrays) + tree
+    assert ring.lanes * (ring.slots - ring.stack + 1 - ring.n_step) >= run.agent.replay_capacity
+
+
+def test_a_short_time_limit_costs_a_last_observation_for_every_episode():
+    def bytes_at(limit):
+        task = ClassicControlConfig(max_episode_steps=limit)
+        return task.replay_bytes(DqnConfig(replay_capacity=100_000))
+
+    assert bytes_at(1) > bytes_at(10) > bytes_at(500)
+    assert bytes_at(10) - bytes_at(500) == pytest.approx(
+        100_000 * 16 * (1 / 10 - 1 / 500), rel=0.01
+    )
+    assert bytes_at(1) < 2 * bytes_at(500)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +167,7 @@ def test_the_memory_of_a_full_replay():
     [
         ({"learning_starts": 24}, {}, "task.learning_starts", 24, "at least 25"),
         ({"learning_starts": 25}, {}, None, None, ""),
-        ({"learning_starts": 25}, {"replay_capacity": 32}, "agent.replay_capacity", 32, "least 33"),
-        ({"learning_starts": 25}, {"replay_capacity": 33}, None, None, ""),
+        ({"learning_starts": 25}, {"replay_capacity": 8}, None, None, ""),
         ({"learning_starts": 25, "runners": 2}, {}, "task.learning_starts", 25, "at least 49"),
         ({"learning_starts": 3, "lanes": 1}, {}, "task.learning_starts", 3, "at least 4"),
         ({"learning_starts": 4, "lanes": 1}, {}, None, None, ""),

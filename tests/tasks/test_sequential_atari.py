@@ -106,9 +106,34 @@ def test_epsilon_restarts_and_its_fractions_are_then_of_a_visit():
     again, once = sequence(), sequence(switch={"restart_epsilon": False})
     assert (again.explores_from(2), once.explores_from(2)) == (202, 0)
     half = Duration(fraction=0.5)
-    assert again.epsilon_length(half, None) == 50
-    assert once.epsilon_length(half, None) == 303
+    assert again.learning_starts == 40
+    assert [again.epsilon_length(half, None, visit) for visit in range(3)] == [30, 30, 30]
+    assert once.epsilon_length(half, None) == (606 - 40) / 2
     assert again.epsilon_length(Duration(frames=40), None) == 10
+
+
+@pytest.mark.parametrize("clear_replay", [True, False])
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_whole_line_of_epsilon_ends_with_what_it_is_a_line_of(clear_replay, restart):
+    """To the agent step: of each visit if it restarts, of the run if not."""
+    from suite.launch.rllib.runner import Exploration
+    from suite.run_config import RunConfig
+
+    switch = {"clear_replay": clear_replay, "restart_epsilon": restart}
+    line = {"start": 1.0, "end": 0.1, "anneal": {"fraction": 1.0}}
+    agent = {"kind": "dqn", "replay_capacity": 500, "epsilon": line}
+    run = RunConfig.from_mapping({**RUN, "task": {**RUN["task"], "switch": switch}, "agent": agent})
+    task, ends = run.task, []
+    for visit in range(6):
+        explore = Exploration.of(run, visit)
+        begun = task.learns_from(visit) - task.explores_from(visit)
+        over = task.visit_end(visit) - task.explores_from(visit)
+        if restart:
+            assert explore(begun) == 1.0 > explore(begun + 1)
+            assert explore(over) == pytest.approx(0.1) != explore(over - 1)
+        ends.append(explore(over))
+    assert ends[-1] == pytest.approx(0.1)
+    assert (ends[0] == ends[-1]) == restart
 
 
 @pytest.mark.parametrize("clear_replay", [True, False])
@@ -123,6 +148,9 @@ def test_evaluations_are_counted_within_visits_and_end_them():
     every = {"episodes": 1, "every": {"agent_steps": 50}}
     task = sequence(games=["pong", "alien"], visits=1, evaluation=every)
     assert task.evaluations(None) == [50, 100, 101, 151, 201, 202]
+    thirds = {"episodes": 1, "every": {"fraction": 0.34}}  # of a visit, in which they begin
+    task = sequence(games=["pong", "alien"], visits=1, evaluation=thirds)
+    assert task.evaluations(None) == [34, 68, 101, 135, 169, 202]
     at_ends = sequence(games=["pong", "alien"], visits=1, evaluation={"episodes": 1})
     assert at_ends.evaluations(None) == [101, 202]
 

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from suite.clock import Duration
-from suite.data import images as data
-from suite.data.images import ImageSet
 from suite.errors import ConfigError
 from suite.seeding import Seeds
 from suite.tasks.warm_start_images import WarmStartImages, WarmStartImagesConfig
@@ -89,81 +85,3 @@ def test_bad_phases_name_their_key(phase: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigError) as error:
         WarmStartImagesConfig.from_mapping({"kind": "warm_start_images", "phases": [phase]})
     assert error.value.key == key
-
-
-def _parquet(folder: Path, encoding: str) -> np.ndarray:
-    import io
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from PIL import Image
-
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
-    for name in ("train", "test"):
-        rows = []
-        for image in images:
-            buffer = io.BytesIO()
-            Image.fromarray(image).save(buffer, encoding)
-            rows.append({"bytes": buffer.getvalue(), "path": "x"})
-        table = pa.table({"img": rows, "label": pa.array(range(12), pa.int64())})
-        (folder / "cifar10").mkdir(exist_ok=True, parents=True)
-        pq.write_table(table, folder / "cifar10" / f"{name}.parquet")
-    return images
-
-
-@pytest.fixture
-def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty data folder and an empty cache; nothing can be downloaded."""
-    from suite.data import fetch
-
-    monkeypatch.setenv("SUITE_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(fetch, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(data, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(fetch, "_download", lambda file, folder: f"{file.name}: no network")
-    data.load_images.cache_clear()
-    yield tmp_path / "data"
-    data.load_images.cache_clear()
-
-
-@pytest.mark.parametrize(("encoding", "source"), [("PNG", "CIFAR-10"), ("JPEG", "JPEG copy")])
-def test_cifar_parquet(data_folder: Path, encoding: str, source: str) -> None:
-    images = _parquet(data_folder, encoding)
-    loaded = data.load_images("cifar10")
-    assert source in loaded.source
-    if encoding == "PNG":
-        assert np.array_equal(loaded.train_images, images)
-    data.load_images.cache_clear()
-    again = data.load_images("cifar10")  # from the decoded copy
-    assert np.array_equal(again.train_images, loaded.train_images)
-    assert again.source == loaded.source
-
-
-def test_mnist_idx(data_folder: Path) -> None:
-    import gzip
-    import struct
-
-    folder = data_folder / "mnist"
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (5, 28, 28), dtype=np.uint8)
-    labels = rng.integers(0, 10, 5, dtype=np.uint8)
-    for stem in ("train", "t10k"):
-        header = struct.pack(">HBB3I", 0, 8, 3, 5, 28, 28)
-        with gzip.open(folder / f"{stem}-images-idx3-ubyte.gz", "wb") as file:
-            file.write(header + images.tobytes())
-        with gzip.open(folder / f"{stem}-labels-idx1-ubyte.gz", "wb") as file:
-            file.write(struct.pack(">HBBI", 0, 8, 1, 5) + labels.tobytes())
-    loaded = data.load_images("mnist")
-    assert isinstance(loaded, ImageSet)
-    assert np.array_equal(loaded.train_images[..., 0], images)
-    assert np.array_equal(loaded.test_labels, labels)
-
-
-def test_missing_files_are_named(data_folder: Path) -> None:
-    with pytest.raises(ConfigError) as error:
-        data.load_images("cifar10")
-    message = str(error.value)
-    assert "cifar10/train.parquet + cifar10/test.parquet" in message
-    assert str(data_folder) in message
-    assert "no network" in message

@@ -5,11 +5,10 @@ screens and their scaling are the same, so equal actions give equal frames and r
 does differently is put right here:
 
 - The stack of a new game repeats its first frame; ALE's is padded with black frames.
-- A time limit counts agent steps and shows the last frame; ALE counts frames, and leaves out the
-  screen on which it stops. So ALE is given one frame more than the limit, and the game is reset on
-  the step after it, whose action is thrown away as after any end.
-- `info` has envpool's `reward`, `terminated` (the game is over, whatever the time) and
-  `elapsed_step`.
+- A time limit counts agent steps and shows the last frame; ALE counts frames, those before the
+  agent acts included, and leaves out the screen on which it stops. So ALE is given no limit; the
+  game is cut here and reset on the step after, whose action is thrown away as after any end.
+- `info` has envpool's `reward` and `elapsed_step`.
 
 What stays different:
 
@@ -30,6 +29,9 @@ from suite.launch.rllib.envs import SEEDS
 from suite.replay.frame_ring import Array, Bools
 from suite.tasks.atari import AtariConfig
 from suite.tasks.rl import RLTaskConfig
+
+NEVER = 2**31 - 1
+"""Frames of a game that is not cut by ALE."""
 
 
 class AlePool:
@@ -52,14 +54,14 @@ class AlePool:
     def __init__(self, task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> None:
         if not isinstance(task, AtariConfig):
             raise ConfigError("task.backend", task.backend, "envpool for this kind of task")
-        self._limit = task.pool_options()["max_episode_steps"]
+        self._limit = task.time_limit
         self._stack = task.stack
         self._seed: int | None = int(seed) % (SEEDS - lanes)
         self._env = AtariVectorEnv(
             task.game,
             lanes,
             num_threads=threads,
-            max_num_frames_per_episode=self._limit * task.frame_skip + 1,
+            max_num_frames_per_episode=NEVER,
             repeat_action_probability=task.sticky,
             full_action_space=task.full_action_space,
             stack_num=task.stack,
@@ -89,7 +91,8 @@ class AlePool:
         """Take actions (lanes,); in lanes whose game has ended, begin another one.
 
         Returns:
-            Observations, rewards, whether the game is over, whether its time is, info.
+            Observations, rewards, whether the game is over, whether its time is, info. Both may be
+            at once.
         """
         begun = self._over | self._timed_out
         obs, rewards, over, _, info = self._env.step(actions)
@@ -101,7 +104,7 @@ class AlePool:
         self._timed_out = late & ~self._over
         rewards = np.where(begun, 0, rewards).astype(np.float32)
         info = self._info(info, rewards)
-        return self._stacked(obs), rewards, self._over & ~late, late, info
+        return self._stacked(obs), rewards, self._over, late, info
 
     def _stacked(self, obs: Array) -> Array:
         """Put the first frame of a game in place of what would be older."""
@@ -114,7 +117,6 @@ class AlePool:
         return {
             "lives": info["lives"],
             "reward": rewards,
-            "terminated": self._over.astype(np.int32),
             "elapsed_step": self._elapsed.copy(),
         }
 

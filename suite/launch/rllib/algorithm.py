@@ -41,7 +41,7 @@ from suite.launch.rllib.learner import NapLearner
 from suite.launch.rllib.learning import Learning, LocalLearning, RemoteLearning
 from suite.launch.rllib.recorder import Recorder
 from suite.launch.rllib.replay import annealing, make_ring
-from suite.launch.rllib.runner import Rollout
+from suite.launch.rllib.runner import Exploration, Rollout
 from suite.launch.rllib.sampling import (
     Arrival,
     LocalSampler,
@@ -274,7 +274,8 @@ class NapDQN(CheckpointedAlgorithm):
 
     def _measure(self) -> None:
         values = self.learning.measure()
-        values.append(("epsilon", "", self.env_runner.exploration(self._explored)))
+        exploration = Exploration.of(self.run, self.visits.index)
+        values.append(("epsilon", "", exploration(self._explored)))
         self._record(values)
 
     def _record(self, values: list[Value]) -> None:

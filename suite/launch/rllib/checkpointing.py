@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections import deque
@@ -15,12 +14,15 @@ import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.core import COMPONENT_ENV_RUNNER, COMPONENT_METRICS_LOGGER, DEFAULT_MODULE_ID
 
+from suite.errors import ConfigError
 from suite.launch.rllib.learning import Learning
 from suite.launch.rllib.module import check_weights
 from suite.launch.rllib.recorder import Recorder
 from suite.launch.rllib.replay import check_replay
 from suite.launch.rllib.sampling import Sampler
 from suite.launch.rllib.visits import Visits
+from suite.records.json_file import dumps, read_json
+from suite.records.storage import write_text
 from suite.replay.frame_ring import FrameRing
 from suite.replay.planning import GIB
 from suite.run_config import RunConfig
@@ -32,6 +34,9 @@ SUITE = "suite"
 
 RING = "ring"
 """Folder of the replay's arrays inside a checkpoint."""
+
+RUN = "run.json"
+"""The run's config inside a checkpoint: what an algorithm is built from."""
 
 
 class CheckpointedAlgorithm(Algorithm):
@@ -108,9 +113,10 @@ class CheckpointedAlgorithm(Algorithm):
         if not self._missing and (limit is None or self.ring.saved_bytes <= limit * GIB):
             (folder / RING).mkdir()
             self.ring.save(folder / RING)
+        write_text(folder / RUN, self.run.model_dump_json())
         recipe = {"class": type(self), "ctor_args_and_kwargs": self.get_ctor_args_and_kwargs()}
         (folder / self.CLASS_AND_CTOR_ARGS_FILE_NAME).write_bytes(pickle.dumps(recipe))
-        (folder / self.METADATA_FILE_NAME).write_text(json.dumps(self.get_metadata()))
+        (folder / self.METADATA_FILE_NAME).write_text(dumps(self.get_metadata()))
         save_state(folder, state)
         return str(folder)
 
@@ -141,8 +147,23 @@ class CheckpointedAlgorithm(Algorithm):
 
     @classmethod
     def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> Self:
-        """Return a new algorithm from a checkpoint alone: built by its recipe, then restored."""
-        return super(Algorithm, cls).from_checkpoint(path, filesystem, **kwargs)
+        """Return a new algorithm from a checkpoint in a local folder alone.
+
+        It is built from the run's config and then restored. The recipe that RLlib's own tools read
+        is a pickle, which could run anything; it is not looked at.
+
+        Raises:
+            ConfigError: if the checkpoint holds no config, or not one of this suite.
+        """
+        from suite.launch.rllib.config import algorithm_config
+
+        try:
+            run = RunConfig.from_mapping(read_json(Path(path) / RUN))
+        except (OSError, ValueError) as error:
+            raise ConfigError("path", str(path), f"a checkpoint with its {RUN} ({error})") from None
+        algorithm: Self = algorithm_config(run).build_algo()
+        algorithm.restore_from_path(path)
+        return algorithm
 
 
 def plain(state: Any) -> Any:

@@ -5,7 +5,6 @@ Neither is imported before it is asked for, so that one will do where the other 
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import gymnasium
@@ -23,7 +22,9 @@ def make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> An
     """Return `lanes` environments that are stepped together, from the task's back end.
 
     An environment is reset on the step after its episode has ended, whatever action it is given
-    then.
+    then. Of the two marks of an end that ``step`` returns, the first says whether the episode is
+    truly over, the second whether its time is up (`RLTaskConfig.time_limit`); where both happen in
+    one step, both say so.
 
     Args:
         task: what to make.
@@ -39,29 +40,13 @@ def make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> An
             from suite.launch.rllib.ale_backend import AlePool
 
             return AlePool(task, lanes, seed, threads)
-        return _envpool(task, lanes, seed, threads)
+        from suite.launch.rllib.envpool_backend import EnvPool
+
+        return EnvPool(task, lanes, seed, threads)
     except ModuleNotFoundError as error:
         raise ConfigError(
             "task.backend", task.backend, f"a back end that is installed ({error})"
         ) from None
-
-
-def _envpool(task: RLTaskConfig, lanes: int, seed: int, threads: int) -> Any:
-    import envpool
-
-    with warnings.catch_warnings():
-        # Gymnasium warns about the precision of envpool's bounds, which nobody reads.
-        warnings.simplefilter("ignore")
-        pool = envpool.make(
-            task.pool,
-            env_type="gymnasium",
-            num_envs=lanes,
-            num_threads=threads,
-            seed=seed % SEEDS,
-            **task.pool_options(),
-        )
-        _ = pool.observation_space, pool.action_space  # cached from here on
-    return pool
 
 
 def pool_seed(seeds: Seeds, worker: int | str, generation: int, visit: int = 0) -> int:

@@ -1,8 +1,11 @@
 """Lanes: environments stepped together, what each step means, and how to come back to a step.
 
-In envpool's terms, after an episode has ended the next action is thrown away and the step returns
-the first observation of the next one. Such a step is no agent step: its slot keeps the last
-observation of the episode, without an action.
+An episode ends because it is over or because its time is up; if both happen in one step it is over,
+and the return is complete.
+
+After an episode has ended the next action is thrown away and the step returns the first observation
+of the next one. Such a step is no agent step: it shows the last observation of the episode, without
+an action.
 
 Emulators cannot be saved. What can be kept are the actions taken since the lanes were made: given
 the same seed, taking them again leads to the same step.
@@ -119,8 +122,6 @@ class Lanes:
         acted = ~self.over
         self.obs, rewards, terminated, truncated, info = self.pool.step(actions)
         ended = terminated | truncated
-        if "terminated" in info:  # Atari: a game may be over just as its time is
-            terminated = info["terminated"].astype(np.bool_)
         if "lives" in info:
             lost = info["lives"] < self._lives
             self._lives = info["lives"]

@@ -35,6 +35,7 @@ from suite.interventions.base import Bound, InterventionStack
 from suite.interventions.reset import chosen, reset_
 from suite.launch.rllib.module import SELECTOR, TM1, QModule, T, check_compiler
 from suite.models.base import build_model
+from suite.norms import clip_norm_
 from suite.optimizers import clear_state, rates, set_rate
 from suite.replay.frame_ring import Sample
 from suite.rows import Event
@@ -194,7 +195,8 @@ class NapLearner(TorchLearner):
             parameter.grad = None
         (loss if extra is None else loss + extra).backward()
         if agent.grad_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self._parameters, agent.grad_clip)
+            gradients = [p.grad for p in self._parameters if p.grad is not None]
+            clip_norm_(gradients, agent.grad_clip)
         self.stack.before_step(step, rate)
         self.optimizer.step()
         reset = self.stack.after_step(step, rate)

@@ -32,6 +32,7 @@ def make_ring(run: RunConfig, space: Any, device: torch.device) -> FrameRing:
         "discount": agent.discount,
         "generator": run.seeds.numpy("replay"),
         "device": device if agent.replay_device == "learner" else None,
+        "limit": task.time_limit,
     }
     by_error = agent.prioritized
     if by_error is None:
@@ -63,7 +64,9 @@ def check_replay(saved: Mapping[str, Any], ring: FrameRing, checkpoint: str) -> 
 
     def told(state: Mapping[str, Any]) -> str:
         kind = "prioritised" if "largest_seen" in state else "uniform"
-        return f"{kind} with {state['slots']} slots in each of {len(state['heads'])} lanes"
+        lasts = state.get("lasts", "no")
+        sizes = f"{state['slots']} slots and {lasts} last observations"
+        return f"{kind} with {sizes} in each of {len(state['heads'])} lanes"
 
     there, here = told(saved), told(ring.state_dict())
     if there != here:

@@ -60,11 +60,11 @@ class Exploration:
         return (1 - done) * self.start + done * self.end
 
     @classmethod
-    def of(cls, run: RunConfig) -> Exploration:
-        """Return the exploration that a run asks for."""
+    def of(cls, run: RunConfig, visit: int = 0) -> Exploration:
+        """Return the exploration that a run asks for in a visit, in the visit's own time."""
         assert isinstance(run.task, RLTaskConfig)
         epsilon = run.agent.epsilon
-        length = run.task.epsilon_length(epsilon.anneal, run.budget)
+        length = run.task.epsilon_length(epsilon.anneal, run.budget, visit)
         return cls(epsilon.start, epsilon.end, run.task.learning_starts, length)
 
 
@@ -82,7 +82,6 @@ class EnvPoolRunner(EnvRunner):
         self.run = RunConfig.from_mapping(config.run)
         assert isinstance(self.run.task, RLTaskConfig)
         self.task: RLTaskConfig = self.run.task
-        self.exploration = Exploration.of(self.run)
         self.generator = self.run.seeds.numpy(f"explore/{self.worker_index}")
         self.generation = self.visit = 0
         self._life = uuid4().hex
@@ -95,6 +94,7 @@ class EnvPoolRunner(EnvRunner):
         """Make the lanes, or make them anew, at the start of an episode each."""
         played, keep = self.task.played(self.visit), self.task.kept_steps()
         self.lanes = Lanes(played, self.task.lanes, self._pool_seed(), keep)
+        self.exploration = Exploration.of(self.run, self.visit)
         self.env = self.lanes.pool
         self.spaces = self.lanes.spaces
 

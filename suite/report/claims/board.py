@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,8 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from suite.errors import ConfigError, nearest
+from suite.records.json_file import dumps
 from suite.records.layout import REPORT
-from suite.report.build import write_whole
+from suite.records.storage import write_whole
+from suite.report.build import check_plain
 from suite.report.claims.base import CLAIMS, Judgement, Verdict, in_order, judge
 from suite.report.experiment import Results, Scale
 from suite.report.page import template
@@ -151,6 +152,7 @@ def write_board(folder: str | Path, verdicts: Sequence[Verdict]) -> tuple[Path, 
     root = Path(folder).expanduser().resolve()
     notes = read_notes(root)
     report = root / REPORT
+    check_plain(report)
     papers = list(dict.fromkeys(v.claim.paper for v in verdicts))
     page = template("claims.html").render(
         name=root.name,
@@ -170,8 +172,9 @@ def write_board(folder: str | Path, verdicts: Sequence[Verdict]) -> tuple[Path, 
         ],
     )
     try:
-        write_whole(report / JSON, json.dumps(as_records(verdicts), indent=1) + "\n")
-        write_whole(report / PAGE, page)
+        report.mkdir(exist_ok=True)
+        write_whole(report / JSON, f"{dumps(as_records(verdicts), indent=1)}\n".encode())
+        write_whole(report / PAGE, page.encode())
     except OSError as error:
         raise ConfigError("DIR", str(report), f"a folder to write to ({error})") from None
     return report / JSON, report / PAGE

@@ -21,6 +21,12 @@ from suite.report.experiment import Experiment
 
 Drawer = Callable[[Experiment], Figure]
 
+SEEDS = (
+    "Lines are means over seeds, bands their 95% intervals; below five seeds each is a thin line "
+    "instead. On log axes means are geometric, and values of 0 or less are left out."
+)
+"""What a caption says of seeds unless the figure shows them otherwise."""
+
 
 @dataclass(frozen=True)
 class Published:
@@ -42,11 +48,21 @@ class Published:
 PUBLISHED: Registry[Published] = Registry("published figure", "suite.report.published")
 
 
-def published(name: str, *, experiment: str, caption: str) -> Callable[[Drawer], Drawer]:
-    """Return a decorator that registers the drawing of a published figure."""
+def published(
+    name: str, *, experiment: str, caption: str, seeds: str = SEEDS
+) -> Callable[[Drawer], Drawer]:
+    """Return a decorator that registers the drawing of a published figure.
+
+    Args:
+        name: see `Published`.
+        experiment: likewise.
+        caption: likewise.
+        seeds: the end of the caption, on how seeds are shown.
+    """
 
     def add(function: Drawer) -> Drawer:
-        PUBLISHED.register(name)(Published(name, experiment, caption, function))
+        words = f"{caption} {seeds}".strip()
+        PUBLISHED.register(name)(Published(name, experiment, words, function))
         return function
 
     return add

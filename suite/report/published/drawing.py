@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 
-from suite.report.curves import Curve, align, band
+from suite.ranges import ANY, Range
+from suite.report.curves import Curve, align
 from suite.report.experiment import Experiment, Track
+from suite.report.lines import draw_runs
 from suite.report.style import COLOURS, DASHES, REFERENCE_COLOUR, SOLID, ArmStyle
 
 
@@ -33,10 +33,12 @@ def draw(
 ) -> bool:
     """Draw the mean of a metric over seeds and its 95% interval; return whether there is any.
 
-    With fewer than three seeds each is a thin line. A run that ended early keeps its last value.
+    With fewer than five seeds each is a thin line instead of the band, with fewer than three there
+    is no mean. On a log axis both are those of the logarithms. A run that ended early keeps its
+    last value.
 
     Args:
-        axes: where to draw.
+        axes: where to draw; its scale must be what it will be.
         runs: the experiment.
         arm: the arm.
         metric: name of the metric.
@@ -48,7 +50,8 @@ def draw(
     tracks = runs.tracks(arm, metric, layer)
     if not tracks:
         return False
-    draw_tracks(axes, tracks, style=style, label=label, scale=scale)
+    possible = runs.range_of(metric)
+    draw_tracks(axes, tracks, style=style, label=label, scale=scale, range=possible)
     return True
 
 
@@ -59,18 +62,12 @@ def draw_tracks(
     style: ArmStyle,
     label: str | None = None,
     scale: float = 1.0,
+    range: Range = ANY,
 ) -> None:
-    """Draw tracks of several seeds as `draw` does."""
+    """Draw tracks of several seeds as `draw` does; `range` is that of their values."""
     end = max(float(track.steps[-1]) for track in tracks)
     curves = [_held(track, end, scale) for track in tracks]
-    line: dict[str, Any] = {"color": style.colour, "ls": (0, style.dashes) if style.dashes else "-"}
-    found = band(curves)
-    if found is None:
-        for index, curve in enumerate(curves):
-            axes.plot(curve.x, curve.y, lw=0.9, label=label if index == 0 else None, **line)
-        return
-    axes.fill_between(found.x, found.lo, found.hi, color=style.colour, alpha=0.18, lw=0)
-    axes.plot(found.x, found.mean, label=label, **line)
+    draw_runs(axes, curves, style, range=range.times(scale), label=label)
 
 
 def mean_track(tracks: list[Track]) -> Track:

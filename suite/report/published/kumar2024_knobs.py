@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from suite.ranges import SIZE
 from suite.report.claims.kumar2024 import delay
 from suite.report.experiment import Experiment, NotMeasured
 from suite.report.published.base import published
@@ -20,7 +21,7 @@ from suite.report.published.ladders import (
     split_legend,
     step_axis,
 )
-from suite.report.statistics import estimate
+from suite.report.published.places import place
 from suite.report.style import COLOURS, REFERENCE_COLOUR
 
 ALPHA, EPSILON, SIGMA = "model.alpha", "model.inner.epsilon", "model.inner.init_scale"
@@ -64,6 +65,7 @@ def figure_3b(runs: Experiment) -> Figure:
     "loss below 0.1, over laziness and alignment; mean over seeds. A test loss that never falls "
     "counts as the run's length, and its cell is marked; cells whose training loss never falls are "
     "empty.",
+    seeds="",
 )
 def figure_3e(runs: Experiment) -> Figure:
     """Draw the map of times to grok."""
@@ -130,8 +132,8 @@ def figure_19(runs: Experiment) -> Figure:
     }
     rows, columns = (sorted({key[i] for key in cells}) for i in (0, 1))
     figure, grid = panels(len(rows), len(columns), 1.7, share_y=True)
-    for place, axes in enumerate(grid):
-        row, column = divmod(place, len(columns))
+    for cell, axes in enumerate(grid):
+        row, column = divmod(cell, len(columns))
         arm = cells.get((rows[row], columns[column]))
         if arm is None:
             axes.set_axis_off()
@@ -151,7 +153,7 @@ def figure_19(runs: Experiment) -> Figure:
     experiment="kumar2024_fig7",
     caption="Kumar et al. 2024, Fig. 7. Above: test losses by output scale alpha, by initial scale "
     "sigma, and by sigma with alpha = sigma^-2. Below: final relative movement of the weights and "
-    "final test loss, over sigma^2 alpha; bars are 95% intervals over seeds.",
+    "final test loss, over sigma^2 alpha; bars are 95% intervals over seeds, dots single ones.",
 )
 def figure_7(runs: Experiment) -> Figure:
     """Draw test losses by group, and movement and loss over the product of scales."""
@@ -163,14 +165,15 @@ def figure_7(runs: Experiment) -> Figure:
         step_axis(axes, title)
         axes.legend(fontsize="x-small", ncols=2)
     grid[0].set_ylabel("Test loss relative to start")
+    for axes in grid[3:5]:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
     marks = zip(groups.items(), "os^", (REFERENCE_COLOUR, *COLOURS), strict=False)
     for (title, members), marker, colour in marks:
         arms = [arm for _, arm in members]
         _final(grid[3], runs, arms, _movement, marker, colour, title)
         _final(grid[4], runs, arms, _end, marker, colour, title)
     for axes, label in ((grid[3], "Relative movement"), (grid[4], "Test loss, end / start")):
-        axes.set_xscale("log")
-        axes.set_yscale("log")
         log_labels(axes.xaxis)
         log_labels(axes.yaxis)
         axes.set_xlabel(PRODUCT)
@@ -237,20 +240,10 @@ def _final(
     colour: str,
     label: str,
 ) -> None:
-    """Draw a final value over sigma^2 alpha with its interval over seeds."""
-    x = [float(runs.setting(a, SIGMA)) ** 2 * float(runs.setting(a, ALPHA)) for a in arms]
-    found = [estimate(of(runs, arm)) for arm in arms]
-    for index, (place, value) in enumerate(zip(x, found, strict=True)):
-        if value.mean is None:
-            continue
-        if value.lo is not None and value.hi is not None:
-            axes.plot([place, place], [max(value.lo, 1e-9), value.hi], color=colour, lw=0.8)
-        axes.plot(
-            place,
-            value.mean,
-            marker,
-            color=colour,
-            ms={"o": 7.0, "s": 4.5}.get(marker, 3.0),  # those that agree are seen inside each other
-            fillstyle="none",
-            label=label if index == 0 else None,
-        )
+    """Draw a final value over sigma^2 alpha, with its interval over seeds."""
+    axes.plot([], [], marker, color=colour, fillstyle="none", label=label)
+    size = {"o": 7.0, "s": 4.5}.get(marker, 3.0)  # those that agree are seen inside each other
+    for arm in arms:
+        x = float(runs.setting(arm, SIGMA)) ** 2 * float(runs.setting(arm, ALPHA))
+        if values := of(runs, arm):
+            place(axes, x, values, colour=colour, marker=marker, size=size, range=SIZE, hollow=True)

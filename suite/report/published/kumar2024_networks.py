@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from suite.ranges import SIZE
 from suite.report.axes import count_axis, log_axis
 from suite.report.claims.kumar2024_modular import unscaled, weight_norm
 from suite.report.experiment import Experiment, NotMeasured, Track
@@ -24,7 +25,6 @@ from suite.within import THRESHOLDS, layer_of
 
 TEST = ArmStyle(REFERENCE_COLOUR, SOLID, "o")
 TRAIN = ArmStyle(GREY, DASHES[0], "o")
-BANDS = "Lines are means over seeds, bands their 95% intervals."
 
 
 def grid(panels: int, columns: int, height: float = 1.55) -> tuple[Figure, list[Axes]]:
@@ -84,9 +84,13 @@ def by_arm(
     columns: int,
     metric: str = "accuracy",
     label: str = "accuracy",
+    *,
+    log: bool = False,
 ) -> Figure:
-    """Return a metric of both splits over log steps, a panel for each arm."""
+    """Return a metric of both splits over log steps, a panel for each arm; y `log` if asked."""
     figure, panels = grid(len(arms), columns)
+    if log:
+        panels[0].set_yscale("log")  # of all panels, which share it
     for index, (axes, arm) in enumerate(zip(panels, arms, strict=True)):
         both_splits(axes, runs, arm, metric)
         log_steps(axes, runs, named=index + columns >= len(arms))
@@ -115,7 +119,7 @@ def scale_of(runs: Experiment) -> Callable[[str], str]:
     caption="Modular addition with a quadratic network under plain gradient descent. At an output "
     "scale of 1: accuracy, squared error, and the sum of both maps' norms over its start. Last: "
     "accuracies for other output scales (the paper's alpha is their root; test "
-    f"solid, training dashed). {BANDS} Compare Kumar et al. 2024, Fig. 2: test accuracy follows "
+    "solid, training dashed). Compare Kumar et al. 2024, Fig. 2: test accuracy follows "
     "late while norms grow, and later the larger the scale.",
 )
 def figure_2(runs: Experiment) -> Figure:
@@ -130,7 +134,7 @@ def figure_2(runs: Experiment) -> Figure:
     error.set_ylabel("squared error")
     norms = [weight_norm(seed, plain) for seed in runs.repetitions if plain in seed.arms]
     relative = [Track(track.steps, track.values / track.first) for track in norms]
-    draw_tracks(norm, relative, style=TEST)
+    draw_tracks(norm, relative, style=TEST, range=SIZE)
     norm.set_ylabel("|W₁| + |W₂| over its start")
     for index, arm in enumerate(reversed(scales(runs))):
         style = look(index)
@@ -152,7 +156,7 @@ def figure_2(runs: Experiment) -> Figure:
     "kumar2024_fig16",
     experiment="kumar2024_fig16",
     caption="Modular addition with a quadratic network under plain gradient descent, by modulus "
-    f"p. {BANDS} For Kumar et al. 2024, Fig. 16: late test accuracy for other primes than that of "
+    "p. For Kumar et al. 2024, Fig. 16: late test accuracy for other primes than that of "
     "Fig. 2. That this is what it shows is inferred.",
 )
 def figure_16(runs: Experiment) -> Figure:
@@ -165,7 +169,7 @@ def figure_16(runs: Experiment) -> Figure:
     "kumar2024_fig6a",
     experiment="kumar2024_fig6a",
     caption="Regression on one-hot labels of a few images with large initial weights, by output "
-    f"scale. {BANDS} Compare Kumar et al. 2024, Fig. 6a: the lag of the test accuracy shrinks with "
+    "scale. Compare Kumar et al. 2024, Fig. 6a: the lag of the test accuracy shrinks with "
     "the scale and is gone at the smallest, although the weights stay large.",
 )
 def figure_6a(runs: Experiment) -> Figure:
@@ -177,7 +181,7 @@ def figure_6a(runs: Experiment) -> Figure:
     "kumar2024_fig6b",
     experiment="kumar2024_fig6b",
     caption="Modular addition with a one-layer transformer, by output scale; the rate goes with "
-    f"1 / scale². {BANDS} Compare Kumar et al. 2024, Fig. 6b: the delay grows with the scale; "
+    "1 / scale². Compare Kumar et al. 2024, Fig. 6b: the delay grows with the scale; "
     "at 0.15 there is none.",
 )
 def figure_6b(runs: Experiment) -> Figure:
@@ -189,7 +193,7 @@ def figure_6b(runs: Experiment) -> Figure:
     "kumar2024_fig12",
     experiment="kumar2024_fig12",
     caption="Modular addition with a one-layer transformer: weight decay against output scale. "
-    f"{BANDS} Compare Kumar et al. 2024, Fig. 12: five times the decay takes the delay away, a "
+    "Compare Kumar et al. 2024, Fig. 12: five times the decay takes the delay away, a "
     "larger output scale brings it back.",
 )
 def figure_12(runs: Experiment) -> Figure:
@@ -206,7 +210,7 @@ def figure_12(runs: Experiment) -> Figure:
     "kumar2024_fig8",
     experiment="kumar2024_fig8",
     caption="Students of a random tanh network, by output scale: share of points with a squared "
-    f"error below 0.001. {BANDS} Compare Kumar et al. 2024, Fig. 8: the scale changes the gap "
+    "error below 0.001. Compare Kumar et al. 2024, Fig. 8: the scale changes the gap "
     "between the curves although initial weights are the same.",
 )
 def figure_8(runs: Experiment) -> Figure:
@@ -218,12 +222,14 @@ def figure_8(runs: Experiment) -> Figure:
     "kumar2024_fig18",
     experiment="kumar2024_fig8",
     caption="Squared errors of the students of Fig. 8, by output scale. "
-    f"{BANDS} For Kumar et al. 2024, Fig. 18: where accuracies part, losses stay together. "
+    "For Kumar et al. 2024, Fig. 18: where accuracies part, losses stay together. "
     "What that figure shows beside the setting of Fig. 8 is inferred.",
 )
 def figure_18(runs: Experiment) -> Figure:
     """Losses by output scale."""
-    figure = by_arm(runs, scales(runs)[::-1], scale_of(runs), few(runs), "loss", "squared error")
+    figure = by_arm(
+        runs, scales(runs)[::-1], scale_of(runs), few(runs), "loss", "squared error", log=True
+    )
     lines = [line for axes in figure.axes for line in axes.lines]
     log_axis(figure.axes[0], [np.asarray(line.get_ydata(), float) for line in lines])
     return figure
@@ -233,7 +239,7 @@ def figure_18(runs: Experiment) -> Figure:
     "kumar2024_fig17",
     experiment="kumar2024_fig17",
     caption="One student of a random tanh network: squared error, on both scales, and shares of "
-    f"points with an error below several thresholds. {BANDS} Compare Kumar et al. 2024, Fig. 17: "
+    "points with an error below several thresholds. Compare Kumar et al. 2024, Fig. 17: "
     "one run shows a late rise of test accuracy for some thresholds and none for others.",
 )
 def figure_17(runs: Experiment) -> Figure:
@@ -244,6 +250,7 @@ def figure_17(runs: Experiment) -> Figure:
     panels.pop().remove()
     loss, log_loss, *accuracies = panels
     shown = [t for t in THRESHOLDS if t != 1e-3]  # those of the paper
+    log_loss.set_yscale("log")
     for axes, title in ((loss, "squared error"), (log_loss, "squared error, log")):
         both_splits(axes, runs, arm, "loss")
         axes.set_title(title)

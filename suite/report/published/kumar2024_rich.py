@@ -136,9 +136,10 @@ def _twins(axes: Axes, runs: Experiment) -> None:
 def _with_twin(runs: Experiment, loss: str, log: bool = True) -> Figure:
     """Draw the losses of a network and of its expansion, and the network's weight norm."""
     figure, (axes, other) = panels(1, 2)
-    _twins(axes, runs)
     if log:
         axes.set_yscale("log")
+    _twins(axes, runs)
+    if log:
         log_labels(axes.yaxis)
     step_axis(axes)
     axes.set_ylabel(loss)
@@ -214,7 +215,7 @@ def _line(
     """Draw a metric over steps from 1 on, in the style of place `index`."""
     tracks = [from_first_step(track) for track in runs.tracks(arm, metric, layer)]
     if tracks:
-        draw_tracks(axes, tracks, style=look(index), label=label)
+        draw_tracks(axes, tracks, style=look(index), label=label, range=runs.range_of(metric))
 
 
 def _kernel_line(axes: Axes, runs: Experiment, arm: str) -> None:

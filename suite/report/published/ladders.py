@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from suite.ranges import ANY, SIZE
 from suite.report.axes import count, power_ticks
 from suite.report.experiment import Experiment, NotMeasured, Track
 from suite.report.published.drawing import draw_tracks
@@ -64,7 +65,10 @@ def losses(
             raise NotMeasured(f"losses of arm {arm!r}")
         test = split == "test"
         style = ArmStyle(colour, SOLID if test else DASHED, "o")
-        draw_tracks(axes, tracks, style=style, label=label if test else None)
+        possible = runs.range_of("loss")
+        if relative:  # a multiple of another value at each seed
+            possible = SIZE if possible.low >= 0 else ANY
+        draw_tracks(axes, tracks, style=style, label=label if test else None, range=possible)
 
 
 def step_axis(axes: Axes, title: str = "") -> None:

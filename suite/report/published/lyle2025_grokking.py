@@ -59,7 +59,7 @@ def by_row(figure: Figure, grid: Any, runs: Experiment, *, log: bool) -> None:
     caption=(
         "Test accuracy without norm layers, norms free and pinned. Dotted: the training fraction. "
         "The paper: with pinned norms all networks grok, weight decay making little difference; "
-        "with free ones a high rate or strong decay is needed. Bands: 95% intervals over seeds."
+        "with free ones a high rate or strong decay is needed."
     ),
 )
 def figure_2_left(runs: Experiment) -> Figure:
@@ -89,7 +89,7 @@ def figure_2_left(runs: Experiment) -> Figure:
         "Test accuracy, entropy of the attention and rank of its outputs with norm layers and "
         "pinned weights, by the coefficient of scale decay. Dotted: the training fraction. The "
         "paper: without scale decay accuracy never leaves that floor, which it explains by "
-        "attention of low entropy. Bands: 95% intervals over seeds."
+        "attention of low entropy."
     ),
 )
 def figure_2_right(runs: Experiment) -> Figure:
@@ -121,13 +121,14 @@ def figure_2_right(runs: Experiment) -> Figure:
         "Grokking on demand: test accuracy (above) and share of activations flipped since the last "
         "measurement (below). Dotted: re-warming, from a rate that is too low. The paper: a high "
         "peak flips many activations and test accuracy rises soon after; a ten times lower one "
-        "does neither. Bands: 95% intervals over seeds."
+        "does neither."
     ),
 )
 def figure_3(runs: Experiment) -> Figure:
     """Draw the highest peak at the left and the lowest at the right."""
     figure = Figure((WIDTH, 3.6), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True, sharey="row")
+    panels[1, 0].set_yscale("log")
     peaks = sorted({runs.setting(arm, "optimizer.lr") for arm in runs.arms}, reverse=True)
     for column, peak in enumerate((peaks[0], peaks[-1])):
         above, below = panels[:, column]
@@ -178,8 +179,7 @@ RANK_LABELS = {
         "share of its largest: singular values above 1% and above 10% of the largest, and the "
         "effective rank; with norm layers, by weight decay (rows) and updates between two "
         "projections (columns). Dotted: the training fraction. The paper, which gives no "
-        "definition: every network that groks loses rank as it does. Bands: 95% intervals over "
-        "seeds."
+        "definition: every network that groks loses rank as it does."
     ),
 )
 def figure_8(runs: Experiment) -> Figure:

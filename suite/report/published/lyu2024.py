@@ -130,13 +130,13 @@ def _of_arms(runs: Experiment, arms: Sequence[tuple[str, str]]) -> Figure:
         ("accuracy", "test", "test accuracy"),
         ("parameter_norm", "all", "norm of parameters"),
     )
+    log_scale(axes[2], "y")
     for panel, (metric, layer, label) in zip(axes, contents, strict=True):
         for index, (arm, name) in enumerate(arms):
             draw(panel, runs, arm, metric, layer, style=look(index), label=name)
         in_steps(panel, label)
     for panel in axes[:2]:
         shares(panel)
-    log_scale(axes[2], "y")
     legend(figure)
     return figure
 
@@ -178,6 +178,8 @@ def figure_3(runs: Experiment) -> Figure:
     """Draw Fig. 3."""
     figure, (left, right) = panels(2)
     arm = _one(runs)
+    log_scale(left, "y")
+    log_scale(right, "y")
     draw(left, runs, arm, "loss", "train", style=look(2), label="training")
     draw(left, runs, arm, "loss", "test", style=look(0), label="test")
     draw(
@@ -186,7 +188,6 @@ def figure_3(runs: Experiment) -> Figure:
     draw(right, runs, arm, "unseen_entry", style=look(3), label="largest unseen entry")
     for axes, label in ((left, "mean squared error"), (right, "relative distance; entry")):
         in_steps(axes, label)
-        log_scale(axes, "y")
     right.set_ylim(bottom=1e-4)
     legend(figure)
     return figure
@@ -211,7 +212,8 @@ def figure_4(runs: Experiment) -> Figure:
         if not tracks:
             raise NotMeasured("accuracy over time")
         for axes in (left, right):
-            draw_tracks(axes, tracks, style=look(index), label=label)
+            possible = runs.range_of("accuracy")
+            draw_tracks(axes, tracks, style=look(index), label=label, range=possible)
     for axes in (left, right):
         axes.set_ylabel("accuracy")
         shares(axes)

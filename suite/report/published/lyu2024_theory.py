@@ -22,18 +22,19 @@ def _stretched(
     tracks = [Track(t.steps * factor, t.values) for t in runs.tracks(arm, "loss", "test")]
     if not tracks:
         raise NotMeasured(f"test loss of arm {arm!r}")
-    draw_tracks(axes, tracks, style=look(index), label=name or None)
+    possible = runs.range_of("loss")
+    draw_tracks(axes, tracks, style=look(index), label=name or None, range=possible)
 
 
 def _losses(arms: Sequence[tuple[str, str]], runs: Experiment, right: str) -> tuple[Figure, Axes]:
     """Draw the test loss of arms over steps; return the figure and the panel beside it."""
     figure, (left, beside) = panels(2)
+    log_scale(left, "y")
+    log_scale(beside, "y")
     for index, (arm, name) in enumerate(arms):
         draw(left, runs, arm, "loss", "test", style=look(index), label=name)
     in_steps(left, "test loss")
-    log_scale(left, "y")
     left.legend(loc="lower left")
-    log_scale(beside, "y")
     beside.set_xlabel(right)
     beside.set_ylabel("test loss")
     return figure, beside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,22 +11,28 @@ from matplotlib.ticker import NullFormatter
 
 from suite.report.claims.lyle2025_grokking import length, projected, step_reached
 from suite.report.claims.suite_mlp_transfer import rate_of
-from suite.report.experiment import Array, Experiment, NotMeasured, Repetition
+from suite.report.experiment import Experiment, NotMeasured, Repetition
+from suite.report.lines import dashes
 from suite.report.published.base import published
 from suite.report.published.drawing import draw, look
 from suite.report.published.lyle2025_grokking import by_row, floor
-from suite.report.statistics import estimate
+from suite.report.published.places import place, time_place
 from suite.report.style import GREY, WIDTH
 
-Triple = tuple[float, float, float]
+Value = TypeVar("Value")
 
 GRID = (
     "All norms and the effective rate lr / |W| are pinned, each at a multiple of the usual. Above: "
-    "gradient steps to 95% test accuracy, which count as the run's length (grey line) where they "
-    "are not reached; dotted: in inverse proportion to the effective rate. Below: accuracy at the "
-    "end, filled on the test set, hollow on the training set; dotted: the training fraction. Left: "
-    "by effective rate, a line for each norm. Right: by norm, a line for each effective rate. "
-    "Bars: 95% intervals over seeds, above of the mean of the logarithm."
+    "gradient steps to 95% test accuracy, geometric means over seeds; open with an arrow where "
+    "not every seed gets there: those count as the run's length (grey line), so that the mean is "
+    "at least what is drawn; dotted: in inverse proportion to the effective rate. Below: accuracy "
+    "at the end, filled on the test set, hollow on the training set; dotted: the training "
+    "fraction. Left: by effective rate, a line for each norm. Right: by norm, a line for each "
+    "effective rate."
+)
+BARS = (
+    "Bars: 95% intervals over seeds, of times up to the run's length; below five seeds, and where "
+    "some do not get there, each is a small dot instead, open where 95% is not reached."
 )
 MARKERS = ("o", "s", "^", "D")
 
@@ -35,10 +42,19 @@ MARKERS = ("o", "s", "^", "D")
     experiment="norm_or_elr_map",
     caption=f"{GRID} An MLP with RMSNorm of which the hidden map alone has another norm, and in "
     "proportion its own rate: the norms of the others stay the usual ones.",
+    seeds=BARS,
 )
-@published("norm_or_elr_mlp", experiment="norm_or_elr_mlp", caption=f"{GRID} An MLP with RMSNorm.")
 @published(
-    "norm_or_elr", experiment="norm_or_elr", caption=f"{GRID} A transformer without norm layers."
+    "norm_or_elr_mlp",
+    experiment="norm_or_elr_mlp",
+    caption=f"{GRID} An MLP with RMSNorm.",
+    seeds=BARS,
+)
+@published(
+    "norm_or_elr",
+    experiment="norm_or_elr",
+    caption=f"{GRID} A transformer without norm layers.",
+    seeds=BARS,
 )
 def norm_or_elr(runs: Experiment) -> Figure:
     """Draw steps and accuracies by one of the two, lines by the other."""
@@ -49,29 +65,47 @@ def norm_or_elr(runs: Experiment) -> Figure:
     figure = Figure((WIDTH, 4.6), layout="constrained")
     grid = figure.subplots(2, 2, sharey="row", sharex="col")
     names = ("norm", "effective rate")
+    end = max(length(runs.repetitions[0], arm) for arm in runs.repetitions[0].arms)
     for (steps, ends), along in zip(grid.T, (1, 0), strict=True):
-        for place, held in enumerate(sorted({key[1 - along] for key in keys.values()})):
+        steps.set_yscale("log", base=2)
+        for index, held in enumerate(sorted({key[1 - along] for key in keys.values()})):
             arms = sorted((key[along], arm) for arm, key in keys.items() if key[1 - along] == held)
-            x = np.array([value for value, _ in arms]) * 1.03 ** (place - 1)  # bars side by side
-            marks = {"marker": MARKERS[place % 4], "color": look(place).colour, "capsize": 2}
-            marks["ls"] = (0, look(place).dashes) if look(place).dashes else "-"
+            x = np.array([value for value, _ in arms]) * 1.03 ** (index - 1)  # bars side by side
+            look_of = look(index)
+            marks: dict[str, Any] = {"colour": look_of.colour, "marker": MARKERS[index % 4]}
+            thin: dict[str, Any] = {"color": look_of.colour, "ls": dashes(look_of), "lw": 1.0}
             label = f"{names[1 - along].removeprefix('effective ')} {held:g}"
-            found = [_mean(runs, arm, _log_steps) for _, arm in arms]
-            steps.errorbar(x, *_bars(np.exp(found)), label=label, **marks)
-            if along == 1 and held == 1.0:
-                middle = np.exp(found)[len(x) // 2, 0] * x[len(x) // 2]
+            times = [_of_seeds(runs, arm, step_reached) for _, arm in arms]
+            means = [
+                time_place(steps, at, found, end, **marks)
+                for at, found in zip(x, times, strict=True)
+            ]
+            steps.plot(x, means, **thin)
+            steps.plot([], [], label=label, marker=marks["marker"], **thin)
+            if along == 1 and held == 1.0 and all(time.exact for time in times[len(x) // 2]):
+                middle = means[len(x) // 2] * x[len(x) // 2]
                 steps.plot(x, middle / x, color=GREY, lw=0.8, ls=":")
-            for split, face in (("train", "white"), ("test", None)):
-                last = [_mean(runs, arm, _last_accuracy(split)) for _, arm in arms]
-                thin = {"ls": "none", "mfc": "white"} if face else {}
-                ends.errorbar(x, *_bars(np.array(last)), **marks | thin)
+            for split in ("train", "test"):
+                last = [
+                    place(
+                        ends,
+                        at,
+                        _of_seeds(runs, arm, _last_accuracy(split)),
+                        range=runs.range_of("accuracy"),
+                        hollow=split == "train",
+                        **marks,
+                    )
+                    for at, (_, arm) in zip(x, arms, strict=True)
+                ]
+                if split == "test":
+                    ends.plot(x, last, **thin)
         ticks = sorted({key[along] for key in keys.values()})
         for axes in (steps, ends):
             axes.set_xscale("log", base=2)
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.xaxis.set_minor_formatter(NullFormatter())
-        steps.axhline(float(runs.setting(runs.arms[0], "budget")), color=GREY, lw=0.8, zorder=0)
-        steps.set_yscale("log", base=2)
+        steps.axhline(end, color=GREY, lw=0.8, zorder=0)
+        steps.set_ylim(top=1.7 * end)  # room for arrows
         steps.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         floor(ends, runs)
         ends.set_ylim(-0.04, 1.06)
@@ -88,22 +122,16 @@ def norm_or_elr(runs: Experiment) -> Figure:
     return figure
 
 
-def _log_steps(seed: Repetition, arm: str) -> float:
-    return float(np.log(step_reached(seed, arm).lo))
-
-
 def _last_accuracy(split: str) -> Callable[[Repetition, str], float]:
     return lambda seed, arm: seed.track(arm, "accuracy", split).last
 
 
-def _bars(found: Array) -> tuple[Array, tuple[Array, Array]]:
-    """Return means, and the lengths of bars below and above, of (n, 3) means and intervals."""
-    middle, low, high = found.T
-    return middle, (middle - low, high - middle)
+def _of_seeds(runs: Experiment, arm: str, value: Callable[[Repetition, str], Value]) -> list[Value]:
+    """Return one value for each seed that has the arm.
 
-
-def _mean(runs: Experiment, arm: str, value: Callable[[Repetition, str], float]) -> Triple:
-    """Return the mean over seeds and its interval; without an interval the mean for its ends."""
+    Raises:
+        NotMeasured: if none has.
+    """
     found = []
     for seed in runs.repetitions:
         try:
@@ -112,10 +140,7 @@ def _mean(runs: Experiment, arm: str, value: Callable[[Repetition, str], float])
             continue
     if not found:
         raise NotMeasured(f"accuracy of arm {arm!r}")
-    interval = estimate(found)
-    mean = float(np.mean(found))
-    low, high = (mean if end is None else end for end in (interval.lo, interval.hi))
-    return mean, low, high
+    return found
 
 
 @published(
@@ -124,7 +149,7 @@ def _mean(runs: Experiment, arm: str, value: Callable[[Repetition, str], float])
     caption=(
         "Test accuracy of an MLP, without norm layers (above) and with RMSNorm (below), norms free "
         "or pinned, by what becomes of the rate. Dotted: the training fraction, and the "
-        "re-warming; the low rate alone is its control. Bands: 95% intervals over seeds."
+        "re-warming; the low rate alone is its control."
     ),
 )
 def mlp(runs: Experiment) -> Figure:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from plain_rainbow import PlainRainbow, Settings
+from scipy.stats import norm
 
 from suite.run_config import RunConfig
 
@@ -129,11 +130,20 @@ def noise_drawer(run, units):
         sizes = [n for pair in units.values() for n in pair]
         found = {}
         for use in uses:
-            z = torch.randn(sum(sizes), generator=generator).split(sizes)
+            z = variables(sum(sizes), run.agent.noise_bound, generator).split(sizes)
             found[use] = dict(zip(units, zip(z[::2], z[1::2], strict=True), strict=True))
         return {"selector": None, **found}
 
     return draw
+
+
+def variables(number, bound, generator):
+    """Standard normal variables, or those that a uniform draw is mapped to within a bound."""
+    if bound is None:
+        return torch.randn(number, generator=generator)
+    share = norm.cdf(bound) - norm.cdf(-bound)
+    drawn = torch.empty(number).uniform_(-share, share, generator=generator)
+    return torch.from_numpy(norm.ppf((1 + drawn.double().numpy()) / 2)).to(drawn.dtype)
 
 
 def noisy_units(reference):

@@ -171,8 +171,14 @@ def test_a_checkpoint_of_another_network_is_refused(build, tmp_path, model, told
 @pytest.mark.parametrize(
     ("agent", "told"),
     [
-        ({"replay_capacity": 200}, "uniform with 301 slots in each of 1 lanes there and uniform w"),
-        ({"prioritized": {}}, "there and prioritised with 301 slots in each of 1 lanes here"),
+        (
+            {"replay_capacity": 200},
+            "uniform with 301 slots and 9 last observations in each of 1 lanes there and uniform w",
+        ),
+        (
+            {"prioritized": {}},
+            "there and prioritised with 301 slots and 9 last observations in each",
+        ),
     ],
 )
 def test_a_checkpoint_of_another_replay_is_refused_before_anything_changes(
@@ -322,7 +328,9 @@ def test_a_checkpoint_holds_no_code(build, tmp_path):
     assert sorted(p.name for p in (tmp_path / "ring").iterdir()) == [
         "actions.npy",
         "frames.npy",
+        "lasts.npy",
         "marks.npy",
+        "numbers.npy",
         "rewards.npy",
     ]
     assert np.load(tmp_path / "ring" / "rewards.npy").shape == (1, len(algorithm.ring))

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from suite.errors import DivergedError
+from suite.invariance.decide import scale_invariant
 from suite.optimizers import rates
-from suite.params import scale_invariant
 from suite.run_config import RunConfig
 from suite.training.q_learning import elementwise_loss
 
@@ -89,7 +89,7 @@ def test_fifty_updates_equal_bare_pytorch(make_learner, case, nap):
         learner = make_learner(run)
     net = learner.net.q
     assert next(net.parameters()).dtype == torch.float64
-    projected = scale_invariant(net) if nap else ()
+    projected = scale_invariant(net).names if nap else ()
     reference = PlainDqn(
         copy.deepcopy(net), 0.01, run.build_schedule(), run.agent, 1.5e-4, projected
     )
@@ -117,7 +117,7 @@ def test_updates_of_the_convolutional_network_equal_bare_pytorch(make_learner, n
     run = breakout(interventions=["nap"] if nap else [])
     with float64():
         learner = make_learner(run)
-    projected = scale_invariant(learner.net.q) if nap else ()
+    projected = scale_invariant(learner.net.q).names if nap else ()
     reference = PlainDqn(
         copy.deepcopy(learner.net.q), 1e-4, run.build_schedule(), run.agent, 1.5e-4, projected
     )

@@ -124,12 +124,12 @@ LINES = {
     "lyle2025_fig2r": [4, 3, 3],
     "lyle2025_fig3": [6, 6, 5, 5],
     "lyle2025_fig8": [5] * 6,
-    "norm_or_elr": [11, 10, 19, 19],
-    "norm_or_elr_mlp": [11, 10, 19, 19],
-    "norm_or_elr_map": [11, 10, 19, 19],
+    "norm_or_elr": [17, 16, 22, 22],
+    "norm_or_elr_mlp": [17, 16, 22, 22],
+    "norm_or_elr_map": [17, 16, 22, 22],
     "lyle2025_mlp": [5] * 4,
 }
-"""Lines of each panel, reference lines among them; of bars the line, and a cap at either end."""
+"""Lines of each panel, reference lines and single marks among them."""
 
 
 def _draw(name: str, seeds: int, arms: Mapping[str, Mapping[str, Any]] | None = None) -> Figure:
@@ -151,6 +151,10 @@ def test_every_arm_is_drawn(name: str, seeds: int) -> None:
     bands = sum(len(axes.collections) for axes in figure.axes)
     if not name.startswith("norm_or_elr"):  # which have bars
         assert bands == 0 if seeds == 1 else bands >= len(_arms(name))
+        for axes in figure.axes:
+            if axes.get_yscale() == "log":
+                lows = [b.get_paths()[0].get_extents().y0 for b in axes.collections]
+                assert all(low > 0 for low in lows)
     assert figure.legends or any(axes.get_legend() for axes in figure.axes)
 
 
@@ -162,14 +166,48 @@ def test_the_grid_shows_the_step_of_95_percent() -> None:
         for line in axes.lines:
             values = np.asarray(line.get_ydata(), dtype=float)
             assert ((values >= 1) & (values <= 1.01 * TOTAL)).all()
+        assert len(axes.collections) == 9  # bars, none past the end of the run
+        for bar in axes.collections:
+            assert bar.get_paths()[0].get_extents().y1 <= TOTAL
+        assert not axes.texts
     for axes in accuracies:
         hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
-        assert len(hollow) == 3
+        assert len(hollow) == 9
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 5])
+def test_times_that_are_not_reached_are_open(seeds: int) -> None:
+    runs = _experiment(_arms("norm_or_elr"), seeds)
+    never, once = runs.arms[:2]
+    for seed in runs.repetitions:
+        for arm in (never, once) if seed.seed == 0 else (never,):
+            rows = seed.rows[arm]
+            test = (rows["metric"] == "accuracy") & (rows["layer"] == "test")
+            rows.loc[test, "value"] *= 0.9
+    with paper_style():
+        figure = PUBLISHED["norm_or_elr"].function(runs)
+    for axes in figure.axes[:2]:
+        arrows = [text.xy for text in axes.texts]
+        assert len(arrows) == 2
+        (_, at_end), (_, later) = sorted(arrows, key=lambda xy: -xy[1])
+        assert at_end == pytest.approx(TOTAL)
+        assert later == pytest.approx(TOTAL) if seeds == 1 else later < TOTAL
+        opened = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
+        large = [line for line in opened if line.get_markersize() > 4]
+        assert sorted(float(line.get_ydata()[0]) for line in large) == pytest.approx(
+            sorted(y for _, y in arrows)
+        )
+        small = [line for line in opened if line.get_markersize() < 4]
+        assert len(small) == (seeds + 1 if seeds > 1 else 0)
+        assert all(float(line.get_ydata()[0]) == TOTAL for line in small)
+        bars = [bar.get_paths()[0].get_extents() for bar in axes.collections]
+        assert len(bars) == (7 if seeds >= 5 else 0)  # a mean that is at least so much has none
+        assert all(bar.y1 <= TOTAL for bar in bars)
 
 
 def test_an_arm_that_is_missing_leaves_its_place_empty() -> None:
     some = {k: v for k, v in _arms("lyle2025_fig8").items() if k != "3.0,300"}
-    figure = _draw("lyle2025_fig8", 3, some)
+    figure = _draw("lyle2025_fig8", 5, some)
     assert [len(axes.lines) for axes in figure.axes] == [5, 5, 5, 5, 5, 1]
 
 

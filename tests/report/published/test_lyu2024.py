@@ -25,7 +25,7 @@ LAYERS = {
 }
 
 
-def runs(name: str, *configs: dict[str, Any], seeds: int = 3) -> Experiment:
+def runs(name: str, *configs: dict[str, Any], seeds: int = 5) -> Experiment:
     repetitions = []
     for seed in range(seeds):
         rows = {}
@@ -81,12 +81,21 @@ def test_it_is_drawn(name: str) -> None:
         drawn.draw_without_rendering()
         single = figure.function(runs(name, *configs, seeds=1))
         single.draw_without_rendering()
+        few = figure.function(runs(name, *configs, seeds=4))
+        few.draw_without_rendering()
+    for axes, of_one in zip(few.axes, single.axes, strict=True):  # a line for each seed, and means
+        assert not axes.collections
+        assert len(axes.lines) > 3 * len([line for line in of_one.lines if len(line.get_xdata())])
     assert len(drawn.axes) == panels
     for axes in drawn.axes:
         assert axes.get_xlabel()
         assert axes.get_ylabel()
         assert any(len(line.get_xdata()) > 10 for line in axes.lines)
         assert axes.collections, "seeds are shown as a band"
+        if axes.get_yscale() == "log":
+            for band in axes.collections:  # of logarithms, so positive
+                low, high = band.get_paths()[0].get_extents().intervaly
+                assert 0 < low <= high
     assert drawn.axes[0].get_xscale() == ("linear" if name.endswith("fig4") else "log")
     entries = [t.get_text() for a in drawn.axes if (k := a.get_legend()) for t in k.get_texts()]
     entries += [t.get_text() for legend in drawn.legends for t in legend.get_texts()]

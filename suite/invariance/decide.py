@@ -1,0 +1,365 @@
+"""Which weights are scale-invariant: f(cW) = f(W) for any c > 0 (Lyle et al. 2024, section 2).
+
+Neither the names nor the order of modules tells. A residual branch may or may not end in a
+normalisation layer, a head may be registered first, a bias is harmless before BatchNorm and not
+before LayerNorm. So each weight is multiplied by a large power of two and by a small one, and the
+outputs on a batch of inputs must stay as they are, with the network in the mode it trains in.
+
+The question is about the network, not about its values of the moment: an output layer that starts
+at 0 would make everything in front of it look invariant, and so would a bias of 0, a small
+residual branch or a gain of 0. It is therefore asked at values where nothing vanishes: matrices of
+the scale 1 / sqrt(fan-in), other parameters moved off their initial values; twice, so that chance
+does not tell. Beside large inputs weights are made smaller still, or biases and the bends of
+nonlinearities would not show. Rows (output units) are invariant if each can be multiplied by a
+factor of its own: behind BatchNorm they are, behind LayerNorm only whole tensors.
+
+At the network's own values an invariant weight may be too small: a normalisation layer's epsilon
+then counts. This is checked as well, by doubling, and refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import log2
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from suite.invariance.inputs import made_up
+from suite.invariance.passes import HALF, Passes, Values, change, unwrap, wide
+from suite.norms import Per
+from suite.params import ParamRole, classify, layer_name
+
+LOG = logging.getLogger(__name__)
+
+POWER = 10
+"""Of two, what a weight is multiplied by where nothing vanishes: small effects show."""
+
+DOWN = 2
+"""The least power it is divided by besides: a bias that drowned shows."""
+
+EPSILON = 1e-3
+"""Factor on epsilons there, beside inputs of size 1: those of norm layers count for nothing."""
+
+TOLERANCE = 1e-2
+"""Largest relative change of the outputs that counts as none; above what an epsilon does."""
+
+SMALL = 0.05
+"""Entries of gains, biases and the like below this are replaced rather than stretched."""
+
+NOT = "not scale-invariant"
+NO_ROWS = "its output units do not lie along one axis"
+ASK = (
+    "pass probe=, a batch of inputs as the model takes them, or the names of the tensors in which="
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which tensors are taken, and why others are not.
+
+    Attributes:
+        names: those taken.
+        left: reasons, by the name of a tensor that is left.
+    """
+
+    names: tuple[str, ...]
+    left: dict[str, str] = field(default_factory=dict)
+
+
+def row_axis(model: nn.Module, name: str) -> int | None:
+    """Return the axis of a tensor's output units, None if they do not lie along one.
+
+    Noisy maps stack mean and noise before it; transposed convolutions have inputs first, and with
+    groups their outputs lie along no single axis.
+    """
+    layer = model.get_submodule(layer_name(name))
+    if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+        return 1 if layer.groups == 1 else None
+    return model.get_parameter(name).ndim - 2 if getattr(layer, "is_linear_map", False) else 0
+
+
+def scale_invariant(model: nn.Module, probe: Any = None, per: Per = "tensor") -> Selection:
+    """Return the hidden weights of a network whose scale its outputs do not feel.
+
+    A network that says itself which they are, in ``scale_invariant_weights``, is taken at its word,
+    and its word is checked if there is a probe.
+
+    Args:
+        model: the network; its values, modes and the random generators stay as they are.
+        probe: inputs: a tensor; a tuple or list of arguments; a mapping of keyword arguments.
+            Without any, inputs are made up from the sizes of the layers.
+        per: whether whole tensors or their rows are asked about.
+
+    Raises:
+        ValueError: if there are no inputs, the network fails on them, or what it returns cannot
+            tell; if a weight is so small that the epsilon of a normalisation layer counts.
+    """
+    model, _ = unwrap(model)
+    if type(model).forward is nn.Module.forward:
+        LOG.warning(
+            "%s has no forward: its modules are taken to follow one another; if they do not, pass "
+            "the names of the tensors in which=",
+            type(model).__name__,
+        )
+    roles = classify(model)
+    declared = getattr(model, "scale_invariant_weights", None)
+    if declared is not None:
+        if declared and probe is not None:
+            check_invariant(model, declared, probe, per)
+        others = [name for name, role in roles.items() if role in ASKED and name not in declared]
+        return Selection(tuple(declared), dict.fromkeys(others, "the network does not list it"))
+    left = {
+        name: "an embedding: only linear maps are taken unless they are named"
+        for name, role in roles.items()
+        if role is ParamRole.EMBEDDING
+    }
+    candidates = [name for name, role in roles.items() if role in ASKED]
+    alike = (getattr(model, "dry_of", None), per)  # plans bind thousands of models that are alike
+    if probe is None and alike in _DRY:
+        return _DRY[alike]
+    trial = Trial.find(model, probe) if candidates else None
+    if trial is None:
+        return Selection(tuple(candidates), left)
+    for name in candidates:
+        if reason := trial.objection(name, per):
+            left[name] = reason
+    names = [name for name in candidates if name not in left]
+    trial.check_size(names, per)
+    found = Selection(tuple(names), left)
+    if probe is None and alike[0] is not None:
+        _DRY[alike] = found
+    return found
+
+
+_DRY: dict[tuple[Any, Per], Selection] = {}
+"""What is known of models without values, by config, spec and grain."""
+
+ASKED = (ParamRole.WEIGHT, ParamRole.OUTPUT)
+"""Roles of the tensors that are asked about; which map is the output, the passes tell."""
+
+
+def check_invariant(
+    model: nn.Module, names: Sequence[str], probe: Any, per: Per = "tensor"
+) -> None:
+    """Check that the outputs on `probe` do not feel the scale of the named tensors.
+
+    Args:
+        model: the network; it stays as it is.
+        names: parameters to check.
+        probe: inputs, as for `scale_invariant`.
+        per: whether whole tensors or their rows are asked about.
+
+    Raises:
+        ValueError: naming the first tensor that is not scale-invariant, and why.
+    """
+    trial = Trial.find(model, probe)
+    if trial is None:
+        return
+    for name in names:
+        if reason := trial.objection(name, per):
+            raise ValueError(f"which: {name!r} is {NOT}: {reason.removeprefix(f'{NOT}: ')}")
+    trial.check_size(names, per)
+
+
+class Point:
+    """A network on a probe at certain values, and what changes there.
+
+    Args:
+        passes: the network on the probe.
+        values: its parameters.
+
+    Raises:
+        ValueError: if its outputs are not finite there, or vary from pass to pass.
+    """
+
+    def __init__(self, passes: Passes, values: Values) -> None:
+        self.passes, self.values = passes, values
+        size = round(log2(passes.size))
+        self.powers = [POWER + max(0, -size), -max(DOWN, size)]
+        self._epsilon = EPSILON / max(1.0, passes.size) ** 2
+        self.outputs = passes(values, self._epsilon)
+        if not any(t.is_floating_point() or t.is_complex() for t in self.outputs):
+            raise ValueError(f"probe: the model returns no tensor of real numbers; {NAMES}")
+        if any(t.isnan().any() for t in self.outputs):
+            raise ValueError(f"probe: the outputs are not finite, which tells nothing; {NAMES}")
+        if self.moved({}) > TOLERANCE / 10:
+            raise ValueError(f"probe: the outputs vary from pass to pass; {NAMES}")
+
+    def moved(self, other: Values) -> float:
+        """Return how much `other` values of some parameters change the outputs."""
+        return change(self.outputs, self.passes({**self.values, **other}, self._epsilon))
+
+    def objection(self, name: str, axis: int | None, per: Per) -> str | None:
+        """Return what keeps a tensor from being scale-invariant, as far as passes tell, or None."""
+        value = self.values[name]
+        for power in self.powers:
+            for draw in range(1 if per == "tensor" else 3):
+                scaled = {name: _scaled(value, axis, per, power, draw)}
+                if self.moved(scaled) > TOLERANCE:
+                    return self._because(name, scaled, per, power)
+        return None
+
+    def _because(self, name: str, scaled: Values, per: Per, power: int) -> str:
+        if per == "row" and self.moved({name: self.values[name] * 2.0**power}) <= TOLERANCE:
+            return f"{NOT} by row, only as a whole: expected per='tensor'"
+        bias = f"{layer_name(name)}.bias".removeprefix(".")
+        if bias in self.values:
+            silent = {**self.values, bias: torch.zeros_like(self.values[bias])}
+            without = self.passes(silent, self._epsilon)
+            if change(without, self.passes({**silent, **scaled}, self._epsilon)) <= TOLERANCE:
+                return f"{NOT} beside its bias, which would have to be scaled along"
+        return f"{NOT}: the outputs feel its scale"
+
+    def indifferent(self, name: str) -> bool:
+        """Return whether the outputs do not depend on a tensor at all."""
+        value = self.values[name]
+        noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(1)).to(value)
+        return self.moved({name: noise * value.norm() / noise.norm()}) == 0
+
+
+class Trial:
+    """A network on a probe, at values where nothing vanishes, twice, and at its own.
+
+    Args:
+        passes: the network on the probe.
+
+    Raises:
+        ValueError: if its outputs are not finite there, or vary from pass to pass.
+    """
+
+    def __init__(self, passes: Passes) -> None:
+        self.passes, self.model = passes, passes.model
+        self.own: Values = {}
+        if not passes.meta:
+            self.own = {name: wide(p.detach()) for name, p in self.model.named_parameters()}
+        self._points = [Point(passes, self._typical(like_own=True))]
+
+    def _typical(self, like_own: bool) -> Values:
+        generator = torch.Generator().manual_seed(int(like_own))
+        named = self.model.named_parameters()
+        return {name: _typical(p.detach(), generator, like_own) for name, p in named}
+
+    @cached_property
+    def points(self) -> list[Point]:
+        """Both points; one alone without values or if drawn matrices make the network fail."""
+        if self.passes.meta:
+            return self._points
+        try:
+            return [*self._points, Point(self.passes, self._typical(like_own=False))]
+        except Exception:  # whatever a network may raise
+            return self._points
+
+    @classmethod
+    def find(cls, model: nn.Module, probe: Any) -> Trial | None:
+        """Return the trial on a probe, or on inputs made up.
+
+        None if the network has no values and no inputs are found: then nothing can be said yet.
+
+        Raises:
+            ValueError: if the network fails on the probe, or on all that was made up.
+        """
+        if probe is not None:
+            try:
+                return cls(Passes(model, probe))
+            except ValueError as error:
+                if str(error).startswith("probe: "):
+                    raise
+                raise ValueError(_failed(error)) from error
+            except Exception as error:  # whatever a network may raise
+                raise ValueError(_failed(error)) from error
+        for inputs in made_up(model):
+            try:
+                return cls(Passes(model, inputs))
+            except Exception:  # these do not fit
+                continue
+        if any(p.is_meta for p in model.parameters()):
+            return None
+        raise ValueError(f"probe: got None, and no inputs could be made up; expected {ASK}")
+
+    def objection(self, name: str, per: Per) -> str | None:
+        """Return why a tensor is not to be taken, or None."""
+        axis = row_axis(self.model, name)
+        if per == "row" and axis is None:
+            return NO_ROWS
+        first = self._points[0].objection(name, axis, per)
+        if first is not None:
+            return first
+        if self._points[0].indifferent(name):
+            return "the outputs on the probe do not depend on it"
+        return self.points[1].objection(name, axis, per) if len(self.points) > 1 else None
+
+    def check_size(self, names: Sequence[str], per: Per) -> None:
+        """Check that scale-invariant tensors are large beside the epsilons behind them.
+
+        Raises:
+            ValueError: naming one that is not.
+        """
+        if not self.own or not names:
+            return
+        before = self.passes(self.own)
+
+        def moved(*some: str) -> float:
+            doubled = {n: _scaled(self.own[n], row_axis(self.model, n), per, 1) for n in some}
+            return change(before, self.passes({**self.own, **doubled}))
+
+        if moved(*names) <= TOLERANCE:
+            return
+        for name in names:
+            if (size := moved(name)) > TOLERANCE:
+                raise ValueError(
+                    f"which: {name!r} is scale-invariant, but not at its own values: doubling it "
+                    f"changes the outputs by {size:.1%}, as where a norm layer's epsilon is not "
+                    "small beside what it reads; expected larger initial weights, or a list of "
+                    "names without it"
+                )
+
+
+NAMES = "expected other inputs, or the names of the tensors in which="
+
+
+def _failed(error: Exception) -> str:
+    said = f"{type(error).__name__}: {error}".strip().split("\n", 1)[0]
+    return f"probe: the model fails on it ({said}); expected {ASK}"
+
+
+def _typical(tensor: Tensor, generator: torch.Generator, like_own: bool) -> Tensor:
+    """Return a parameter's value where nothing vanishes.
+
+    Tensors of two or more dimensions get the scale 1 / sqrt(fan-in); they are their own with a
+    tenth of noise if `like_own`, else drawn. Entries of others are stretched at random, small ones
+    replaced. On the meta device all are drawn.
+    """
+    noise = torch.randn(tensor.shape, generator=generator)
+    if not (tensor.is_floating_point() or tensor.is_meta):
+        return tensor.clone()
+    dtype = torch.float32 if tensor.dtype in HALF else tensor.dtype
+    device = torch.device("cpu") if tensor.is_meta else tensor.device
+    noise = noise.to(device, dtype)
+    own = torch.ones_like(noise) if tensor.is_meta else tensor.to(dtype)
+    if tensor.ndim < 2:
+        return torch.where(own.abs() < SMALL, own + 0.5 * noise, own * (0.3 * noise).exp())
+    scale = (tensor.shape[0] / max(tensor.numel(), 1)) ** 0.5
+    rms = own.square().mean().sqrt()
+    if like_own and not tensor.is_meta and rms > 0:
+        noise = own / rms + 0.1 * noise
+    return noise.mul_(scale)
+
+
+def _scaled(value: Tensor, axis: int | None, per: Per, power: int, draw: int = 0) -> Tensor:
+    """Return a tensor times 2 to the `power`, or each row by a power of its own up to it."""
+    if per == "tensor":
+        return value * 2.0**power
+    assert axis is not None
+    number = value.shape[axis]
+    if draw < 2:  # every second row, and the others
+        powers = power * ((torch.arange(number) + draw + 1) % 2)
+    else:
+        generator = torch.Generator().manual_seed(2)
+        powers = power - torch.randperm(number, generator=generator) % power
+    shape = [-1 if d == axis else 1 for d in range(value.ndim)]
+    return value * (2.0**powers).to(value).view(shape)

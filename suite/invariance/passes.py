@@ -1,0 +1,217 @@
+"""Forward passes that leave no trace, with other values in place of a network's own.
+
+A question such as "do the outputs feel the scale of this weight?" is put to the network's own
+forward pass, as it trains: in training mode, submodules that are frozen in evaluation mode. Values
+are handed in from outside (`torch.func.functional_call`), so that parameters and buffers, running
+statistics among them, are never touched; modes, plain attributes and random generators are put
+back. Dropout and the like draw the same numbers in every pass.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils._pytree import tree_map_only
+
+Values = dict[str, Tensor]
+"""Parameters and buffers by name."""
+
+EPSILONS = {"eps", "epsilon", "variance_epsilon"}
+"""What modules call the number that keeps them from dividing by zero."""
+
+HALF = (torch.float16, torch.bfloat16)
+"""Types too narrow to sum or to scale in."""
+
+
+def unwrap(model: nn.Module) -> tuple[nn.Module, str]:
+    """Return the network inside ``torch.compile`` and data-parallel wrappers, and its prefix.
+
+    >>> unwrap(nn.DataParallel(nn.Linear(2, 3)))
+    (Linear(in_features=2, out_features=3, bias=True), 'module.')
+    """
+    prefix = ""
+    while True:
+        if "_orig_mod" in model._modules:
+            leaf = "_orig_mod"
+        elif isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            leaf = "module"
+        else:
+            return model, prefix
+        model, prefix = model.get_submodule(leaf), f"{prefix}{leaf}."
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """Return a copy, in float32 where the type is half of that."""
+    return tensor.float() if tensor.dtype in HALF else tensor.clone()
+
+
+def tensors_in(value: object) -> list[Tensor]:
+    """Return the tensors in whatever a network returns: nested sequences, mappings, dataclasses."""
+    if isinstance(value, Tensor):
+        return [value]
+    parts: list[Any] = []
+    if isinstance(value, Mapping):
+        parts = list(value.values())
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        parts = list(value)
+    elif dataclasses.is_dataclass(value):
+        parts = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    elif hasattr(value, "__dict__"):
+        parts = list(vars(value).values())
+    return [tensor for part in parts for tensor in tensors_in(part)]
+
+
+def change(before: list[Tensor], after: list[Tensor]) -> float:
+    """Return the largest change of an output tensor, in units of its largest entry."""
+    if [b.shape for b in before] != [a.shape for a in after]:
+        return float("inf")
+    worst = 0.0
+    for b, a in zip(before, after, strict=True):
+        if not (b.is_floating_point() or b.is_complex()) or not b.numel():
+            continue
+        same = (a == b) | (a.isnan() & b.isnan())
+        moved = torch.where(same, 0.0, (a - b).abs().double()).max().item()
+        size = torch.where(b.isfinite(), b.abs().double(), 0.0).max().item()
+        worst = max(worst, float("inf") if moved != moved else moved and moved / max(size, 1e-300))
+    return worst
+
+
+def _arguments(model: nn.Module, probe: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return how a probe is passed: mappings by keyword, sequences by place, if that fits."""
+    signature = inspect.signature(model.forward)
+    named = dict(probe) if isinstance(probe, Mapping) else None
+    listed = tuple(probe) if isinstance(probe, tuple | list) else (probe,)
+    args, kwargs = ((), named) if named is not None else (listed, {})
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        return (probe,), {}
+    return args, kwargs
+
+
+def _train(model: nn.Module) -> None:
+    """Put a network into the mode it trains in.
+
+    If it is in training mode already, what is in evaluation mode in there is frozen and stays so;
+    else all modules are put into training mode but those that hold nothing trainable.
+    """
+    if not model.training:
+        for module in model.modules():
+            held = list(module.parameters())
+            module.training = not held or any(p.requires_grad for p in held)
+
+
+@contextmanager
+def _undisturbed(model: nn.Module) -> Iterator[list[torch.Generator]]:
+    """Put everything a pass may change back on leaving; give the generators it draws from."""
+    modules = list(model.modules())
+    kept = [dict(vars(module)) for module in modules]
+    tensors = [*model.parameters(), *model.buffers()]
+    devices = sorted({t.device.index or 0 for t in tensors if t.is_cuda})
+    generators = [torch.default_generator, *(torch.cuda.default_generators[d] for d in devices)]
+    python, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002, a network's own
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices=devices))
+        stack.enter_context(torch.no_grad())
+        if any("_orig_mod" in m._modules or m._compiled_call_impl is not None for m in modules):
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        try:
+            yield generators
+        finally:
+            for module, attributes in zip(modules, kept, strict=True):
+                for name in vars(module).keys() - attributes.keys():
+                    del vars(module)[name]
+                vars(module).update(attributes)
+            random.setstate(python)
+            np.random.set_state(numbers)  # noqa: NPY002
+
+
+class Passes:
+    """A network's passes on one probe.
+
+    Args:
+        model: the network, without wrappers; if it has no values (meta device), values given to a
+            call live on the CPU, and so do its inputs.
+        probe: inputs: a tensor; a tuple or list of arguments; a mapping of keyword arguments.
+    """
+
+    def __init__(self, model: nn.Module, probe: Any) -> None:
+        self.model = model
+        self.meta = any(p.is_meta for p in model.parameters())
+        self._args, self._kwargs = tree_map_only(Tensor, _input, _arguments(model, probe))
+        self._buffers = {name: _given(b) for name, b in model.named_buffers()}
+
+    @property
+    def size(self) -> float:
+        """Root mean square of the inputs that are real numbers; 1 if it is 0 or there are none."""
+        given = [t.double() for t in tensors_in((self._args, self._kwargs)) if t.numel()]
+        squares = [t.square().mean().item() for t in given if t.is_floating_point()]
+        size = max(squares, default=1.0) ** 0.5
+        return size if 0 < size < float("inf") else 1.0
+
+    def __call__(self, values: Values, epsilon: float = 1.0) -> list[Tensor]:
+        """Return the tensors among the outputs with `values` in place of the parameters.
+
+        Args:
+            values: parameters by name.
+            epsilon: factor on the epsilons that modules keep as attributes.
+
+        Raises:
+            Exception: whatever the network raises on these inputs.
+        """
+        with _undisturbed(self.model) as generators:
+            _train(self.model)
+            if epsilon != 1.0:
+                _shrink_epsilons(self.model, epsilon)
+            if type(self.model).forward is nn.Module.forward:
+                vars(self.model)["forward"] = lambda x: _chain(self.model, x)
+            for generator in generators:
+                generator.manual_seed(0)
+            random.seed(0)
+            np.random.seed(0)  # noqa: NPY002
+            buffers = {name: buffer.clone() for name, buffer in self._buffers.items()}
+            args, kwargs = tree_map_only(Tensor, Tensor.clone, (self._args, self._kwargs))
+            out = functional_call(self.model, {**values, **buffers}, args, kwargs)
+        return [tensor.detach() for tensor in tensors_in(out)]
+
+
+def _shrink_epsilons(model: nn.Module, factor: float) -> None:
+    for module in model.modules():
+        for name in EPSILONS & vars(module).keys():
+            value = getattr(module, name)
+            if value is None and isinstance(module, nn.RMSNorm):
+                value = torch.finfo(torch.float32).eps
+            if isinstance(value, float):
+                vars(module)[name] = value * factor
+
+
+def _given(buffer: Tensor) -> Tensor:
+    """Return a buffer to hand in; one without values is filled."""
+    if not buffer.is_meta:
+        return wide(buffer)
+    fill = torch.ones if buffer.is_floating_point() else torch.zeros
+    return fill(buffer.shape, dtype=buffer.dtype)
+
+
+def _input(given: Tensor) -> Tensor:
+    """Return an input to hand in; one without values is drawn."""
+    if not given.is_meta:
+        return wide(given)
+    if given.is_floating_point():
+        return torch.randn(given.shape, generator=torch.Generator().manual_seed(0)).to(given.dtype)
+    return torch.zeros(given.shape, dtype=given.dtype)
+
+
+def _chain(model: nn.Module, x: Any) -> Any:
+    for child in model.children():
+        x = child(x)
+    return x

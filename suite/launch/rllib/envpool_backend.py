@@ -1,0 +1,105 @@
+"""Environments from envpool (Weng et al. 2022), with time limits of our own.
+
+An episode may be over just as its time is: the return is then complete, and nothing may be
+bootstrapped. envpool calls every end at the limit a truncation, whatever else happened. So its
+limit is set one step further, where it is never reached; episodes are cut here, and what envpool
+says of an end is the truth of it.
+
+Like envpool itself, a lane whose episode has ended begins another one on the step after, whose
+action is thrown away. After a cut it is told to (`reset` of these lanes alone); nothing is drawn
+for that which envpool would not draw by itself, so games are those of its own limit.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from suite.launch.rllib.envs import SEEDS
+from suite.replay.frame_ring import Array, Bools
+from suite.tasks.rl import RLTaskConfig
+
+MOST = 2**31 - 1
+"""The longest episode that envpool can be told of: none at all."""
+
+
+class EnvPool:
+    """Lanes of one environment, stepped together.
+
+    Args:
+        task: what to make.
+        lanes: number of environments.
+        seed: of the first; the others count on from it.
+        threads: of envpool.
+
+    Attributes:
+        observation_space: of one environment.
+        action_space: of one environment.
+    """
+
+    def __init__(self, task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> None:
+        import envpool
+
+        limit = task.time_limit
+        if limit is None:
+            limit = envpool.make_spec(task.pool).config.max_episode_steps
+        self._limit = limit
+        with warnings.catch_warnings():
+            # Gymnasium warns about the precision of envpool's bounds, which nobody reads.
+            warnings.simplefilter("ignore")
+            self._pool: Any = envpool.make(
+                task.pool,
+                env_type="gymnasium",
+                num_envs=lanes,
+                num_threads=threads,
+                seed=seed % SEEDS,
+                max_episode_steps=min(limit + 1, MOST),
+                **task.pool_options(),
+            )
+            self.observation_space = self._pool.observation_space
+            self.action_space = self._pool.action_space
+        self._cut = np.zeros(lanes, np.bool_)  # lanes that envpool does not know to have ended
+
+    def reset(self) -> tuple[Array, dict[str, Array]]:
+        """Begin an episode in every lane; return observations and info."""
+        self._cut[:] = False
+        obs, info = self._pool.reset()
+        return obs, info
+
+    def step(self, actions: Array) -> tuple[Array, Array, Bools, Bools, dict[str, Array]]:
+        """Take actions (lanes,); in lanes whose episode has ended, begin another one.
+
+        Returns:
+            Observations, rewards, whether the episode is over, whether its time is, info. Both may
+            be at once.
+        """
+        if self._cut.any():
+            obs, rewards, over, info = self._begin(actions)
+        else:
+            obs, rewards, over, _, info = self._pool.step(actions)
+        late = info["elapsed_step"] >= self._limit
+        self._cut = late & ~over
+        return obs, rewards, over, late, info
+
+    def _begin(self, actions: Array) -> tuple[Array, Array, Bools, dict[str, Array]]:
+        """Begin an episode in the lanes that were cut, and step the others."""
+        begun, others = (np.flatnonzero(mask).astype(np.int32) for mask in (self._cut, ~self._cut))
+        parts: list[tuple[Array, ...]] = []  # observations, rewards, ends, info by key
+        fresh, info = self._pool.reset(begun)
+        keys = [key for key in ("lives", "reward", "elapsed_step") if key in info]
+        nothing = np.zeros(len(begun), np.float32)
+        parts.append((fresh, nothing, nothing != 0, *(info[key] for key in keys)))
+        if len(others):
+            obs, rewards, over, _, info = self._pool.step(actions[others], others)
+            parts.append((obs, rewards, over, *(info[key] for key in keys)))
+        order = np.argsort(np.concatenate([begun, others]))
+        obs, rewards, over, *told = (
+            np.concatenate(part)[order] for part in zip(*parts, strict=True)
+        )
+        return obs, rewards, over, dict(zip(keys, told, strict=True))
+
+    def close(self) -> None:
+        """Close the environments."""
+        self._pool.close()
