@@ -44,10 +44,13 @@ def dense(tensor: Tensor) -> bool:
 
 
 def _flat(tensor: Tensor) -> Tensor:
-    """Return the elements in one dimension, a view in memory's order where the tensor is dense."""
+    """Return the elements in one dimension, a view in memory's order where the tensor is dense.
+
+    Of another tensor it is a copy: steps between the elements would make torch add one by one.
+    """
     tensor = tensor.detach()
     if not dense(tensor):
-        return tensor.reshape(-1)
+        return tensor.reshape(-1).contiguous()
     return tensor.as_strided((tensor.numel(),), (1,))
 
 
