@@ -27,9 +27,18 @@ ROW = 512
 """Most elements of a row: 64 additions at most to each of the 8 or 16 sums of a vector register."""
 
 
+def wide_type(dtype: torch.dtype) -> torch.dtype:
+    """Return the type in which numbers of a type are added up: 32 bits or more.
+
+    >>> wide_type(torch.bfloat16), wide_type(torch.float64), wide_type(torch.int64)
+    (torch.float32, torch.float64, torch.int64)
+    """
+    return torch.float32 if dtype.is_floating_point and dtype.itemsize < 4 else dtype
+
+
 def wide(tensor: Tensor) -> Tensor:
     """Return a tensor in 32 bits or more, itself if it has them."""
-    return tensor.float() if tensor.dtype.itemsize < 4 else tensor
+    return tensor.to(wide_type(tensor.dtype))
 
 
 def dense(tensor: Tensor) -> bool:
@@ -83,7 +92,7 @@ class Flats:
             return
         widths = [_width(f.numel()) for f in self._tensors]
         most = max(-(-f.numel() // w) for f, w in zip(self._tensors, widths, strict=True))
-        kinds = [wide(f[:0]).dtype for f in self._tensors]
+        kinds = [wide_type(f.dtype) for f in self._tensors]
         self._dtype = kinds[0] if len(set(kinds)) == 1 else torch.float64
         # A line of row norms per tensor, filled up with zeros.
         self._lines = torch.zeros(
@@ -101,17 +110,12 @@ class Flats:
         if not self._tensors:
             return torch.empty(0)
         if self._on_gpu:  # where many blocks of threads add up: as exact, and all tensors at once
-            wanted = {wide(f[:0]).dtype for f in self._tensors}
+            wanted = {wide_type(f.dtype) for f in self._tensors}
             dtype = wanted.pop() if len(wanted) == 1 else torch.float64
             return torch.stack(torch._foreach_norm(self._tensors, 2, dtype)).square_()
         for rows, norms in self._parts:
             torch.linalg.vector_norm(rows, 2, 1, dtype=self._dtype, out=norms)
         return self._lines.square().sum(1)
-
-
-def flat_views(tensors: Sequence[Tensor]) -> Flats:
-    """Return `Flats` of the tensors."""
-    return Flats(tensors)
 
 
 @torch.no_grad()
@@ -126,7 +130,7 @@ def squared_norms(
     Args:
         tensors: any shapes; a row is an entry along the first dimension (an output unit).
         per: ``tensor`` gives scalars; ``row`` gives shape (rows, 1, ...), ready to broadcast.
-        flats: `flat_views` of the tensors, if they are at hand.
+        flats: `Flats` of the tensors, if they are at hand.
         axes: of each tensor's rows; the first by default.
 
     >>> squared_norms([torch.tensor([[3.0, 4.0], [1.0, 0.0]])])
@@ -139,7 +143,7 @@ def squared_norms(
             wide(t).square().sum([d for d in range(t.ndim) if d != a], keepdim=True)
             for t, a in rows
         ]
-    return list((flat_views(tensors) if flats is None else flats).squared().unbind())
+    return list((Flats(tensors) if flats is None else flats).squared().unbind())
 
 
 def norms(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from suite.config import merge, undot
 from suite.errors import ConfigError, nearest
 from suite.experiment import ExperimentConfig
 from suite.labels import check_name
-from suite.yaml_file import one_line, read_yaml
+from suite.yaml_file import flow_style, read_yaml
 
 FILE_KEYS = ("extends", "include", "experiments", "changes", "one_seed")
 """Keys of a file beside those of an experiment."""
@@ -164,7 +164,7 @@ def _changed(found: dict[str, dict[str, Any]], changes: Any, key: str) -> dict[s
         base = _mapping_of(found[label].get("base", {}), f"{key}.{label}", "a base to change")
         found[label]["base"] = _merge_named(base, change, f"{key}.{label}.")
         description = str(found[label].get("description", ""))
-        told = f"{description.strip()} Changed here: {one_line(change)}."
+        told = f"{description.strip()} Changed here: {flow_style(change)}."
         found[label]["description"] = told.strip()
     return found
 

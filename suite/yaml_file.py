@@ -288,10 +288,10 @@ def to_yaml(value: Any) -> str:
     return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False))
 
 
-def one_line(value: Any) -> str:
+def flow_style(value: Any) -> str:
     """Return plain data as YAML in one line.
 
-    >>> one_line({"budget": 5, "roles": ["weight"]})
+    >>> flow_style({"budget": 5, "roles": ["weight"]})
     '{budget: 5, roles: [weight]}'
     """
     text: str = yaml.dump(

@@ -18,9 +18,9 @@ from suite.metrics.feature_change import covariance_change
 from suite.metrics.kernel_drift import relative_change
 from suite.metrics.ntk_alignment import alignment
 from suite.norms import (
+    Flats,
     clip_norm_,
     difference,
-    flat_views,
     mean_magnitudes,
     norm,
     norms,
@@ -128,7 +128,7 @@ def test_many_tensors_of_different_sizes_and_types_at_once() -> None:
         torch.tensor(-2.0),
     ]
     exact = torch.stack([t.double().square().sum() for t in tensors])
-    assert _off(flat_views(tensors).squared(), exact) < 2 * EXACT
+    assert _off(Flats(tensors).squared(), exact) < 2 * EXACT
     by_name = norms({str(i): t for i, t in enumerate(tensors)})
     assert _off(torch.stack(list(by_name.values())), exact.sqrt()) < EXACT
     assert _off(total_norm(list(by_name.values())), exact.sum().sqrt()) < EXACT
@@ -138,7 +138,7 @@ def test_many_tensors_of_different_sizes_and_types_at_once() -> None:
 
 def test_views_follow_their_tensors_and_leave_them_alone() -> None:
     weight = nn.Parameter(torch.randn(70, 30, 3, 3).contiguous(memory_format=torch.channels_last))
-    views = flat_views([weight])
+    views = Flats([weight])
     before = weight.detach().clone()
     first = views.squared().clone()
     assert torch.equal(weight.detach(), before)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
@@ -15,6 +16,7 @@ from suite.interventions.normalize_project import (
     joint_norm,
     joint_project_,
 )
+from suite.interventions.places import Places
 from suite.invariance.select import Which
 from suite.norms import Per
 from suite.params import NORM_LAYERS
@@ -32,15 +34,28 @@ class NormalizeProject(Intervention):
         probe = None if bound.probe is None else bound.probe[:PROBED]
         self.projection = Projection(bound.model, config.every, config.per, config.which, probe)
         self.mode, self.alpha = config.gains, config.alpha
-        norms = [m for m in bound.model.modules() if isinstance(m, NORM_LAYERS)]
-        affine = [(m.weight, getattr(m, "bias", None)) for m in norms if m.weight is not None]
-        self._gains = [gain for gain, _ in affine]
-        self._offsets = [offset for _, offset in affine]
-        self._joint = [joint_norm(gain.detach(), offset) for gain, offset in affine]
+        self._places = Places(bound.model)
+        self._names: list[tuple[str, str | None]] = []  # of gains and their offsets
+        for name, module in self._places.model.named_modules():
+            if isinstance(module, NORM_LAYERS) and module.weight is not None:
+                start = f"{name}." if name else ""
+                offset = f"{start}bias" if getattr(module, "bias", None) is not None else None
+                self._names.append((f"{start}weight", offset))
+        self._bind()
+        pairs = zip(self._gains, self._offsets, strict=True)
+        self._joint = [joint_norm(gain.detach(), offset) for gain, offset in pairs]
+
+    def _bind(self) -> None:
+        """Find gains and offsets by their names, since parameters get replaced."""
+        names = [name for pair in self._names for name in pair if name is not None]
+        found: dict[str | None, nn.Parameter] = dict(
+            zip(names, self._places.bind(names, ()), strict=True)
+        )
+        self._gains = [found[gain] for gain, _ in self._names]
+        self._offsets = [found.get(offset) for _, offset in self._names]
         if self.mode == "dropped":
-            for parameter in (*self._gains, *self._offsets):
-                if parameter is not None:
-                    parameter.requires_grad_(False)
+            for parameter in found.values():
+                parameter.requires_grad_(False)
 
     def project(self) -> None:
         """Project the weights."""
@@ -50,6 +65,8 @@ class NormalizeProject(Intervention):
     def after_step(self, step: int, lr: float) -> None:
         """Project the weights, then treat gains and offsets."""
         self.projection.step()
+        if self._places.moved:
+            self._bind()
         if self.mode == "decay_to_init":
             decay_to_init_(self._gains, [o for o in self._offsets if o is not None], self.alpha)
         elif self.mode == "joint":

@@ -21,9 +21,8 @@ from torch import Tensor, nn
 
 from suite.interventions.places import Places, check_finite, check_plain, plain
 from suite.invariance.decide import NO_ROWS, row_axis
-from suite.invariance.passes import HALF, wide
 from suite.invariance.select import Which, select
-from suite.norms import Flats, Per, dense, flat_views, squared_norms
+from suite.norms import Flats, Per, dense, squared_norms, wide, wide_type
 
 LOG = logging.getLogger(__name__)
 TINY = 1e-30
@@ -45,12 +44,12 @@ def project_(
         tensors: weights.
         targets: norms, shaped as `squared_norms` gives them; of scalars a vector will do.
         per: one norm per tensor, or one per row.
-        flats: `flat_views` of the tensors, if they are at hand.
+        flats: `Flats` of the tensors, if they are at hand.
         axes: of each tensor's rows; the first by default.
     """
     if per == "tensor":
         wanted = targets if isinstance(targets, Tensor) else torch.stack(list(targets))
-        squared = (flat_views(tensors) if flats is None else flats).squared()
+        squared = (Flats(tensors) if flats is None else flats).squared()
         squared.clamp_min_(TINY)
         factors = wanted * squared.rsqrt() * (squared / squared)  # 1, or nan if it is infinite
         torch._foreach_mul_(list(tensors), list(factors.unbind()))
@@ -80,9 +79,9 @@ class _Group:
     ) -> None:
         self.tensors, self.axes, self.per = [p.detach() for p in parameters], list(axes), per
         self.targets = torch.stack(list(targets)) if per == "tensor" else list(targets)
-        self.half = self.tensors[0].dtype in HALF
+        self.half = wide_type(self.tensors[0].dtype) != self.tensors[0].dtype
         flat = not self.half and all(dense(t) for t in self.tensors)
-        self.flats = flat_views(self.tensors) if flat else None
+        self.flats = Flats(self.tensors) if flat else None
         self.free: list[tuple[int, Tensor]] = []  # rows without a norm, by tensor
         if per == "row" and not self.tensors[0].is_meta:
             rows = [(target.flatten() == 0).nonzero().flatten() for target in targets]
@@ -201,10 +200,7 @@ class Projection:
         grouped: dict[Any, list[int]] = {}
         self._targets = {}
         for i, (name, p) in enumerate(zip(self._names, self._parameters, strict=True)):
-            if p.dtype in HALF:
-                self._targets[name] = targets[name].to(p.device, torch.float32)
-            else:
-                self._targets[name] = targets[name].to(p)
+            self._targets[name] = targets[name].to(p.device, wide_type(p.dtype))
             grouped.setdefault((p.device, p.dtype), []).append(i)
         self._groups = [
             _Group(
@@ -325,4 +321,4 @@ def joint_project_(
 
 def joint_norm(gain: Tensor, offset: Tensor | None) -> Tensor:
     """Return ``sqrt(|gain|^2 + |offset|^2)``, a scalar."""
-    return flat_views([gain] if offset is None else [gain, offset]).squared().sum().sqrt()
+    return Flats([gain] if offset is None else [gain, offset]).squared().sum().sqrt()

@@ -30,8 +30,8 @@ import torch
 from torch import Tensor, nn
 
 from suite.invariance.inputs import made_up
-from suite.invariance.passes import HALF, Passes, Values, change, unwrap, wide
-from suite.norms import Per
+from suite.invariance.passes import Passes, Values, change, unwrap, widened
+from suite.norms import Per, wide_type
 from suite.params import ParamRole, classify, layer_name
 
 LOG = logging.getLogger(__name__)
@@ -236,7 +236,7 @@ class Trial:
         self.passes, self.model = passes, passes.model
         self.own: Values = {}
         if not passes.meta:
-            self.own = {name: wide(p.detach()) for name, p in self.model.named_parameters()}
+            self.own = {name: widened(p.detach()) for name, p in self.model.named_parameters()}
         self._points = [Point(passes, self._typical(like_own=True))]
 
     def _typical(self, like_own: bool) -> Values:
@@ -251,7 +251,13 @@ class Trial:
             return self._points
         try:
             return [*self._points, Point(self.passes, self._typical(like_own=False))]
-        except Exception:  # whatever a network may raise
+        except Exception as error:  # whatever a network may raise
+            LOG.warning(
+                "%s fails with matrices drawn at random (%s): what is scale-invariant is told from "
+                "values near its own alone",
+                type(self.model).__name__,
+                _said(error),
+            )
             return self._points
 
     @classmethod
@@ -323,8 +329,11 @@ NAMES = "expected other inputs, or the names of the tensors in which="
 
 
 def _failed(error: Exception) -> str:
-    said = f"{type(error).__name__}: {error}".strip().split("\n", 1)[0]
-    return f"probe: the model fails on it ({said}); expected {ASK}"
+    return f"probe: the model fails on it ({_said(error)}); expected {ASK}"
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip().split("\n", 1)[0]
 
 
 def _typical(tensor: Tensor, generator: torch.Generator, like_own: bool) -> Tensor:
@@ -337,7 +346,7 @@ def _typical(tensor: Tensor, generator: torch.Generator, like_own: bool) -> Tens
     noise = torch.randn(tensor.shape, generator=generator)
     if not (tensor.is_floating_point() or tensor.is_meta):
         return tensor.clone()
-    dtype = torch.float32 if tensor.dtype in HALF else tensor.dtype
+    dtype = wide_type(tensor.dtype)
     device = torch.device("cpu") if tensor.is_meta else tensor.device
     noise = noise.to(device, dtype)
     own = torch.ones_like(noise) if tensor.is_meta else tensor.to(dtype)

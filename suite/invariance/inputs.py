@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from suite.invariance.passes import HALF
+from suite.norms import wide_type
 
 SIDES = (32, 28, 84, 64, 96, 224, 16, 8)
 """Usual sides of images, tried before all others."""
@@ -30,7 +30,7 @@ def made_up(model: nn.Module) -> Iterator[Tensor]:
     """
     own = next(model.parameters())
     device = torch.device("cpu") if own.is_meta else own.device
-    dtype = torch.float32 if own.dtype in HALF or not own.is_floating_point() else own.dtype
+    dtype = wide_type(own.dtype) if own.is_floating_point() else torch.float32
     generator = torch.Generator().manual_seed(0)
     tables, shapes = _sizes(model)
     for table in tables:

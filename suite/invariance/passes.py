@@ -22,14 +22,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_map_only
 
+from suite.norms import wide_type
+
 Values = dict[str, Tensor]
 """Parameters and buffers by name."""
 
 EPSILONS = {"eps", "epsilon", "variance_epsilon"}
 """What modules call the number that keeps them from dividing by zero."""
-
-HALF = (torch.float16, torch.bfloat16)
-"""Types too narrow to sum or to scale in."""
 
 
 def unwrap(model: nn.Module) -> tuple[nn.Module, str]:
@@ -49,9 +48,9 @@ def unwrap(model: nn.Module) -> tuple[nn.Module, str]:
         model, prefix = model.get_submodule(leaf), f"{prefix}{leaf}."
 
 
-def wide(tensor: Tensor) -> Tensor:
-    """Return a copy, in float32 where the type is half of that."""
-    return tensor.float() if tensor.dtype in HALF else tensor.clone()
+def widened(tensor: Tensor) -> Tensor:
+    """Return a copy, in a type wide enough to sum and to scale in."""
+    return tensor.to(wide_type(tensor.dtype), copy=True)
 
 
 def tensors_in(value: object) -> list[Tensor]:
@@ -197,7 +196,7 @@ def _shrink_epsilons(model: nn.Module, factor: float) -> None:
 def _given(buffer: Tensor) -> Tensor:
     """Return a buffer to hand in; one without values is filled."""
     if not buffer.is_meta:
-        return wide(buffer)
+        return widened(buffer)
     fill = torch.ones if buffer.is_floating_point() else torch.zeros
     return fill(buffer.shape, dtype=buffer.dtype)
 
@@ -205,7 +204,7 @@ def _given(buffer: Tensor) -> Tensor:
 def _input(given: Tensor) -> Tensor:
     """Return an input to hand in; one without values is drawn."""
     if not given.is_meta:
-        return wide(given)
+        return widened(given)
     if given.is_floating_point():
         return torch.randn(given.shape, generator=torch.Generator().manual_seed(0)).to(given.dtype)
     return torch.zeros(given.shape, dtype=given.dtype)

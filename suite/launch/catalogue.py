@@ -13,7 +13,7 @@ from rich.table import Table
 import suite
 from suite.errors import ConfigError, nearest
 from suite.registry import Registry
-from suite.yaml_file import one_line
+from suite.yaml_file import flow_style
 
 
 def config_folders() -> list[Path]:
@@ -91,7 +91,7 @@ def _keys(config: type[BaseModel]) -> str:
             found.append(key)
             continue
         default = to_jsonable_python(field.get_default(call_default_factory=True))
-        found.append(one_line({key: default})[1:-1])
+        found.append(flow_style({key: default})[1:-1])
     return ", ".join(found)
 
 

@@ -8,14 +8,14 @@ two equal ones are two games with one return, not one row twice.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from suite.launch.keys import LIVE_LAYERS, is_live, metric_key
+from suite.records.row_line import row_of
 
 MAX_KEYS = 60  # of a run: MLflow's pages grow slow with more
 MAX_BY_GAME = 40  # of them taken by then: a long sequence leaves room for means over its games
@@ -87,7 +87,7 @@ def read_rows(path: Path, last: int | None = None) -> tuple[list[LiveRow], str]:
     """Read the rows of a run that live displays get.
 
     Args:
-        path: ``rows.jsonl``; lines that are no row, or torn, are left out.
+        path: ``rows.jsonl`` in the folder of its run; lines that are no row, or torn, are left out.
         last: gradient step up to which rows are wanted; None for all.
 
     Returns:
@@ -100,7 +100,7 @@ def read_rows(path: Path, last: int | None = None) -> tuple[list[LiveRow], str]:
     with path.open("rb") as file:
         for line in file:
             digest.update(line)
-            row = _row(line) if line.endswith(b"\n") else None
+            row = _live(line, path.parent.name) if line.endswith(b"\n") else None
             if row is not None and (last is None or row.step <= last):
                 rows.append(row)
     return rows, digest.hexdigest()[:16]
@@ -115,23 +115,16 @@ def digest_of(path: Path) -> str:
         return ""
 
 
-def _row(line: bytes) -> LiveRow | None:
+def _live(line: bytes, run_id: str) -> LiveRow | None:
     """Return the row of a line if live displays get it, None if not or if it is no row."""
     try:
-        row: dict[str, Any] = json.loads(line)
-        step, frames, value = row["step"], row["frames"], row["value"]
-        metric, layer, wall_s = row["metric"], row["layer"], row.get("wall_s", 0.0)
-        whole = all(type(n) is int and abs(n) < 2**62 for n in (step, frames))
-        if not (whole and isinstance(metric, str) and isinstance(layer, str)):
-            return None
-        if not is_live(metric, layer):
-            return None
-        value = math.nan if value is None else float(value)
-        wall_s = float(wall_s)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        row = row_of(line, run_id)
+    except ValueError:
         return None
-    sound = 0 <= wall_s < MAX_WALL_S
-    return LiveRow(step, frames, metric, layer, value, wall_s if sound else 0.0)
+    if not is_live(row.metric, row.layer):
+        return None
+    wall_s = row.wall_s if 0 <= row.wall_s < MAX_WALL_S else 0.0
+    return LiveRow(row.step, row.frames, row.metric, row.layer, row.value, wall_s)
 
 
 def differences(wanted: Sequence[Point], found: Iterable[Point]) -> tuple[list[Point], bool]:

@@ -119,6 +119,7 @@ class MlflowSink:
         self._lock = threading.Lock()
         self._stop, self._gone = threading.Event(), threading.Event()
         self._pause, self._resume_at = 0.0, 0.0
+        self._tired = False  # a call has failed for as long as patience lasts: no more pauses
         self._answered = time.monotonic()
         try:
             if uri == default_uri(storage):
@@ -304,10 +305,13 @@ class MlflowSink:
         return None
 
     def _persist(self, call: Callable[[], None], run_id: str | None = None) -> bool:
-        """Call until it works or there is no hope; return whether it worked."""
+        """Call until it works or there is no hope; return whether it worked.
+
+        A store that fails over one run and answers besides is still asked once for every other.
+        """
         since = time.monotonic()
         refused = False
-        for pause in (*PAUSES_S, 0.0):
+        for pause in (0.0,) if self._tired else (*PAUSES_S, 0.0):
             error = self._try(call, run_id)
             if error is None:
                 return True
@@ -317,8 +321,19 @@ class MlflowSink:
                 refused = True
             if time.monotonic() - since > PATIENCE_S or self._gone.wait(pause):
                 break
-        self._gone.set()
+        self._tired = True
+        if not (self._gone.is_set() or self._answers()):
+            self._gone.set()
         return False
+
+    def _answers(self) -> bool:
+        """Return whether the store answers a plain question: then it fails over one run alone."""
+        try:
+            probe(self.uri)
+        except Exception:
+            return False
+        self._answered = time.monotonic()
+        return True
 
     def _started(self, run_id: str) -> None:
         sent = self._sent.get(run_id)

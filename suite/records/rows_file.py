@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from suite.records.json_file import dumps, loads
+from suite.records.json_file import dumps
 from suite.records.manifest import Extent, beginning
+from suite.records.row_line import row_of
 from suite.rows import Row
 
 
@@ -40,8 +41,8 @@ class RowsFile:
         self._file.seek(max(0, self._bytes - (1 << 16)))
         lines = self._file.read().splitlines()
         try:
-            return int(loads(lines[-1])["frames"])
-        except (IndexError, ValueError, KeyError, TypeError):
+            return row_of(lines[-1], self.run_id).frames
+        except (IndexError, ValueError):
             return 0
 
     @property

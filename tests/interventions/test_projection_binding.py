@@ -388,3 +388,22 @@ def test_rows_behind_layer_norm_are_refused_before_the_run() -> None:
         config.bind(Bound.of(dry, Clock(1)))
     config.bind(Bound.of(right, Clock(1)))
     config.bind(Bound.of(_net(nn.BatchNorm1d(8)), Clock(1), torch.randn(9, 6)))
+
+
+@pytest.mark.parametrize("gains", ["decay_to_init", "joint", "dropped"])
+def test_gains_that_are_replaced_are_treated_as_those_before(gains: str) -> None:
+    net = _net()
+    config = INTERVENTIONS["nap"].from_mapping({"kind": "nap", "gains": gains, "alpha": 0.5})
+    bound = config.bind(Bound.of(net, Clock(10)))
+    net[1].weight = nn.Parameter(torch.full((8,), 3.0))
+    net.load_state_dict({**net.state_dict(), "1.bias": torch.ones(8)}, assign=True)
+    bound.after_step(1, 0.1)
+    gain, offset = net[1].weight.detach(), net[1].bias.detach()
+    if gains == "decay_to_init":
+        assert torch.equal(gain, torch.full((8,), 2.0))
+        assert torch.equal(offset, torch.full((8,), 0.5))
+    elif gains == "joint":
+        assert torch.cat([gain, offset]).norm().item() == pytest.approx(8**0.5)
+    else:
+        assert not net[1].weight.requires_grad
+        assert not net[1].bias.requires_grad

@@ -48,7 +48,8 @@ class Record:
         """Write the run's folder, with rows as the sink is given them."""
         self.folder.mkdir(parents=True, exist_ok=True)
         keys = ("step", "frames", "metric", "layer", "value", "wall_s")
-        lines = [json.dumps(dict(zip(keys, (*row, 0.0)[:6], strict=True))) for row in rows]
+        own = {"run_id": self.run_id}
+        lines = [json.dumps(own | dict(zip(keys, (*row, 0.0)[:6], strict=True))) for row in rows]
         (self.folder / layout.ROWS).write_text("\n".join([*lines, ""]))
         status = json.dumps({"state": state, "step": step, "reason": ""})
         (self.folder / layout.STATUS).write_text(status)

@@ -6,12 +6,13 @@ import io
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.tracking import MlflowClient
 from rich.console import Console
 
@@ -172,6 +173,33 @@ def test_a_command_repeated_when_all_is_there_writes_no_rows(record) -> None:
     assert stamps.is_dir()
 
 
+def test_a_store_that_fails_over_one_run_gets_the_others(
+    record, tmp_path: Path, smoke: Any, empty_store: Path
+) -> None:
+    second = type(record)(tmp_path / "results", smoke(seed=1), empty_store)
+    first = record
+    both = first.sweep.trials + second.sweep.trials
+    sink = MlflowSink(
+        default_uri(first.storage), first.storage, replace(first.sweep, trials=both), "run sweep"
+    )
+    bad, good = sorted((first, second), key=lambda record: record.run_id)
+    send = sink._store.send
+
+    def fail(child: Any, points: Any) -> None:
+        if child is sink._store.children.get(bad.run_id):
+            raise MlflowException("internal", error_code=INTERNAL_ERROR)
+        send(child, points)
+
+    sink._store.send = fail
+    for record in (bad, good):
+        record.write(ROWS)
+        sink.start(record.run_id)
+        sink.end(record.run_id, "complete", "", 0.5)
+    _finish(sink, good)
+    assert sink.behind == {bad.run_id}
+    assert sorted(map(len, good.stored())) == [0, len(WANTED)]
+
+
 def test_a_store_that_hangs_is_not_waited_for(record, monkeypatch) -> None:
     monkeypatch.setattr(mlflow_sink, "PATIENCE_S", 0.3)
     sink = record.open()
@@ -292,11 +320,13 @@ def test_more_rows_than_can_be_held_are_read_from_the_folder(record, monkeypatch
 
 
 def test_damaged_lines_are_no_rows(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    good = '{"step": 1, "frames": 0, "metric": "loss", "layer": "test", "value": 2}'
+    path = tmp_path / "run" / "rows.jsonl"
+    path.parent.mkdir()
+    good = '{"run_id": "run", "step": 1, "frames": 0, "wall_s": 0.5, "metric": "loss", '
+    good += '"layer": "test", "value": 2}'
     bad = ["[]", "{", '"x"', good.replace("1", "1.5"), good.replace("1", "true"), "[" * 9999]
     bad += [good.replace("2", '"x"'), good.replace('"loss"', "3"), good.replace("1", "9" * 30)]
-    bad += [good.replace("2", "9" * 400)]
+    bad += [good.replace("2", "9" * 400), good.replace('"run"', '"other"')]
     path.write_text("\n".join([*bad, good.replace("2", "null"), good, good[:20]]))
     rows, _ = read_rows(path)
     assert [(row.step, row.value) for row in rows if row.value == row.value] == [(1, 2.0)]
