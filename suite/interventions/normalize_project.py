@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -141,8 +141,10 @@ class Projection:
         which: Which | Sequence[str] = "invariant",
         probe: Any = None,
     ) -> None:
-        if every < 1:
-            raise ValueError(f"every: got {every}; expected a number of steps of at least 1")
+        if type(every) is not int or every < 1:
+            raise ValueError(f"every: got {every!r}; expected a whole number of steps, at least 1")
+        if per not in get_args(Per):
+            raise ValueError(f"per: got {per!r}; expected {' or '.join(get_args(Per))}")
         self.every, self.per = every, per
         self._calls = 0
         self._places = Places(model)
@@ -152,10 +154,10 @@ class Projection:
         self._take(names, aliases)
         for name, parameter in zip(names, self._parameters, strict=True):
             check_plain(name, parameter)
-        with torch.no_grad():
-            tensors = [wide(p.detach()) for p in self._parameters]
-            squared = squared_norms(tensors, per, axes=self._axes)
-        kept = dict(zip(names, squared, strict=True))
+        kept: dict[str, Tensor] = {}
+        for name, parameter, axis in zip(names, self._parameters, self._axes, strict=True):
+            # One by one, for they may be on several devices.
+            (kept[name],) = squared_norms([wide(parameter.detach())], per, axes=[axis])
         for name, square in kept.items():
             check_finite(name, square)
         self.left = {self._places.prefix + name: reason for name, reason in left.items()}
@@ -282,14 +284,25 @@ class Projection:
         """Continue from `state_dict`.
 
         Raises:
-            ValueError: if the state is of a projection of other tensors.
+            ValueError: if the state is of a projection of other tensors or at another grain, or
+                holds a norm that is not finite. Nothing is changed then.
         """
         given = state["targets"]
         free = {name for name in self._names if plain(name) in state.get("free", [])}
+        expected = {
+            plain(name): self._targets[name].shape for name in self._names if name not in free
+        }
+        if set(given) != set(expected):
+            raise ValueError(f"targets: got {sorted(given)}; expected {sorted(expected)}")
+        for name, shape in expected.items():
+            if given[name].shape != shape:
+                raise ValueError(
+                    f"targets: got norms of shape {tuple(given[name].shape)} for {name!r}; "
+                    f"expected {tuple(shape)}, those of a projection per {self.per}"
+                )
+            check_finite(name, given[name])
         if free:
             self._leave(free)
-        if set(given) != {plain(name) for name in self._names}:
-            raise ValueError(f"targets: got {sorted(given)}; expected {sorted(self._names)}")
         self._calls = state["calls"]
         self._hold({name: given[plain(name)] for name in self._names})
 

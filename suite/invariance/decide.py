@@ -20,7 +20,7 @@ then counts. This is checked as well, by doubling, and refused.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import log2
@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from suite.invariance.inputs import made_up
-from suite.invariance.passes import Passes, Values, change, unwrap, widened
+from suite.invariance.passes import Passes, Values, change, reach, unwrap, widened
 from suite.norms import Per, wide_type
 from suite.params import ParamRole, classify, layer_name
 
@@ -47,6 +47,9 @@ EPSILON = 1e-3
 
 TOLERANCE = 1e-2
 """Largest relative change of the outputs that counts as none; above what an epsilon does."""
+
+DRAWS = 8
+"""Of a network that draws, as with dropout or layers that are dropped at random."""
 
 SMALL = 0.05
 """Entries of gains, biases and the like below this are replaced rather than stretched."""
@@ -125,9 +128,7 @@ def scale_invariant(model: nn.Module, probe: Any = None, per: Per = "tensor") ->
     trial = Trial.find(model, probe) if candidates else None
     if trial is None:
         return Selection(tuple(candidates), left)
-    for name in candidates:
-        if reason := trial.objection(name, per):
-            left[name] = reason
+    left |= trial.objections(candidates, per)
     names = [name for name in candidates if name not in left]
     trial.check_size(names, per)
     found = Selection(tuple(names), left)
@@ -160,9 +161,8 @@ def check_invariant(
     trial = Trial.find(model, probe)
     if trial is None:
         return
-    for name in names:
-        if reason := trial.objection(name, per):
-            raise ValueError(f"which: {name!r} is {NOT}: {reason.removeprefix(f'{NOT}: ')}")
+    for name, reason in trial.objections(names, per).items():
+        raise ValueError(f"which: {name!r} is {NOT}: {reason.removeprefix(f'{NOT}: ')}")
     trial.check_size(names, per)
 
 
@@ -172,27 +172,39 @@ class Point:
     Args:
         passes: the network on the probe.
         values: its parameters.
+        seed: of what the network draws.
 
     Raises:
         ValueError: if its outputs are not finite there, or vary from pass to pass.
     """
 
-    def __init__(self, passes: Passes, values: Values) -> None:
-        self.passes, self.values = passes, values
+    def __init__(self, passes: Passes, values: Values, seed: int = 0) -> None:
+        self.passes, self.values, self._seed = passes, values, seed
         size = round(log2(passes.size))
         self.powers = [POWER + max(0, -size), -max(DOWN, size)]
         self._epsilon = EPSILON / max(1.0, passes.size) ** 2
-        self.outputs = passes(values, self._epsilon)
+        self.outputs = self._pass(values)
         if not any(t.is_floating_point() or t.is_complex() for t in self.outputs):
             raise ValueError(f"probe: the model returns no tensor of real numbers; {NAMES}")
         if any(t.isnan().any() for t in self.outputs):
             raise ValueError(f"probe: the outputs are not finite, which tells nothing; {NAMES}")
+        self._sizes = reach(self.outputs, self._pass(_shaken(values)))
         if self.moved({}) > TOLERANCE / 10:
             raise ValueError(f"probe: the outputs vary from pass to pass; {NAMES}")
 
     def moved(self, other: Values) -> float:
         """Return how much `other` values of some parameters change the outputs."""
-        return change(self.outputs, self.passes({**self.values, **other}, self._epsilon))
+        return change(self.outputs, self._pass({**self.values, **other}), self._sizes)
+
+    def _pass(self, values: Values) -> list[Tensor]:
+        return self.passes(values, self._epsilon, self._seed)
+
+    def scaled(self, names: Sequence[str], axes: Mapping[str, int | None], per: Per) -> float:
+        """Return how much the outputs change where all these tensors are scaled at once."""
+        return max(
+            self.moved({n: _scaled(self.values[n], axes[n], per, power) for n in names})
+            for power in self.powers
+        )
 
     def objection(self, name: str, axis: int | None, per: Per) -> str | None:
         """Return what keeps a tensor from being scale-invariant, as far as passes tell, or None."""
@@ -210,10 +222,17 @@ class Point:
         bias = f"{layer_name(name)}.bias".removeprefix(".")
         if bias in self.values:
             silent = {**self.values, bias: torch.zeros_like(self.values[bias])}
-            without = self.passes(silent, self._epsilon)
-            if change(without, self.passes({**silent, **scaled}, self._epsilon)) <= TOLERANCE:
+            after = self._pass({**silent, **scaled})
+            if change(self._pass(silent), after, self._sizes) <= TOLERANCE:
                 return f"{NOT} beside its bias, which would have to be scaled along"
         return f"{NOT}: the outputs feel its scale"
+
+    def redrawn(self, seed: int) -> Point | None:
+        """Return this point with other draws, None if they change nothing."""
+        outputs = self.passes(self.values, self._epsilon, seed)
+        if change(self.outputs, outputs, self._sizes) == 0:
+            return None
+        return Point(self.passes, self.values, seed)
 
     def indifferent(self, name: str) -> bool:
         """Return whether the outputs do not depend on a tensor at all."""
@@ -260,6 +279,16 @@ class Trial:
             )
             return self._points
 
+    @cached_property
+    def others(self) -> list[Point]:
+        """The first point with other draws; none where the network draws nothing."""
+        first = self._points[0]
+        drawn = [first.redrawn(1)]
+        if drawn[0] is None:
+            return []
+        drawn += [first.redrawn(seed) for seed in range(2, DRAWS)]
+        return [point for point in drawn if point is not None]
+
     @classmethod
     def find(cls, model: nn.Module, probe: Any) -> Trial | None:
         """Return the trial on a probe, or on inputs made up.
@@ -287,16 +316,26 @@ class Trial:
             return None
         raise ValueError(f"probe: got None, and no inputs could be made up; expected {ASK}")
 
-    def objection(self, name: str, per: Per) -> str | None:
-        """Return why a tensor is not to be taken, or None."""
-        axis = row_axis(self.model, name)
+    def objections(self, names: Sequence[str], per: Per) -> dict[str, str]:
+        """Return why tensors are not to be taken, by the names of those that are not."""
+        axes = {name: row_axis(self.model, name) for name in names}
+        found = {name: self._objection(name, axes[name], per) for name in names}
+        for point in self.others:  # what a layer that is dropped at random hides
+            taken = [name for name in names if found[name] is None]
+            if taken and point.scaled(taken, axes, per) > TOLERANCE:
+                found |= {name: point.objection(name, axes[name], per) for name in taken}
+        return {name: reason for name, reason in found.items() if reason is not None}
+
+    def _objection(self, name: str, axis: int | None, per: Per) -> str | None:
         if per == "row" and axis is None:
             return NO_ROWS
         first = self._points[0].objection(name, axis, per)
         if first is not None:
             return first
         if self._points[0].indifferent(name):
-            return "the outputs on the probe do not depend on it"
+            if all(point.indifferent(name) for point in self.others):
+                return "the outputs on the probe do not depend on it"
+            return None
         return self.points[1].objection(name, axis, per) if len(self.points) > 1 else None
 
     def check_size(self, names: Sequence[str], per: Per) -> None:
@@ -305,24 +344,31 @@ class Trial:
         Raises:
             ValueError: naming one that is not.
         """
-        if not self.own or not names:
-            return
-        before = self.passes(self.own)
+        if self.own and names:
+            self._check_size(names, per, self.own)
+            # A head or a gain of 0 would hide everything in front of it.
+            self._check_size(names, per, {n: _awake(p) for n, p in self.own.items()})
+
+    def _check_size(self, names: Sequence[str], per: Per, values: Values) -> None:
+        before = self.passes(values)
+        sizes = reach(before, self.passes(_shaken(values)))
 
         def moved(*some: str) -> float:
-            doubled = {n: _scaled(self.own[n], row_axis(self.model, n), per, 1) for n in some}
-            return change(before, self.passes({**self.own, **doubled}))
+            doubled = {n: _scaled(values[n], row_axis(self.model, n), per, 1) for n in some}
+            return change(before, self.passes({**values, **doubled}), sizes)
 
-        if moved(*names) <= TOLERANCE:
+        if (together := moved(*names)) <= TOLERANCE:
             return
-        for name in names:
-            if (size := moved(name)) > TOLERANCE:
-                raise ValueError(
-                    f"which: {name!r} is scale-invariant, but not at its own values: doubling it "
-                    f"changes the outputs by {size:.1%}, as where a norm layer's epsilon is not "
-                    "small beside what it reads; expected larger initial weights, or a list of "
-                    "names without it"
-                )
+        alone = {name: moved(name) for name in names}
+        name = max(alone, key=lambda one: alone[one])
+        told = f"doubling it changes the outputs by {alone[name]:.1%}"
+        if len(names) > 1:
+            told += f" and doubling all {len(names)} by {together:.1%}"
+        raise ValueError(
+            f"which: {name!r} is scale-invariant, but not at its own values: {told}, as where a "
+            "norm layer's epsilon is not small beside what it reads; expected larger initial "
+            "weights, or a list of names without it"
+        )
 
 
 NAMES = "expected other inputs, or the names of the tensors in which="
@@ -357,6 +403,25 @@ def _typical(tensor: Tensor, generator: torch.Generator, like_own: bool) -> Tens
     if like_own and not tensor.is_meta and rms > 0:
         noise = own / rms + 0.1 * noise
     return noise.mul_(scale)
+
+
+def _awake(tensor: Tensor) -> Tensor:
+    """Return a parameter's own value, with another in place of what is zero."""
+    if not tensor.is_floating_point() or (tensor.ndim > 1 and bool(tensor.any())):
+        return tensor
+    generator = torch.Generator().manual_seed(3)
+    return torch.where(tensor == 0, _typical(tensor, generator, like_own=True), tensor)
+
+
+def _shaken(values: Values) -> Values:
+    """Return values whose entries are multiplied by random positive factors, each by its own."""
+    generator = torch.Generator().manual_seed(4)
+    return {
+        name: value * torch.randn(value.shape, generator=generator).to(value).exp()
+        if value.is_floating_point()
+        else value
+        for name, value in values.items()
+    }
 
 
 def _scaled(value: Tensor, axis: int | None, per: Per, power: int, draw: int = 0) -> Tensor:

@@ -4,7 +4,7 @@ A question such as "do the outputs feel the scale of this weight?" is put to the
 forward pass, as it trains: in training mode, submodules that are frozen in evaluation mode. Values
 are handed in from outside (`torch.func.functional_call`), so that parameters and buffers, running
 statistics among them, are never touched; modes, plain attributes and random generators are put
-back. Dropout and the like draw the same numbers in every pass.
+back. Dropout and the like draw the same numbers in every pass of one seed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import random
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -29,6 +30,10 @@ Values = dict[str, Tensor]
 
 EPSILONS = {"eps", "epsilon", "variance_epsilon"}
 """What modules call the number that keeps them from dividing by zero."""
+
+
+NOISE = 1e-6
+"""Of an output, what rounding alone may do."""
 
 
 def unwrap(model: nn.Module) -> tuple[nn.Module, str]:
@@ -69,18 +74,59 @@ def tensors_in(value: object) -> list[Tensor]:
     return [tensor for part in parts for tensor in tensors_in(part)]
 
 
-def change(before: list[Tensor], after: list[Tensor]) -> float:
-    """Return the largest change of an output tensor, in units of its largest entry."""
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return |a - b| by entry, 0 where both are the same, infinite or not a number."""
+    same = (a == b) | (a.isnan() & b.isnan())
+    return torch.where(same, 0.0, (a - b).abs().double())
+
+
+def _largest(entries: Tensor) -> Tensor:
+    """Return the largest entry of each output unit, ready to broadcast.
+
+    Units lie along the second dimension or along the last, as with images or sequences; where the
+    two differ, the smaller one counts.
+    """
+    if entries.ndim < 2:
+        return entries.max()
+    by_axis = []
+    for axis in {1, entries.ndim - 1}:
+        others = [d for d in range(entries.ndim) if d != axis]
+        by_axis.append(entries.amax(others, keepdim=True))
+    return torch.minimum(by_axis[0], by_axis[-1])
+
+
+def reach(before: list[Tensor], other: list[Tensor]) -> list[Tensor]:
+    """Return by how much the units of each output move between two sets of values.
+
+    What other values do not move, such as a constant that is added or the input itself, is no part
+    of it. Where they hardly move anything, a millionth of a unit's own size is taken.
+
+    Args:
+        before: outputs.
+        other: outputs with all parameters changed.
+    """
+    sizes = []
+    for b, o in zip(before, other, strict=True):
+        if not (b.is_floating_point() or b.is_complex()) or not b.numel() or b.shape != o.shape:
+            sizes.append(torch.ones((), dtype=torch.float64))
+            continue
+        moved = _distance(o, b)
+        least = NOISE * _largest(torch.where(b.isfinite(), b.abs().double(), 0.0))
+        moved = _largest(torch.where(moved.isfinite(), moved, 0.0))
+        sizes.append(torch.maximum(moved, least).clamp_min_(1e-300))
+    return sizes
+
+
+def change(before: list[Tensor], after: list[Tensor], sizes: list[Tensor]) -> float:
+    """Return the largest change of an output, in units of what the parameters can do: `reach`."""
     if [b.shape for b in before] != [a.shape for a in after]:
         return float("inf")
     worst = 0.0
-    for b, a in zip(before, after, strict=True):
+    for b, a, size in zip(before, after, sizes, strict=True):
         if not (b.is_floating_point() or b.is_complex()) or not b.numel():
             continue
-        same = (a == b) | (a.isnan() & b.isnan())
-        moved = torch.where(same, 0.0, (a - b).abs().double()).max().item()
-        size = torch.where(b.isfinite(), b.abs().double(), 0.0).max().item()
-        worst = max(worst, float("inf") if moved != moved else moved and moved / max(size, 1e-300))
+        moved = (_distance(a, b) / size.to(b.device)).max().item()
+        worst = max(worst, float("inf") if moved != moved else moved)
     return worst
 
 
@@ -101,12 +147,21 @@ def _train(model: nn.Module) -> None:
     """Put a network into the mode it trains in.
 
     If it is in training mode already, what is in evaluation mode in there is frozen and stays so;
-    else all modules are put into training mode but those that hold nothing trainable.
+    else all modules are put into training mode but those that hold nothing trainable. A method
+    ``train`` of the network's own has its say.
     """
+    modules = list(model.modules())
+    frozen = [m for m in modules if model.training and not m.training]
     if not model.training:
-        for module in model.modules():
-            held = list(module.parameters())
-            module.training = not held or any(p.requires_grad for p in held)
+        held = ((m, list(m.parameters())) for m in modules)
+        frozen = [m for m, own in held if own and not any(p.requires_grad for p in own)]
+    if any(type(m).train is not nn.Module.train for m in modules):
+        model.train()
+    elif not model.training:
+        for module in modules:
+            module.training = True
+    for module in frozen:
+        module.training = False
 
 
 @contextmanager
@@ -114,6 +169,13 @@ def _undisturbed(model: nn.Module) -> Iterator[list[torch.Generator]]:
     """Put everything a pass may change back on leaving; give the generators it draws from."""
     modules = list(model.modules())
     kept = [dict(vars(module)) for module in modules]
+    # Buffers, submodules and what a module collects: the container stays, its contents come back.
+    contents = [
+        (held, held.copy())
+        for attributes in kept
+        for held in attributes.values()
+        if isinstance(held, dict | list | set | deque)
+    ]
     tensors = [*model.parameters(), *model.buffers()]
     devices = sorted({t.device.index or 0 for t in tensors if t.is_cuda})
     generators = [torch.default_generator, *(torch.cuda.default_generators[d] for d in devices)]
@@ -130,6 +192,9 @@ def _undisturbed(model: nn.Module) -> Iterator[list[torch.Generator]]:
                 for name in vars(module).keys() - attributes.keys():
                     del vars(module)[name]
                 vars(module).update(attributes)
+            for held, before in contents:
+                held.clear()
+                held.extend(before) if isinstance(held, list | deque) else held.update(before)
             random.setstate(python)
             np.random.set_state(numbers)  # noqa: NPY002
 
@@ -157,12 +222,13 @@ class Passes:
         size = max(squares, default=1.0) ** 0.5
         return size if 0 < size < float("inf") else 1.0
 
-    def __call__(self, values: Values, epsilon: float = 1.0) -> list[Tensor]:
+    def __call__(self, values: Values, epsilon: float = 1.0, seed: int = 0) -> list[Tensor]:
         """Return the tensors among the outputs with `values` in place of the parameters.
 
         Args:
             values: parameters by name.
             epsilon: factor on the epsilons that modules keep as attributes.
+            seed: of what the network draws.
 
         Raises:
             Exception: whatever the network raises on these inputs.
@@ -174,9 +240,9 @@ class Passes:
             if type(self.model).forward is nn.Module.forward:
                 vars(self.model)["forward"] = lambda x: _chain(self.model, x)
             for generator in generators:
-                generator.manual_seed(0)
-            random.seed(0)
-            np.random.seed(0)  # noqa: NPY002
+                generator.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
             buffers = {name: buffer.clone() for name, buffer in self._buffers.items()}
             args, kwargs = tree_map_only(Tensor, Tensor.clone, (self._args, self._kwargs))
             out = functional_call(self.model, {**values, **buffers}, args, kwargs)

@@ -13,12 +13,12 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from torch import Tensor, nn
 
 from suite.criteria import CROSS_ENTROPY, Criterion
-from suite.errors import ConfigError
+from suite.errors import ConfigError, nearest
 from suite.params import ParamRole
 from suite.ranges import ANY, Range
 from suite.registry import Registry, within
@@ -166,6 +166,16 @@ def metric(name: str, unit: str, *needs: Need, range: Range = ANY) -> Callable[[
         if stateful and inspect.isabstract(function):
             missing = ", ".join(sorted(getattr(function, "__abstractmethods__", ())))
             raise ConfigError("metric", function, f"for {name!r} a class with {missing}")
+        if not isinstance(range, Range):
+            raise ConfigError("metric", range, f"for {name!r} a range such as Range(0, 1)")
+        if unknown := sorted(set(needs) - set(get_args(Need))):
+            raise ConfigError("metric", unknown[0], nearest(unknown[0], get_args(Need)))
+        if stateful:
+            try:
+                inspect.signature(function).bind()
+            except TypeError as error:
+                wanted = f"for {name!r} a class that is made without arguments ({error})"
+                raise ConfigError("metric", function, wanted) from None
         METRICS.register(name)(Metric(name, unit, frozenset(needs), function, range))
         return function
 

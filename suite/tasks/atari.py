@@ -8,7 +8,7 @@ game's own score over whole games, never per life.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -94,6 +94,16 @@ class AtariProtocolConfig(RLTaskConfig):
         protocol = PROTOCOLS[name]
         return {**protocol.values, **protocol.own_pace, **cls.over_protocol, **data}
 
+    @model_validator(mode="after")
+    def _check_limit(self) -> Self:
+        if self.max_episode_frames < self.frame_skip:
+            raise ConfigError(
+                "max_episode_frames",
+                self.max_episode_frames,
+                f"at least frame_skip = {self.frame_skip}, one agent step",
+            )
+        return self
+
     @classmethod
     def for_agent(cls, request: Mapping[str, Any], agent: type[AgentConfig]) -> Mapping[str, Any]:
         """Return a request for a task with the pace that its protocol has for the agent.
@@ -136,7 +146,7 @@ class AtariProtocolConfig(RLTaskConfig):
     @property
     def time_limit(self) -> int:
         """Agent steps after which a game is cut."""
-        return max(1, self.max_episode_frames // self.frame_skip)
+        return self.max_episode_frames // self.frame_skip
 
     def clip(self) -> float | None:
         """Return 1 if rewards are clipped."""

@@ -58,6 +58,17 @@ class EvaluationConfig(Config):
     epsilon: Annotated[float, Field(ge=0, le=1)] = 0.001
     noise: bool = False
 
+    def at_least_one(self, every: int) -> int:
+        """Return the agent steps between evaluations as they are.
+
+        Raises:
+            ConfigError: if there are none.
+        """
+        if every < 1:
+            wanted = "at least one agent step, or no such key for one evaluation at the end"
+            raise ConfigError("task.evaluation.every", every, wanted)
+        return every
+
 
 class RLTaskConfig(TaskConfig):
     """Base of every reinforcement-learning task's config.
@@ -221,7 +232,7 @@ class RLTaskConfig(TaskConfig):
         if self.evaluation.every is None:
             return [end]
         every = self.in_agent_steps(self.evaluation.every, budget, "task.evaluation.every")
-        return sorted({*range(max(every, 1), end, max(every, 1)), end})
+        return [*range(self.evaluation.at_least_one(every), end, every), end]
 
     def check(self, run: RunConfig) -> None:
         """Check that the parts of a run of this task fit together.

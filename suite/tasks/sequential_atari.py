@@ -229,8 +229,7 @@ class SequentialAtariConfig(AtariProtocolConfig):
                 every = round(told.fraction * length)
             else:
                 every = self.in_agent_steps(told, budget, "task.evaluation.every")
-            every = max(1, every)
-        within = sorted({*range(every, length, every), length})
+        within = [*range(self.evaluation.at_least_one(every), length, every), length]
         return [visit * length + done for visit in range(self.all_visits) for done in within]
 
     @property

@@ -274,3 +274,22 @@ def test_what_runs_would_share_or_lose_is_refused(
     run.observer._stateful[remembering].path = {"a": {1, 2}}  # a set, which no checkpoint holds
     with pytest.raises(ConfigError, match="state of 'remembering'"):
         run.save(tmp_path)
+
+
+def test_a_metric_that_says_wrong_things_of_itself_is_refused() -> None:
+    def measure(seen: Observation) -> Mapping[str, Tensor]:
+        """Nothing."""
+        return {}
+
+    with pytest.raises(ConfigError, match=r"got \(0, 1\); expected for 'wrong' a range such as"):
+        metric("wrong", "1", "parameters", range=(0, 1))(measure)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="got 'parameterz'; expected 'parameters'"):
+        metric("wrong", "1", "parameterz")(measure)  # type: ignore[arg-type]
+
+    class Decaying(Remembering):
+        def __init__(self, decay: float) -> None:
+            super().__init__()
+
+    with pytest.raises(ConfigError, match=r"without arguments .*'decay'"):
+        metric("wrong", "1", "parameters")(Decaying)
+    assert "wrong" not in METRICS.entries()

@@ -18,6 +18,7 @@ from suite import Projection
 from suite.clock import Clock
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound
+from suite.norms import squared_norms
 
 
 def _net(norm: nn.Module | None = None) -> nn.Sequential:
@@ -407,3 +408,59 @@ def test_gains_that_are_replaced_are_treated_as_those_before(gains: str) -> None
     else:
         assert not net[1].weight.requires_grad
         assert not net[1].bias.requires_grad
+
+
+# States and arguments that do not fit.
+
+
+@pytest.mark.parametrize(
+    ("given", "taken", "message"),
+    [("row", "tensor", "norms of shape"), ("tensor", "row", "norms of shape")],
+)
+def test_a_state_of_another_grain_is_refused(given: Any, taken: Any, message: str) -> None:
+    net = _net(nn.BatchNorm1d(8))
+    nap, other = Projection(net, per=taken), Projection(net, per=given)
+    before = copy.deepcopy(nap.state_dict())
+    with pytest.raises(ValueError, match=message):
+        nap.load_state_dict(other.state_dict() | {"calls": 7})
+    after = nap.state_dict()
+    assert after["calls"] == before["calls"]
+    assert torch.equal(after["targets"]["0.weight"], before["targets"]["0.weight"])
+
+
+def test_a_state_with_a_norm_that_is_not_finite_is_refused() -> None:
+    nap = Projection(_net())
+    state = nap.state_dict()
+    state["targets"] = {name: target * torch.nan for name, target in state["targets"].items()}
+    with pytest.raises(ValueError, match="not finite"):
+        nap.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"per": "rows"}, r"per: got 'rows'; expected tensor or row"),
+        ({"every": 1.5}, r"every: got 1\.5; expected a whole number"),
+        ({"every": True}, r"every: got True; expected a whole number"),
+    ],
+)
+def test_arguments_that_mean_nothing_are_refused(arguments: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Projection(_net(), which="matrices", **arguments)
+
+
+def test_norms_are_taken_device_by_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    from suite.interventions import normalize_project
+
+    counts = []
+
+    def counted(tensors: Any, *arguments: Any, **options: Any) -> Any:
+        counts.append(len({t.device for t in tensors}))
+        return squared_norms(tensors, *arguments, **options)
+
+    monkeypatch.setattr(normalize_project, "squared_norms", counted)
+    net = _net()
+    net[3].to("meta")
+    nap = Projection(net, which=["0.weight", "3.weight"])
+    assert nap.names == ("0.weight", "3.weight")
+    assert set(counts) == {1}

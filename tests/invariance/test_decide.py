@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from suite import Projection
 from suite.invariance.decide import check_invariant, row_axis, scale_invariant
 from suite.invariance.inputs import made_up
-from suite.invariance.passes import Passes, change, tensors_in
+from suite.invariance.passes import Passes, change, reach, tensors_in
 from suite.norms import Per
 
 EVERY = [pytest.param(case, id=name) for name, case in CASES.items()]
@@ -397,15 +397,31 @@ def test_on_the_meta_device_structure_alone_tells() -> None:
     assert all(p.is_meta for p in net.parameters())
 
 
-def test_change_is_relative_to_the_largest_entry_of_each_tensor() -> None:
+def test_change_is_relative_to_what_parameters_can_do_to_each_unit() -> None:
     small, large = torch.tensor([1.0, -2.0]), torch.tensor([1e6])
-    assert change([small, large], [small, large]) == 0
-    assert change([small, large], [small + torch.tensor([0.0, 0.5]), large]) == 0.25
+    sizes = reach([small, large], [small + torch.tensor([1.0, -2.0]), large + 10])
+    assert [size.item() for size in sizes] == [2, 10]
+    assert change([small, large], [small, large], sizes) == 0
+    assert change([small, large], [small + torch.tensor([0.0, 0.5]), large], sizes) == 0.25
+    assert change([small, large], [small, large + 5], sizes) == 0.5
     masked = torch.tensor([-torch.inf, 1.0])
-    assert change([masked], [masked]) == 0
-    assert change([masked], [torch.tensor([0.0, 1.0])]) == float("inf")
-    assert change([small], [torch.tensor([torch.nan, 0.0])]) == float("inf")
-    assert change([small], [small, small]) == float("inf")
+    size = reach([masked], [masked + torch.tensor([0.0, 1.0])])
+    assert change([masked], [masked], size) == 0
+    assert change([masked], [torch.tensor([0.0, 1.0])], size) == float("inf")
+    assert change([small], [torch.tensor([torch.nan, 0.0])], sizes[:1]) == float("inf")
+    assert change([small], [small, small], sizes[:1]) == float("inf")
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (5, 4, 2), (5, 2, 4, 4)])
+def test_units_of_outputs_are_judged_by_themselves(shape: tuple[int, ...]) -> None:
+    axis = 1 if len(shape) == 4 else len(shape) - 1
+    per_unit = torch.tensor([600.0, 8.0]).view([2 if d == axis else 1 for d in range(len(shape))])
+    before = torch.full(shape, 15.0)
+    (size,) = sizes = reach([before], [before + per_unit])
+    assert set(size.flatten().tolist()) == {600.0, 8.0}
+    assert change([before], [before + 0.5 * per_unit], sizes) == 0.5
+    still = reach([before], [before])
+    assert still[0].max().item() == pytest.approx(15e-6)
 
 
 def test_tensors_of_nested_values() -> None:
@@ -417,7 +433,10 @@ def test_dropout_draws_the_same_in_every_pass() -> None:
     net = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 3))
     passes = Passes(net, torch.randn(4, 6))
     values = dict(net.named_parameters())
-    assert change(passes(values), passes(values)) == 0
+    first = passes(values)
+    sizes = reach(first, passes(values, seed=1))
+    assert change(first, passes(values), sizes) == 0
+    assert change(first, passes(values, seed=1), sizes) == 1
 
 
 def test_made_up_inputs_are_tokens_images_or_vectors() -> None:

@@ -196,3 +196,18 @@ def test_smoke_runs_fit_together(smoke, kind):
     run = smoke(kind)
     run.task.check(run)
     assert RunConfig.from_mapping(run.model_dump()) == run
+
+
+@pytest.mark.parametrize("every", [0, {"frames": 0}, {"fraction": 0.0}, {"fraction": 1e-6}])
+def test_evaluations_without_a_step_between_them_are_refused(every):
+    task = {"kind": "classic_control", "evaluation": {"every": every}}
+    mapping = {**CARTPOLE, "task": task, "budget": {"agent_steps": 20_000}}
+    with pytest.raises(ConfigError, match=r"task\.evaluation\.every: got 0; expected at least one"):
+        RunConfig.from_mapping(mapping).check()
+
+
+def test_games_cut_before_their_first_agent_step_are_refused():
+    task = {"kind": "atari", "game": "pong", "frame_skip": 4}
+    assert RunConfig.from_mapping(merge(ATARI, {"task": {"max_episode_frames": 4}})).task.time_limit
+    with pytest.raises(ConfigError, match=r"max_episode_frames: got 3; .* frame_skip = 4"):
+        RunConfig.from_mapping({**ATARI, "task": {**task, "max_episode_frames": 3}})

@@ -153,6 +153,9 @@ def test_evaluations_are_counted_within_visits_and_end_them():
     assert task.evaluations(None) == [34, 68, 101, 135, 169, 202]
     at_ends = sequence(games=["pong", "alien"], visits=1, evaluation={"episodes": 1})
     assert at_ends.evaluations(None) == [101, 202]
+    never = {"episodes": 1, "every": {"fraction": 0.0}}
+    with pytest.raises(ConfigError, match=r"task\.evaluation\.every: got 0; expected at least one"):
+        sequence(games=["pong", "alien"], visits=1, evaluation=never).evaluations(None)
 
 
 def test_the_score_is_the_mean_over_games_of_their_latest_visits():
