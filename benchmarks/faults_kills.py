@@ -119,6 +119,8 @@ def run(args: argparse.Namespace) -> int:
         kills: list[Kill] = []
         verdicts: list[str] = []
         while len(kills) < args.kills:
+            if len(verdicts) > 2 * args.kills:
+                raise SystemExit(f"{len(verdicts)} sweeps gave only {len(kills)} processes to kill")
             out = folder / f"killed-{len(verdicts)}"
             for turn in range(min(IN_A_FOLDER, args.kills - len(kills))):
                 victim = VICTIMS[len(kills) % len(VICTIMS)]
@@ -171,6 +173,8 @@ def _victim(driver: psutil.Process, name: str) -> psutil.Process | None:
 
 def _wait_for(process: subprocess.Popen[str], name: str) -> psutil.Process | None:
     """Return a process of a command's as soon as there is one; None if the command ends first."""
+    if process.poll() is not None:
+        return None
     driver = psutil.Process(process.pid)
     while process.poll() is None:
         if (found := _victim(driver, name)) is not None:

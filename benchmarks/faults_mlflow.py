@@ -142,12 +142,13 @@ def wait_for(process: subprocess.Popen[str], reached: Callable[[], bool]) -> Non
 
 
 def share_done(folder: Path) -> float:
-    """Return the share of the sweep's steps that are done."""
-    shares = [0.0] * len(SWEEP["seeds"]) * len(SWEEP["axes"]["arm"])
-    for place, path in enumerate((folder / "out" / layout.RUNS).glob(f"*/{layout.STATUS}")):
-        status = json.loads(path.read_text(encoding="utf-8"))
-        shares[place] = status["step"] / max(1, status["total"])
-    return sum(shares) / len(shares)
+    """Return the share of the sweep's steps that are done, by the rows of its runs."""
+    steps = 0
+    for path in (folder / "out" / layout.RUNS).glob(f"*/{layout.ROWS}"):
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+        if whole:
+            steps += int(json.loads(whole.rpartition("\n")[2])["step"])
+    return steps / (SWEEP["base"]["budget"] * len(SWEEP["seeds"]) * len(SWEEP["axes"]["arm"]))
 
 
 def wanted_rows(path: Path) -> Counter[tuple[str, int, float]]:
@@ -229,14 +230,14 @@ def suffer(name: str, outage: Outage, folder: Path, draw: random.Random) -> Resu
             after = draw.uniform(*outage.after)
             wait_for(sweep, lambda: share_done(folder) >= after)
         exits: list[int] = []
-        if outage.after[0] <= 1 and sweep.poll() is None:
+        planned = outage.after[0] <= 1
+        happened = planned and sweep.poll() is None
+        if happened:
             away(server, sweep, outage, draw)
         out, _ = sweep.communicate(timeout=SWEEP_S)
         ended = time.time()
         exits.append(sweep.returncode)
-        if outage.hangs:
-            server.signal(signal.SIGCONT)
-        if outage.away_s is None and outage.after[0] <= 1:
+        if outage.away_s is None and happened:
             server.start()
         first_lacks = 0
         plain = "Traceback" not in out
@@ -250,6 +251,7 @@ def suffer(name: str, outage: Outage, folder: Path, draw: random.Random) -> Resu
             plain = plain and "Traceback" not in out
         rows, missing, doubled = compare(folder, server.uri)
         ok = plain and exits[-1] == 0 and rows > 0 and missing == doubled == 0
+        ok = ok and happened == planned
         if not ok:
             print(out, file=sys.stderr)
         return Result(name, rows, missing, doubled, first_lacks, exits, ended - newest, ok)

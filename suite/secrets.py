@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from urllib.parse import unquote
 
 from suite.errors import ConfigError
@@ -54,9 +55,35 @@ def redact(text: str) -> str:
     return _QUERY.sub(lambda match: f"{match['name']}{HIDDEN}", text)
 
 
+def redact_command(command: str) -> str:
+    """Return a command without the passwords and tokens of addresses among its words.
+
+    Words without an address stay, though a password may be among their letters: the command is to
+    work.
+
+    >>> redact_command("run quick --mlflow-uri 'http://ann:quick@host:5000' --results 'a b'")
+    "run quick --mlflow-uri http://host:5000 --results 'a b'"
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # not from a shell
+        return redact(command)
+    return shlex.join(redact_address(word) if "://" in word else word for word in words)
+
+
+def redact_address(address: str) -> str:
+    """Return one address, whatever its password holds, without its passwords and tokens.
+
+    >>> redact_address("HTTPS://ann:it's me@host/x?token=a b"), redact_address("http://u:a'b@host")
+    ('HTTPS://host/x?token=***', 'http://host')
+    """
+    address = _USER_ALONE.sub(_user, address)
+    return _QUERY_ALONE.sub(lambda match: f"{match['name']}{HIDDEN}", address)
+
+
 def _user(match: re.Match[str]) -> str:
     scheme, user = match["scheme"], match["user"]
-    if scheme.startswith("http"):
+    if scheme.lower().startswith("http"):
         return f"{scheme}://"
     name, colon, _ = user.partition(":")
     return f"{scheme}://{name}{colon}{HIDDEN if colon else ''}@"
@@ -73,7 +100,7 @@ def secrets_of(address: str) -> list[str]:
     found: list[str] = []
     if (match := _USER_ALONE.search(address)) is not None:
         name, colon, password = match["user"].partition(":")
-        if colon or match["scheme"].startswith("http"):
+        if colon or match["scheme"].lower().startswith("http"):
             found.append(password if colon else name)
     found += [match["value"] for match in _QUERY_ALONE.finditer(address)]
     both = (text for secret in found for text in (secret, unquote(secret)))

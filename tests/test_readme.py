@@ -82,7 +82,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sweep = load_sweep(["quick"], config_folders(), ["seeds=[0,1]"])
     storage = Storage(tmp_path_factory.mktemp("results") / "results" / "runs" / "quick")
     storage.create("--results")
-    (storage.root / layout.SWEEP).write_text(json.dumps(sweep_record(sweep, "")))
+    (storage.root / layout.SWEEP).write_text(json.dumps(sweep_record(sweep, "", "0" * 16)))
     for run_id, config in sweep.only("[dm]*").runs.items():
         folder = RunFolder(storage, run_id)
         folder.open(config.model_dump(mode="json"), {})

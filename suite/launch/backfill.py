@@ -24,7 +24,7 @@ def backfill(sink: MlflowSink, live: Live, storage: Storage, fresh: bool) -> Non
             continue
         storage.pull(f"{layout.RUNS}/{run_id}/{layout.ROWS}")
         status = read_status(storage.root / layout.RUNS / run_id)
-        if run.done == 1 and not sink.ended(run_id):
+        if run.done == 1 and not sink.ended(run_id, run.state):
             sink.end(run_id, run.state, run.reason, None)
         elif run.done < 1 and status is not None:
             sink.catch_up(run_id, status["step"])  # later rows will come again

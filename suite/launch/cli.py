@@ -111,7 +111,7 @@ def _run(
     from suite.errors import ConfigError
     from suite.launch.progress import make_console
     from suite.launch.run import Options, default_results, run_sweep
-    from suite.secrets import keep_secret, redact
+    from suite.secrets import keep_secret, redact_command
 
     if options.get("resume") and options.get("fresh"):
         raise ConfigError("--fresh", True, "either --resume or --fresh")
@@ -122,7 +122,7 @@ def _run(
     results = options.pop("results", None) or default_results(sweep)
     program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else ["rewarm-suite"]
     keep_secret(options.get("mlflow_uri"))
-    command = shlex.join(map(redact, [*program, *(sys.argv[1:] or ["run"])]))
+    command = redact_command(shlex.join([*program, *(sys.argv[1:] or ["run"])]))
     settings = Options(results=results, plugins=plugins, command=command, **options)
     return run_sweep(sweep, selected, settings, make_console())
 
@@ -237,6 +237,11 @@ def main() -> None:
     except ConfigError as error:
         print(visible(f"error: {redact(str(error))}"), file=sys.stderr)
         code = 2
+    except OSError as error:  # a folder or an address that cannot be read
+        from suite.launch.outage import explain
+
+        print(visible(f"error: {redact(explain(error))}"), file=sys.stderr)
+        code = 1
     except typer.Exit as error:
         code = error.exit_code
     except typer.Abort:

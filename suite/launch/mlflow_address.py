@@ -80,13 +80,19 @@ def said(error: BaseException) -> str:
 
 
 def is_temporary(error: BaseException) -> bool:
-    """Return whether the same call may succeed later: not if the store answered and refused it."""
+    """Return whether the same call may succeed later: not if the store answered and refused it.
+
+    Neither is a fault on this side, such as a file of rows that cannot be read.
+    """
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import DBAPIError
 
     if isinstance(error, MlflowException):
         status = int(error.get_http_status_code())
         return status >= 500 or status in (408, 429)
-    return not isinstance(error, ConfigError | FileNotFoundError)
+    away = ConnectionError | TimeoutError | RequestException | DBAPIError | sqlite3.OperationalError
+    return isinstance(error, away)
 
 
 def refusal(storage: Storage, uri: str, error: Exception) -> ConfigError:

@@ -176,10 +176,12 @@ class MlflowSink:
         self._survive[run_id] = step
         self.behind.add(run_id)
 
-    def ended(self, run_id: str) -> bool:
-        """Return whether MLflow has all rows in the folder of a run, and its end."""
+    def ended(self, run_id: str, state: str) -> bool:
+        """Return whether MLflow has all rows in the folder of a run, and that it ended so."""
         child = self._store.children.get(run_id)
-        return child is not None and child.ended and child.level == digest_of(self._rows(run_id))
+        if child is None or child.state != state:
+            return False
+        return child.level == digest_of(self._rows(run_id))
 
     def forget(self, run_id: str) -> None:
         """Delete what MLflow has of a run that begins anew."""

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from suite.launch.keys import FINAL, STEP, param_key, summary_key
 from suite.launch.mlflow_address import is_temporary
 from suite.launch.mlflow_rows import Point
+from suite.records.results_id import results_id
 from suite.records.storage import Storage
 from suite.sweep import Sweep, Trial
 
@@ -27,8 +28,14 @@ TAG, PARAM, OLD_PARAM, NAME = 5000, 6000, 500, 250
 
 T = TypeVar("T")
 
+RUN = "suite.run_id"
+"""Tag of the run that a record is of."""
+
 LEVEL = "suite.level"
-"""Tag of a run whose rows MLflow has: how it ended, and the digest of its rows."""
+"""Tag of a run whose rows MLflow has: the digest of its rows."""
+
+STATE = "suite.state"
+"""Tag of a run that has ended: how."""
 
 
 @dataclass
@@ -40,18 +47,20 @@ class Child:
         start: when it began there, in milliseconds since 1970.
         step: latest gradient step that was logged.
         level: the tag of that name.
-        ended: whether it has an end.
-        bare: whether its parameters are missing.
+        state: how the run ended there, "" if it has not.
+        params: names of the parameters it has.
         final: the score it has, if any.
+        described: whether it has all parameters.
     """
 
     id: str
     start: int
     step: int = -1
     level: str = ""
-    ended: bool = False
-    bare: bool = True
+    state: str = ""
+    params: frozenset[str] = frozenset()
     final: float | None = None
+    described: bool = False
 
 
 class Store:
@@ -78,6 +87,7 @@ class Store:
         self.children: dict[str, Child] = {}
         self.experiment = self.parent = ""
         self._storage, self._name, self._command = storage, sweep.name, command
+        self._id = results_id(storage)
         self._doubtful = False  # whether a run may be there that we do not know of
 
     def attach(self) -> None:
@@ -109,12 +119,9 @@ class Store:
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
-    def _key(self) -> str:
-        return hashlib.sha256(self._storage.address.encode()).hexdigest()[:16]
-
     def _ours(self) -> str:
         """Return the filter for parent runs of this results folder."""
-        return f"tags.`suite.results_id` = '{self._key()}'"
+        return f"tags.`suite.results_id` = '{self._id}'"
 
     def _find_parent(self) -> str:
         """Return the id of the parent run, found, taken out of the trash or made."""
@@ -131,7 +138,7 @@ class Store:
             return str(run.info.run_id)
         tags = {
             "suite.results": text(address, TAG),
-            "suite.results_id": self._key(),
+            "suite.results_id": self._id,
             "suite.command": text(self._command, TAG),
         }
         run = self.client.create_run(
@@ -154,16 +161,17 @@ class Store:
         kept: dict[str, Child] = {}
         for run in runs:
             data, metrics = run.data, run.data.metrics
+            if (run_id := data.tags.get(RUN)) is None:
+                continue  # not one of ours
             child = Child(
                 id=run.info.run_id,
                 start=int(run.info.start_time),
                 step=int(metrics.get(STEP, -1)),
                 level=data.tags.get(LEVEL, ""),
-                ended=run.info.status != "RUNNING",
-                bare=not data.params,
+                state=data.tags.get(STATE, "") if run.info.status != "RUNNING" else "",
+                params=frozenset(data.params),
                 final=metrics.get(FINAL),
             )
-            run_id = data.tags.get("suite.run_id", "")
             both = [child, *([kept[run_id]] if run_id in kept else [])]
             both.sort(key=lambda c: (bool(c.level), c.step, c.start))
             kept[run_id] = both.pop()
@@ -176,7 +184,9 @@ class Store:
         for parent in list(self._list(self._ours())):
             mine = parent.info.run_id == self.parent
             for run in list(self._list(f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")):
-                child = self.children.get(run.data.tags.get("suite.run_id", ""))
+                if (run_id := run.data.tags.get(RUN)) is None:
+                    continue  # not one of ours
+                child = self.children.get(run_id)
                 if not mine or (child is not None and child.id != run.info.run_id):
                     self.client.delete_run(run.info.run_id)
             if not mine:
@@ -191,7 +201,7 @@ class Store:
         """Return what MLflow has of a run, found or made on first use."""
         if run_id not in self.children and self._doubtful:
             wanted = f"tags.`mlflow.parentRunId` = '{self.parent}'"
-            found = self._list(f"{wanted} and tags.`suite.run_id` = '{run_id}'")
+            found = self._list(f"{wanted} and tags.`{RUN}` = '{run_id}'")
             self.children |= self._without_doubles(found)
         if run_id not in self.children:
             trial, now = self.trials[run_id], int(time.time() * 1000)
@@ -201,7 +211,7 @@ class Store:
                 run_name=text(trial.label, NAME),
                 tags={
                     "mlflow.parentRunId": self.parent,
-                    "suite.run_id": run_id,
+                    RUN: run_id,
                     "task": text(trial.task, TAG),
                     "arm": text(trial.arm, TAG),
                     "seed": str(trial.config.seed),
@@ -210,14 +220,15 @@ class Store:
             self.children[run_id] = Child(run.info.run_id, now)
             self.pulse()
         child = self.children[run_id]
-        if child.bare:
-            self._describe(child, self.trials[run_id])
+        self._describe(child, self.trials[run_id])
         return child
 
     def _describe(self, child: Child, trial: Trial) -> None:
-        """Write the parameters of a run."""
+        """Write the parameters of a run that are not there."""
         from mlflow.exceptions import MlflowException
 
+        if child.described:
+            return
         params = {"task": trial.task, "arm": trial.arm, "seed": trial.config.seed}
         params |= flatten(trial.config.model_dump(mode="json", exclude={"seed", "resources"}))
         try:
@@ -226,12 +237,13 @@ class Store:
             if is_temporary(error):
                 raise
             self._params(child, params, OLD_PARAM)
-        child.bare = False
+        child.described = True
 
     def _params(self, child: Child, params: dict[str, Any], limit: int) -> None:
         from mlflow.entities import Param
 
-        listed = [Param(param_key(key), text(str(v), limit)) for key, v in params.items()]
+        named = {param_key(key): text(str(value), limit) for key, value in params.items()}
+        listed = [Param(key, value) for key, value in named.items() if key not in child.params]
         for part in parts(listed, PARAMS):
             self.client.log_batch(child.id, params=list(part))
             self.pulse()
@@ -276,7 +288,7 @@ class Store:
         from mlflow.entities import Metric, RunTag
 
         sound = score is not None and math.isfinite(score) and score != child.final
-        tags = {"suite.state": state, "suite.reason": reason, LEVEL: level}
+        tags = {STATE: state, "suite.reason": reason, LEVEL: level}
         self.client.log_batch(
             child.id,
             [Metric(FINAL, score, stamp, 0)] if sound else [],
@@ -284,7 +296,7 @@ class Store:
         )
         self.client.set_terminated(child.id, "FINISHED" if state == "complete" else "FAILED")
         self.pulse()
-        child.level, child.ended = level, True
+        child.level, child.state = level, state
         child.final = score if sound else child.final
 
     def delete(self, run_id: str) -> None:

@@ -25,11 +25,12 @@ from suite.ranges import hull
 from suite.records import layout
 from suite.records.json_file import dumps, read_json
 from suite.records.provenance import now
+from suite.records.results_id import new_id, results_id
 from suite.records.run_folder import FINAL, read_status
 from suite.records.storage import LOCK, Storage, write_text
 from suite.rows import RECORDED
 from suite.run_config import RunConfig
-from suite.secrets import ADVICE, keep_secret, redact, secrets_of
+from suite.secrets import ADVICE, keep_secret, redact, redact_command, secrets_of
 from suite.sweep import Sweep
 
 INTERRUPTED = 130
@@ -74,7 +75,7 @@ class Options:
     command: str = ""
 
 
-def sweep_record(sweep: Sweep, command: str) -> dict[str, Any]:
+def sweep_record(sweep: Sweep, command: str, results_id: str) -> dict[str, Any]:
     """Return the content of ``sweep.json``: all that a report needs to know beside the runs."""
     tasks: dict[str, Any] = {}
     for label, plan in sweep.tasks.items():
@@ -97,6 +98,7 @@ def sweep_record(sweep: Sweep, command: str) -> dict[str, Any]:
     ]
     return {
         "name": sweep.name,
+        "id": results_id,
         "command": command,
         "created": now(),
         "overrides": list(sweep.overrides),
@@ -170,8 +172,8 @@ def run_sweep(sweep: Sweep, selected: Sweep, options: Options, console: Console)
     from suite.launch.cluster import check_resources, start_ray
 
     if keep_secret(options.mlflow_uri):
-        _retitle(redact(options.command))
-    options = replace(options, command=redact(options.command))
+        _retitle(redact_command(options.command))
+    options = replace(options, command=redact_command(options.command))
     for task in {config.task for config in selected.runs.values()}:
         task.prepare()
     if options.address is None:
@@ -199,8 +201,11 @@ def _run_in(
         Outage: if MLflow's store cannot.
     """
     (storage.root / LOG).unlink(missing_ok=True)
-    record = sweep_record(sweep, options.command)
-    write_text(storage.root / layout.SWEEP, dumps(record, indent=1))
+    path = storage.root / layout.SWEEP
+    record = sweep_record(
+        sweep, options.command, results_id(storage) if path.is_file() else new_id()
+    )
+    write_text(path, dumps(record, indent=1))
     storage.push(layout.SWEEP)
     live = _take_stock(sweep, selected, storage, options)
     if options.mlflow_uri is None:
@@ -341,7 +346,7 @@ def _stopped(outage: str, root: Path, options: Options, console: Console) -> int
     kept = " What is finished or checkpointed is kept." if begun else ""
     more = f" (more in {root / LOG})" if (root / LOG).is_file() else ""
     say(console, f"Stopped: {outage}{more}.{kept}")
-    say(console, f"Continue with: {resume_command(options) if begun else options.command}")
+    say(console, f"Continue with: {resume_command(options, begun)}")
     return 1
 
 
@@ -366,10 +371,14 @@ def _tell_of_mlflow(sink: MlflowSink, options: Options, console: Console) -> Non
         say(console, ADVICE)
 
 
-def resume_command(options: Options) -> str:
-    """Return the command that continues an interrupted sweep."""
-    words = [word for word in options.command.split(" ") if word != "--fresh"]
-    return " ".join(words if "--resume" in words else [*words, "--resume"])
+def resume_command(options: Options, begun: bool = True) -> str:
+    """Return the command that continues an interrupted sweep, or begins one that left nothing."""
+    try:
+        words = shlex.split(options.command)
+    except ValueError:  # not from a shell
+        return options.command
+    words = [word for word in words if word not in ("--fresh", "--resume")]
+    return shlex.join([*words, "--resume"] if begun else words)
 
 
 def default_results(sweep: Sweep) -> str:

@@ -53,6 +53,7 @@ def tune_runs(
             except Outage:
                 _abandoned.set()
                 raise
+            stop.listen()
         from suite.launch.watch import Watch
 
         watch = Watch(storage.root, own=options.address is None)
@@ -116,6 +117,7 @@ class _Stop:
         self._since = 0.0
 
     def _ask(self, number: int, frame: Any) -> None:
+        signal.alarm(0)  # Ray's abort, if the signal came while it started
         if not self.asked.is_set():
             name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
             say(self._console, f"Stopping after {name}; what is checkpointed is kept.")
@@ -131,13 +133,20 @@ class _Stop:
     @contextmanager
     def at_signals(self) -> Iterator[None]:
         """Take Ctrl-C and SIGTERM, which batch systems send, as the wish to stop."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, self._ask) for number in numbers]
+        before = self.listen()
         try:
             yield
         finally:
-            for number, handler in zip(numbers, before, strict=True):
+            for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def listen(self) -> dict[signal.Signals, Any]:
+        """Take the signals, and return who had them.
+
+        Ray's start puts a handler of its own before whoever has SIGTERM, which aborts the process
+        three seconds later, so they are taken once more after it.
+        """
+        return {n: signal.signal(n, self._ask) for n in (signal.SIGINT, signal.SIGTERM)}
 
 
 def _tuner(

@@ -23,8 +23,8 @@ KEPT = 2
 PARTIAL = ".partial-"
 """What a folder's name begins with while it is being made or deleted."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT, None)
-"""Error numbers of a full disk; numpy gives none."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a full disk."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Checkpoints:
         try:
             return self._make(mark, write)
         except OSError as error:
-            if error.errno not in FULL or len(self.kept) < KEPT:
+            if not _is_full(error) or len(self.kept) < KEPT:
                 raise
             _LOG.warning("%s: %s; %s is given up", self._relative, error, self.kept[0].name)
         self._remove(self.kept.pop(0))
@@ -135,6 +135,12 @@ class Checkpoints:
         self._storage.remove_remote(f"{self._relative}/{folder.name}")
         _hide(folder)
         discard(folder.with_name(f"{PARTIAL}gone"))
+
+
+def _is_full(error: OSError) -> bool:
+    """Return whether an error is of a full disk; numpy says only how much it wrote."""
+    short = type(error) is OSError and "requested and" in str(error)
+    return error.errno in FULL or (error.errno is None and short)
 
 
 def _hide(folder: Path) -> None:

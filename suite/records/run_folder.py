@@ -11,7 +11,7 @@ import fcntl
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from suite.records import layout
 from suite.records.checkpoints import Checkpoints
@@ -32,22 +32,27 @@ FILES = (layout.CONFIG, layout.PROVENANCE, layout.ROWS, layout.ERROR, layout.STA
 REFUSED = "checkpoint_refused"
 """Metric of the row that says so, in its layer."""
 
+FROM_NOTHING = "started again from nothing"
 LOCK_TIMEOUT_S = 30.0
 
 
 def read_status(folder: Path) -> dict[str, Any] | None:
-    """Return ``status.json`` of a run's folder; None if there is none or it cannot be read."""
+    """Return ``status.json`` of a run's folder; None if there is none or it is not what one is."""
     try:
         status = read_json(folder / layout.STATUS)
     except (OSError, ValueError):
         return None
-    return status if isinstance(status, dict) else None
+    if not isinstance(status, dict) or status.get("state") not in get_args(State):
+        return None
+    if not isinstance(status.get("reason"), str) or type(status.get("step")) is not int:
+        return None
+    return status
 
 
 def mark_failed(folder: Path, reason: str) -> None:
     """Write into the status of a run whose process died that it failed, and why."""
-    status = read_status(folder) or {"step": 0, "total": 0, "wall_s": 0.0}
-    if status.get("state") not in FINAL:
+    status = read_status(folder) or {"state": "running", "step": 0, "total": 0, "wall_s": 0.0}
+    if status["state"] not in FINAL:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / layout.STATUS, dumps({**status, "state": "failed", "reason": reason}))
 
@@ -103,11 +108,15 @@ class RunFolder:
         write_text(self.path / layout.PROVENANCE, dumps(provenance, indent=1))
         kept = 0 if mark is None else mark.rows.bytes
         self._rows = RowsFile(self.path / layout.ROWS, self.run_id, kept)
-        if refused:
-            went_on = f"continued from step {mark.step:,}" if mark else "started again from nothing"
-            told = f"{'; '.join(refused)}; {went_on}"
-            self.emit([Row(self._step, self._rows.frames, self._wall_s, REFUSED, told, 1.0)])
-        self._write_status("running", "")
+        try:
+            if refused:
+                went_on = f"continued from step {mark.step:,}" if mark else FROM_NOTHING
+                told = f"{'; '.join(refused)}; {went_on}"
+                self.emit([Row(self._step, self._rows.frames, self._wall_s, REFUSED, told, 1.0)])
+            self._write_status("running", "")
+        except BaseException:
+            self._rows.close()
+            raise
 
     def _lock(self) -> None:
         """Wait until nobody else writes here: the worker of a driver that was killed, say.

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from suite.errors import ConfigError
 from suite.overrides import Overrides
 from suite.ranges import ANY, Range, hull
 from suite.records.reader import load_results, read_config, read_status, read_sweep
@@ -193,6 +194,22 @@ def interventions(runs: Repetition | Experiment, arm: str, kind: str) -> list[Ma
     return [member for member in runs.setting(arm, "interventions") if member["kind"] == kind]
 
 
+def _readable(changes: Sequence[str]) -> tuple[Overrides, list[str]]:
+    """Return changes made from the command line, and those that no ``--set`` may be today.
+
+    Earlier versions took some of these; of which runs they were is not known.
+    """
+    readable, others = [], []
+    for change in changes:
+        try:
+            Overrides([change])
+        except ConfigError:
+            others.append(change)
+        else:
+            readable.append(change)
+    return Overrides(readable), others
+
+
 class Results:
     """A results folder, by experiment.
 
@@ -206,7 +223,7 @@ class Results:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         sweep = read_sweep(folder)
-        self._set = Overrides(sweep.overrides)
+        self._set, self._unread = _readable(sweep.overrides)
         self._tasks = sweep.tasks
         self._planned = [trial for trial in sweep.trials if trial.skip is None]
         self._complete = [t for t in self._planned if read_status(folder, t).state == "complete"]
@@ -233,7 +250,8 @@ class Results:
             repetitions.append(Repetition(seed, runs, configs, self._rows, lacks))
         seeds = sorted({t.seed for t in planned})
         labels = sorted({t.task for t in planned})
-        changed = list(dict.fromkeys(c for label in labels for c in self._set.of_runs(label)))
+        given = (change for label in labels for change in self._set.of_runs(label))
+        changed = list(dict.fromkeys((*given, *self._unread)))
         return Experiment(name, scale, repetitions, seeds, changed, self._ranges(labels))
 
     def _ranges(self, labels: Sequence[str]) -> dict[str, Range]:

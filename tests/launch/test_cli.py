@@ -287,6 +287,31 @@ def test_the_command_to_resume_can_be_pasted() -> None:
 
     assert command("python run_suite.py run a --fresh") == "python run_suite.py run a --resume"
     assert command("rewarm-suite run a --resume") == "rewarm-suite run a --resume"
+    quoted = "rewarm-suite run a --results 'a --fresh b'"
+    assert command(quoted) == f"{quoted} --resume"
+    nothing = Options(results="out", command="rewarm-suite run a --resume --fresh")
+    assert resume_command(nothing, begun=False) == "rewarm-suite run a"
+
+
+@pytest.mark.parametrize("name", ["report", "claims"])
+def test_an_address_that_cannot_be_reached_is_one_message(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from suite.launch import cli
+    from suite.records.storage import Storage
+
+    def fail(*arguments: object) -> None:
+        raise OSError("When getting information for key 'x': curlCode: 7")
+
+    monkeypatch.setattr(Storage, "pull", fail)
+    monkeypatch.setattr(sys, "argv", ["rewarm-suite", name, "out"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "curlCode: 7" in error
+    assert "Traceback" not in error
 
 
 PLUGIN = '''

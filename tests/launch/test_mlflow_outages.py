@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import threading
 import time
 from collections import Counter
@@ -16,12 +18,13 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.tracking import MlflowClient
 from rich.console import Console
 
-from suite.launch import mlflow_sink
+from suite.launch import mlflow_sink, mlflow_store
 from suite.launch.backfill import backfill
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_rows import Chooser, LiveRow, differences, read_rows
 from suite.launch.mlflow_sink import MlflowSink, default_uri
 from suite.launch.run import Options, _tell_of_mlflow
+from suite.records import layout
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -164,7 +167,7 @@ def test_a_command_repeated_when_all_is_there_writes_no_rows(record) -> None:
     assert _again(record).level
     stamps = record.storage.root / "report"
     sink = record.open()
-    assert sink.ended(record.run_id)
+    assert sink.ended(record.run_id, "complete")
     sink._store.client = Faulty(sink._store.client, "log_batch", 0, 9, False, ValueError("no"))
     _finish(sink, record)
     assert sink.level
@@ -198,6 +201,92 @@ def test_a_store_that_fails_over_one_run_gets_the_others(
     _finish(sink, good)
     assert sink.behind == {bad.run_id}
     assert sorted(map(len, good.stored())) == [0, len(WANTED)]
+
+
+def test_a_file_that_cannot_be_read_is_no_outage(
+    record, tmp_path: Path, smoke: Any, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = type(record)(tmp_path / "results", smoke(seed=1), empty_store)
+    both = record.sweep.trials + second.sweep.trials
+    sink = MlflowSink(
+        default_uri(record.storage), record.storage, replace(record.sweep, trials=both), "run sweep"
+    )
+    bad, good = sorted((record, second), key=lambda one: one.run_id)
+
+    def read(path: Path, last: int | None = None) -> Any:
+        if path.parent.name == bad.run_id:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_rows(path, last)
+
+    monkeypatch.setattr(mlflow_sink, "read_rows", read)
+    for one in (bad, good):
+        one.write(ROWS)
+        sink.end(one.run_id, "complete", "", 0.5)
+    _finish(sink, good)
+    assert sink.behind == {bad.run_id}
+    assert not sink._away()
+    assert sorted(map(len, good.stored())) == [0, len(WANTED)]
+
+
+def test_the_record_of_another_folder_of_the_same_name_is_left_alone(record) -> None:
+    uri = f"sqlite:///{record.storage.root.parent / 'shared.db'}"
+    shutil.copy(record.storage.root / layout.MLFLOW, uri.removeprefix("sqlite:///"))
+    client = MlflowClient(uri)
+    for number, folder in enumerate(("0" * 16, "1" * 16)):  # one was deleted, or is elsewhere
+        sweep = {"name": "sweep", "id": folder}
+        (record.storage.root / layout.SWEEP).write_text(json.dumps(sweep))
+        record.write([(0, 0, "accuracy", "test", float(number))])
+        sink = MlflowSink(uri, record.storage, record.sweep, "run sweep")
+        sink.end(record.run_id, "complete", "", None)
+        _finish(sink, record)
+        assert sink.level
+        assert sink.errors == []
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    runs = [run for run in client.search_runs(experiments) if "suite.run_id" in run.data.tags]
+    assert sorted(run.data.metrics["accuracy/test"] for run in runs) == [0.0, 1.0]
+
+
+def test_runs_that_others_nest_are_left_alone(record) -> None:
+    record.write(ROWS)
+    parent = _again(record).parent
+    client = MlflowClient(default_uri(record.storage))
+    experiment = client.get_run(parent).info.experiment_id
+    own = [client.create_run(experiment, tags={"mlflow.parentRunId": parent}) for _ in range(2)]
+    assert _again(record).level
+    for run in own:
+        assert client.get_run(run.info.run_id).info.lifecycle_stage == "active"
+
+
+def test_a_run_that_was_complete_after_all_is_no_failure_any_more(record) -> None:
+    record.write(ROWS)
+    sink = record.open()  # the worker died between its last word in the folder and to the driver
+    sink.end(record.run_id, "failed", "SIGKILL", None)
+    _finish(sink, record)
+    again = _again(record)
+    assert again.level
+    (run,) = [
+        run
+        for run in again._client.search_runs([again._experiment])
+        if "suite.run_id" in run.data.tags
+    ]
+    assert (run.info.status, run.data.tags["suite.state"]) == ("FINISHED", "complete")
+
+
+def test_parameters_that_were_cut_short_are_completed(record, monkeypatch) -> None:
+    monkeypatch.setattr(mlflow_store, "PARAMS", 5)
+    record.write(ROWS)
+    sink = record.open()
+    sink._store.client = Faulty(sink._store.client, "log_batch", 2, 10**6, False, ValueError("no"))
+    sink.end(record.run_id, "complete", "", 0.5)
+    _finish(sink, record)
+
+    def params(sink: MlflowSink) -> int:
+        runs = sink._client.search_runs([sink._experiment])
+        return max(len(run.data.params) for run in runs)
+
+    assert params(sink) == 10
+    assert _again(record).level
+    assert params(record.open()) > 20
 
 
 def test_a_store_that_hangs_is_not_waited_for(record, monkeypatch) -> None:

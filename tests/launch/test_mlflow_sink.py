@@ -118,7 +118,7 @@ def test_returns_by_game_are_reported_while_a_run_goes_on_and_afterwards(
     folder.mkdir(parents=True)
     lines = [json.dumps(row.as_json(sink.run_id)) for row in rows]
     (folder / "rows.jsonl").write_text("\n".join([*lines, ""]))
-    (folder / "status.json").write_text(json.dumps({"state": "complete", "step": 10}))
+    (folder / "status.json").write_text(json.dumps({"state": "complete", "step": 10, "reason": ""}))
     run = RunState(state="complete", done=1.0)
     backfill(sink, Live(sink.sweep, {sink.run_id: run}, 1), Storage(tmp_path), fresh=False)
     assert _history(sink, "visit_return/pong") == [(5, 1.0)]
@@ -143,9 +143,9 @@ def test_a_run_that_begins_anew_is_forgotten(make_sink) -> None:
     sink.end(sink.run_id, "complete", "", 1.0)
     sink.close()
     sink = make_sink()
-    assert sink.ended(sink.run_id)
+    assert sink.ended(sink.run_id, "complete")
     sink.forget(sink.run_id)
-    assert not sink.ended(sink.run_id)
+    assert not sink.ended(sink.run_id, "complete")
     sink.log(sink.run_id, [(step, 0, "loss", "test", 2.0) for step in (0, 10)])
     assert _history(sink, "loss/test") == [(0, 2.0), (10, 2.0)]
 
@@ -168,7 +168,7 @@ def test_what_a_killed_driver_had_not_sent_is_sent_later(make_sink, tmp_path, st
     backfill(sink, live, Storage(tmp_path), fresh=False)
     found = _history(sink, "accuracy/test")
     assert [step for step, _ in found] == ([0, 10, 20, 30] if done else [0, 10, 20])
-    assert make_sink().ended(sink.run_id) == bool(done)
+    assert make_sink().ended(sink.run_id, state) == bool(done)
 
 
 def test_a_last_score_that_is_not_a_number_is_not_replaced_by_an_earlier_one(
@@ -180,10 +180,11 @@ def test_a_last_score_that_is_not_a_number_is_not_replaced_by_an_earlier_one(
     metric, layer = sink.sweep.runs[sink.run_id].task.score
     folder = tmp_path / "runs" / sink.run_id
     folder.mkdir(parents=True)
-    keys = ("step", "frames", "metric", "layer", "value")
-    lines = [json.dumps(dict(zip(keys, (s, 0, metric, layer, v), strict=True))) for s, v in TOLD]
+    keys = ("run_id", "step", "frames", "wall_s", "metric", "layer", "value")
+    told = [(sink.run_id, s, 0, 0.0, metric, layer, value) for s, value in TOLD]
+    lines = [json.dumps(dict(zip(keys, row, strict=True))) for row in told]
     (folder / "rows.jsonl").write_text("\n".join([*lines, ""]))
-    (folder / "status.json").write_text(json.dumps({"state": "complete", "step": 20}))
+    (folder / "status.json").write_text(json.dumps({"state": "complete", "step": 20, "reason": ""}))
     backfill(sink, live, Storage(tmp_path), fresh=False)
     assert _history(sink, metric_key(metric, layer)) == [(10, 0.5)]
     assert _history(sink, "final") == []

@@ -55,7 +55,7 @@ class Sink:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return lambda *arguments: None
 
-    def ended(self, run_id: str) -> bool:
+    def ended(self, run_id: str, state: str) -> bool:
         """It knows of no run."""
         return False
 

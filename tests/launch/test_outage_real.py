@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from suite.records import layout
+from suite.records.manifest import MANIFEST
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -84,7 +85,7 @@ def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> 
 
 def _under(out: Path) -> bool:
     """Return whether a long run is under way: there is a checkpoint."""
-    return bool(list(out.glob(f"{layout.RUNS}/*/{layout.CHECKPOINT}*/rows.json")))
+    return bool(list(out.glob(f"{layout.RUNS}/*/{layout.CHECKPOINT}*/{MANIFEST}")))
 
 
 def _family(process: subprocess.Popen[str]) -> list[psutil.Process]:

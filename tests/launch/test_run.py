@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from suite.records import layout
+from suite.records.manifest import MANIFEST
 from suite.sweep import load_sweep
 
 ROOT = Path(__file__).parent.parent.parent
@@ -254,7 +255,7 @@ def test_asked_to_stop_it_does_so_cleanly_and_says_how_to_go_on(
     shutil.copy(finished[0] / "s.yaml", tmp_path)
     process = _start(tmp_path, "--checkpoint-every", "0", "--set", "addition:budget=100000")
     runs = tmp_path / "out" / layout.RUNS
-    _wait_for(lambda: bool(list(runs.glob("*/checkpoint-*/rows.json"))), process)
+    _wait_for(lambda: bool(list(runs.glob(f"*/checkpoint-*/{MANIFEST}"))), process)
     started = time.monotonic()
     os.kill(process.pid, number)
     out, err = process.communicate(timeout=60)

@@ -51,7 +51,7 @@ def record(path: Path, text: str) -> Sweep:
     """Return the sweep of a file as the report reads it."""
     file = path / "mine.yaml"
     file.write_text(text)
-    written = json.dumps(sweep_record(load_sweep([str(file)], config_folders()), ""))
+    written = json.dumps(sweep_record(load_sweep([str(file)], config_folders()), "", "0" * 16))
     return Sweep.model_validate(json.loads(written))
 
 

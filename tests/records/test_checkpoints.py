@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from suite.records import layout
+from suite.records import checkpoints, layout
 from suite.records.manifest import MANIFEST
 from suite.records.run_folder import REFUSED, RunFolder
 from suite.records.storage import Storage
@@ -376,3 +376,16 @@ def test_a_fault_at_any_call_loses_no_more_than_what_came_since_the_last_checkpo
         if not met:
             break
     assert fatal > 60
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError("1024 requested and 512 written"), True),
+        (OSError("the link is down"), False),
+        (TimeoutError("requested and not had"), False),
+    ],
+)
+def test_only_a_full_disk_costs_the_older_checkpoint(error: OSError, full: bool) -> None:
+    assert checkpoints._is_full(error) == full

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from suite.errors import ConfigError
-from suite.records import reader
+from suite.records import reader, run_folder
 from suite.records.json_file import dumps, loads, read_json
 from suite.records.reader import (
     load_results,
@@ -326,3 +326,24 @@ def test_rows_are_not_written_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic link"):
         RowsFile(tmp_path / "rows.jsonl", "r", 0)
     assert mine.read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {},
+        {"state": "complete"},
+        {"state": "running", "reason": ""},
+        {"state": "done"},
+        {"state": "complete", "reason": None, "step": 1},
+        {"state": "complete", "reason": "", "step": "x"},
+        {"state": [], "reason": "", "step": 1},
+    ],
+)
+def test_a_status_that_is_none_is_none_to_a_sweep(tmp_path: Path, status: Any) -> None:
+    (tmp_path / "status.json").write_text(json.dumps(status))
+    assert run_folder.read_status(tmp_path) is None
+    run_folder.mark_failed(tmp_path, "died")
+    found = run_folder.read_status(tmp_path)
+    assert found is not None
+    assert (found["state"], found["reason"], found["step"]) == ("failed", "died", 0)
