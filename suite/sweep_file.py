@@ -217,6 +217,10 @@ def _spelled_out(document: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _lay_over(below: dict[str, Any], document: dict[str, Any], where: str) -> dict[str, Any]:
     """Return a file, or an experiment, laid over the one that it extends."""
+    gone = {key for key, value in document.items() if value is None and key != "base"}
+    below, document = (
+        {key: value for key, value in part.items() if key not in gone} for part in (below, document)
+    )
     parts = (_spelled_out(below, where), _spelled_out(document, where))
     merged: dict[str, Any] = {}
     for head in ("base", *NAMED, *WHOLE):

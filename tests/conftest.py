@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from suite.config import merge
 from suite.run_config import RunConfig
 from suite.tasks.base import TASKS
 
+# As in an environment that is activated: commands are printed by the names of programs.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 sys.path.insert(0, str(Path(__file__).parent / "references"))
 
 

@@ -216,6 +216,23 @@ def test_a_file_that_extends_takes_rungs_out_with_null(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("search", {"optimizer.lr": {"grid": [0.1, 0.2]}}),
+        ("skip", [{"when": {"rate": "a"}, "reason": "no"}]),
+        ("gap_to", {"rate": "a"}),
+        ("reference", {"rate": "b"}),
+        ("axes", {"rate": {"a": {}, "b": {}}}),
+    ],
+)
+def test_a_file_that_extends_takes_keys_out_with_null(tmp_path: Path, key: str, value: Any) -> None:
+    ground = {**BODY, "axes": {"rate": {"a": {}, "b": {"budget": 7}}}, key: value}
+    (tmp_path / "ground.yaml").write_text(yaml.safe_dump(ground))
+    (tmp_path / "mine.yaml").write_text(f"extends: ground\n{key}: null\n")
+    assert key not in experiments_of(tmp_path / "mine.yaml", [tmp_path])[""]
+
+
+@pytest.mark.parametrize(
     ("written", "left"),
     [
         ("axes: {rate: {'0.3': null}}", {"rate": ["1"]}),

@@ -170,11 +170,13 @@ class Projection:
             )
         self._leave(none)
         if not self._names:
-            why = "; ".join(f"{name!r}: {reason}" for name, reason in list(self.left.items())[:4])
+            told = [f"{name!r}: {reason}" for name, reason in self.left.items()]
+            why = "; ".join([*told[:4], *([f"and {len(told) - 4} more"] if told[4:] else [])])
             raise ValueError(
                 f"which: got {which!r}, which selects no tensor of this model"
-                f"{why and f' ({why})'}; expected normalisation layers behind bias-free linear "
-                "maps, or which='matrices'"
+                f"{why and f' ({why})'}; expected normalisation layers right behind bias-free "
+                "linear maps (those of a transformer read sums of its stream, whose parts keep "
+                "their scale), or which='matrices'"
             )
         self._hold({n: torch.where(kept[n] > TINY, kept[n], 0.0).sqrt() for n in self._names})
         self._say()

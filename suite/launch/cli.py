@@ -217,8 +217,11 @@ def _load(
     from suite.sweep import load_sweep
 
     plugins = _plugins(plugin)
-    if VARIABLE in os.environ:  # workers run in folders of their own
-        os.environ[VARIABLE] = str(Path(os.environ[VARIABLE]).expanduser().absolute())
+    if named := os.environ.get(VARIABLE):  # workers run in folders of their own
+        folder = Path(named).expanduser().absolute()
+        if data_dir is None and not folder.is_dir():
+            raise ConfigError(VARIABLE, named, "a folder that exists")
+        os.environ[VARIABLE] = str(folder)
     if data_dir is not None:
         if not data_dir.is_dir():
             raise ConfigError("--data-dir", str(data_dir), "a folder that exists")

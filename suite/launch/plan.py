@@ -57,7 +57,7 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
     plural = "" if len(costs) == 1 else "s"
     say(
         console,
-        f"{len(costs)} run{plural}, {sum(costs.values()) / 3600:.2f} predicted core hours, "
+        f"{len(costs)} run{plural}, {_core_time(sum(costs.values()))}, "
         f"about {duration(wall)} with {side_by_side(sweep.runs.values(), slots)} side by side, "
         "from the command to the report",
     )
@@ -67,6 +67,16 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
             f"This machine is busy: the plan got {share:.0%} of a core. Were it idle, the sweep "
             f"would take about {duration(round(wall * share))}.",
         )
+
+
+def _core_time(seconds: float) -> str:
+    """Return processor time for people.
+
+    >>> _core_time(7), _core_time(9000)
+    ('7 predicted core seconds', '2.50 predicted core hours')
+    """
+    hours, unit = seconds / 3600, "predicted core"
+    return f"{seconds:.0f} {unit} seconds" if hours < 0.1 else f"{hours:.2f} {unit} hours"
 
 
 def _skips(sweep: Sweep) -> dict[str, list[str]]:

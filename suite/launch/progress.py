@@ -19,7 +19,7 @@ from suite.terminal import SafeConsole, one_line
 WIDE = 160
 """Columns of what is printed where there is no terminal."""
 
-LINE_EVERY_S, LINE_AT_LEAST_S = 15.0, 300.0
+LINE_EVERY_S, LINE_AT_LEAST_S = 15.0, 60.0
 """Seconds between lines where there is no terminal: at least, and while no run begins or ends."""
 
 

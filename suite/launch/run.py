@@ -18,6 +18,7 @@ from suite.launch.backfill import backfill
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_sink import MlflowSink, check_store, default_uri
 from suite.launch.outage import LOG, Outage, explain, explain_text, keep_traceback, within
+from suite.launch.programs import program
 from suite.launch.progress import say
 from suite.launch.tuning import tune_runs
 from suite.plugins import digests
@@ -365,7 +366,7 @@ def _tell_of_mlflow(sink: MlflowSink, options: Options, console: Console) -> Non
         say(console, "MLflow has all rows all the same: they were sent when it answered again.")
     where = redact(sink.uri)
     if not where.startswith("http"):
-        where = f"mlflow ui --backend-store-uri {shlex.quote(where)}"
+        where = f"{program('mlflow')} ui --backend-store-uri {shlex.quote(where)}"
     say(console, f"Compare in MLflow: {where}")
     if secrets_of(options.mlflow_uri or ""):
         say(console, ADVICE)
@@ -378,6 +379,7 @@ def resume_command(options: Options, begun: bool = True) -> str:
     except ValueError:  # not from a shell
         return options.command
     words = [word for word in words if word not in ("--fresh", "--resume")]
+    words[:1] = [program(word) for word in words[:1]]
     return shlex.join([*words, "--resume"] if begun else words)
 
 

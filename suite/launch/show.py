@@ -45,7 +45,11 @@ def show_claims(directory: str, only: str, console: Console) -> None:
     storage = fetched(directory)
     storage.pull(NOTES)
     verdicts = judge_all(storage.root, only)
-    console.print(as_table(verdicts))
+    judged = [v for v in verdicts if v.verdict != "not run"]
+    console.print(as_table(judged if only == "*" else verdicts))
+    if only == "*" and len(judged) < len(verdicts):
+        others = len(verdicts) - len(judged)
+        say(console, f"{others} claims are about experiments that this folder has no runs of.")
     if only != "*":
         say(console, "Not written: this is a part of the board; without --only all of it is.")
         return

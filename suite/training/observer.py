@@ -167,6 +167,10 @@ class Observer:
         )
         with torch.no_grad():
             found = [(n, k, v) for n, m in self._metrics.items() for k, v in m(seen).items()]
+            for name, layer, value in found:
+                if not isinstance(value, Tensor) or value.ndim:
+                    got = tuple(value.shape) if isinstance(value, Tensor) else value
+                    raise ConfigError(f"metric {name}", got, f"a scalar tensor for {layer!r}")
             if not found:
                 return []
             values = torch.stack([v.double() for _, _, v in found]).tolist()

@@ -293,3 +293,19 @@ def test_a_metric_that_says_wrong_things_of_itself_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"without arguments .*'decay'"):
         metric("wrong", "1", "parameters")(Decaying)
     assert "wrong" not in METRICS.entries()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(2, "got 2"), (torch.ones(3), r"got \(3,\)")], ids=["number", "vector"]
+)
+def test_values_that_are_no_scalars_are_refused_by_name(
+    value: Any, said: str, remembering: str, smoke: Callable[..., RunConfig]
+) -> None:
+    @metric("odd", "1", "parameters")
+    def measure(seen: Observation) -> Mapping[str, Any]:
+        """Whatever is to be returned."""
+        return {"test": value}
+
+    run = SupervisedRun(smoke(metrics={"names": ["odd"], "every": 2}))
+    with pytest.raises(ConfigError, match=f"metric odd: {said}; expected a scalar tensor for"):
+        run.train(MemorySession())

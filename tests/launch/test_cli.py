@@ -181,6 +181,18 @@ def test_missing_data_are_named_before_anything_starts(
     assert list(Path.cwd().iterdir()) == []
 
 
+def test_a_folder_of_data_that_is_not_there_is_refused(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = _sweep(tmp_path / "s.yaml")
+    monkeypatch.setenv("SUITE_DATA", str(tmp_path / "none"))
+    code, _, err = call("plan", sweep)
+    assert (code, f"SUITE_DATA: got '{tmp_path / 'none'}'; expected a folder" in err) == (2, True)
+    monkeypatch.setenv("SUITE_DATA", str(tmp_path))
+    code, _, err = call("plan", sweep)
+    assert code == 0, err
+
+
 def test_plan_shows_trials_skips_and_predictions(call: Call, tmp_path: Path) -> None:
     axes = {"arm": {"plain": {}, "decay": {"interventions": ["scale_decay"]}}}
     code, out, _ = call("plan", _sweep(tmp_path / "s.yaml", axes=axes, seeds=[0, 1, 2]))
@@ -291,6 +303,28 @@ def test_the_command_to_resume_can_be_pasted() -> None:
     assert command(quoted) == f"{quoted} --resume"
     nothing = Options(results="out", command="rewarm-suite run a --resume --fresh")
     assert resume_command(nothing, begun=False) == "rewarm-suite run a"
+
+
+def test_programs_are_named_so_that_the_shell_finds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from suite.launch.programs import program
+
+    folder = tmp_path / "env" / "bin"
+    folder.mkdir(parents=True)
+    for name in ("python", "mlflow"):
+        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert program("mlflow") == str(Path("env") / "bin" / "mlflow")
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin")
+    assert (program("mlflow"), program("elsewhere")) == ("mlflow", "elsewhere")
+    monkeypatch.setenv("PATH", "/usr/bin")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert program("python") == str(folder / "python")
 
 
 @pytest.mark.parametrize("name", ["report", "claims"])
