@@ -36,6 +36,9 @@ MOST = 200
 SLOTS = 2_000
 """Slots of each lane in the replay that is measured: how many hardly matters to sampling."""
 
+LONG_S = 0.5
+"""Seconds of a first measurement above which it is made of one run and taken for all."""
+
 PROBE = 64
 """Observations on which features are read."""
 
@@ -81,9 +84,14 @@ def _supervised(group: Sequence[RunConfig]) -> Cost:
     """Build the runs of a trial and let them go a little way."""
     session, began = MemorySession(), time.perf_counter()
     runs = BatchedRun(group).runs if len(group) > 1 else [SupervisedRun(group[0])]
-    for run in runs:
+    built = time.perf_counter() - began
+    first, *others = runs
+    began = time.perf_counter()
+    first.begin(session)
+    looked = time.perf_counter() - began
+    for run in others if looked < LONG_S else ():  # the problem of each may need to be solved
         run.begin(session)
-    setup = time.perf_counter() - began
+    setup = built + looked * len(runs)
     if len(runs) > 1:
         descent = Descent(runs)
         descent.plan(0, WARM_UP + MOST)
@@ -95,8 +103,8 @@ def _supervised(group: Sequence[RunConfig]) -> Cost:
             run._events(run._update())
 
     seconds = seconds_each(update)
-    measuring = seconds_each(lambda: [run._measure(session) for run in runs], warm_up=0)
-    return Cost(setup / len(runs), seconds / len(runs), measuring / len(runs))
+    looking = seconds_each(lambda: first._measure(session), warm_up=0)
+    return Cost(setup / len(runs), seconds / len(runs), looking)
 
 
 def _reinforcement(config: RunConfig, task: RLTaskConfig) -> Cost:
