@@ -33,7 +33,7 @@ import psutil
 from common import publish
 
 from suite.launch.catalogue import config_folders
-from suite.yaml_file import parse_yaml, to_yaml
+from suite.sweeps.yaml_file import parse_yaml, to_yaml
 
 LIMIT_S = 5.0
 """Seconds of processor time that a case may take."""

@@ -28,12 +28,12 @@ from rl_engine import (
 )
 from torch import Tensor, nn
 
-from suite.launch.rllib.envs import make_pool
 from suite.models.base import ModelSpec, build_model
 from suite.models.noisy import draw_noise, noisy_layers
 from suite.models.pixels import interleave
 from suite.replay.frame_ring import Block, FrameRing
 from suite.replay.prioritized import PrioritizedRing
+from suite.rl.envs import make_pool
 
 Batch = dict[str, Tensor]
 

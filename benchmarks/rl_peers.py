@@ -23,7 +23,7 @@ from rl_engine import (
     start_ray,
 )
 
-from suite.launch.rllib.envs import make_pool
+from suite.rl.envs import make_pool
 
 DIFFERENCES = {
     "sb3": "Adam as it comes (not fused), gradient clipped at 10 (its default), both observations "

@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from suite.agents.dqn import DqnConfig
-from suite.atari_protocols import DEFAULT, PROTOCOLS
+from suite.atari.games import GAMES
+from suite.atari.protocols import DEFAULT, PROTOCOLS
+from suite.atari.sets import GAME_SETS
 from suite.clock import Duration
 from suite.errors import ConfigError
 from suite.run_config import RunConfig
 from suite.tasks.atari import AtariConfig
-from suite.tasks.atari_games import GAMES
-from suite.tasks.atari_sets import GAME_SETS
 
 TABLE = {
     "rainbow2018": (4, 0.0, True, True, 30, False, False, 108_000),

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from suite.atari_scores import REFERENCES, human_normalised
+from suite.atari.games import GAMES
+from suite.atari.scores import REFERENCES, human_normalised
 from suite.errors import ConfigError
-from suite.tasks.atari_games import GAMES
 
 
 def test_there_are_57_games_of_the_simulator() -> None:

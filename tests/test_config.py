@@ -12,7 +12,7 @@ from suite.config import RESULT_VERSION, merge, undot
 from suite.errors import ConfigError
 from suite.launch.catalogue import config_folders
 from suite.run_config import ResourcesConfig, RunConfig
-from suite.sweep import load_sweep
+from suite.sweeps.sweep import load_sweep
 
 BASE: dict[str, Any] = {
     "task": {"kind": "modular_addition", "modulus": 11},

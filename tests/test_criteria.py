@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from suite.criteria import (
+from suite.losses import (
     CROSS_ENTROPY,
     LOGISTIC,
     ONE_HOT_SQUARED,

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from suite.sweep import load_sweep
+from suite.sweeps.sweep import load_sweep
 
 FOLDER = str(Path(__file__).parent.parent / "benchmarks")
 

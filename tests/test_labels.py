@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.errors import ConfigError
-from suite.labels import SIGNS, check_apart, check_name, folded, is_name, join, matcher
-from suite.search import SearchConfig, draws
-from suite.sweep import Sweep, load_sweep
-from suite.yaml_file import to_yaml
+from suite.sweeps.labels import SIGNS, check_apart, check_name, folded, is_name, join, matcher
+from suite.sweeps.search import SearchConfig, draws
+from suite.sweeps.sweep import Sweep, load_sweep
+from suite.sweeps.yaml_file import to_yaml
 
 BASE: dict[str, Any] = {
     "task": {"kind": "modular_addition", "modulus": 7, "fraction": 0.5},

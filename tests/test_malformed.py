@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from suite.errors import MOST_SHOWN, ConfigError, nearest
-from suite.sweep import Sweep, load_sweep
+from suite.sweeps.sweep import Sweep, load_sweep
 
 PLAIN = """base:
   task: {kind: modular_addition, modulus: 7, fraction: 0.5}

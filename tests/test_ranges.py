@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.atari_scores import REFERENCES, human_normalised, normalised_range, score_range
+from suite.atari.scores import REFERENCES, human_normalised, normalised_range, score_range
 from suite.ranges import ANY, COSINE, MAGNITUDE, SHARE, SIZE, Range, hull
 from suite.records.reader import TaskRecord
 

@@ -20,9 +20,9 @@ import yaml
 from suite.config import merge
 from suite.launch.catalogue import config_folders
 from suite.run_config import RunConfig
-from suite.sweep import load_sweep
+from suite.sweeps.sweep import load_sweep
+from suite.sweeps.yaml_file import parse_yaml
 from suite.tasks.base import TASKS
-from suite.yaml_file import parse_yaml
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -153,8 +153,8 @@ TRAIN = """
             folder = name.split("/")[0]
             getattr(suite, folder).__path__.append(folder)
 
-    from suite.plugins import load_plugins, read_plugins
-    from suite.sweep import load_sweep
+    from suite.launch.plugins import load_plugins, read_plugins
+    from suite.sweeps.sweep import load_sweep
     from suite.training.session import MemorySession
     from suite.training.supervised import SupervisedRun
 

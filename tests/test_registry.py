@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from suite.errors import ConfigError
+from suite.launch.plugins import load_plugins, read_plugins
 from suite.metrics.base import METRICS
-from suite.plugins import load_plugins, read_plugins
 from suite.registry import Registry
 from suite.schedules.base import SCHEDULES
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
+from suite.atari.sets import GAME_SETS
 from suite.errors import ConfigError
-from suite.sweep import Sweep, load_sweep
-from suite.sweep_file import experiments_of
-from suite.tasks.atari_sets import GAME_SETS
-from suite.yaml_file import parse_yaml
+from suite.sweeps.sweep import Sweep, load_sweep
+from suite.sweeps.sweep_file import experiments_of
+from suite.sweeps.yaml_file import parse_yaml
 
 BODY: dict[str, Any] = {
     "base": {

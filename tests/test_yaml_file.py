@@ -11,9 +11,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import suite.yaml_file
+import suite.sweeps.yaml_file
 from suite.errors import ConfigError
-from suite.yaml_file import (
+from suite.sweeps.yaml_file import (
     MOST_BYTES,
     MOST_DEPTH,
     MOST_NODES,
@@ -92,7 +92,7 @@ def same(a: Any, b: Any) -> bool:
 def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read with each of PyYAML's parsers: the one in C, and the one in Python."""
     loader = yaml.SafeLoader if request.param == "pure" else yaml.CSafeLoader
-    monkeypatch.setattr(suite.yaml_file, "_PARSER", loader)
+    monkeypatch.setattr(suite.sweeps.yaml_file, "_PARSER", loader)
 
 
 @pytest.mark.usefixtures("parser")

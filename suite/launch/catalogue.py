@@ -13,7 +13,7 @@ from rich.table import Table
 import suite
 from suite.errors import ConfigError, nearest
 from suite.registry import Registry
-from suite.yaml_file import flow_style
+from suite.sweeps.yaml_file import flow_style
 
 
 def config_folders() -> list[Path]:
@@ -25,7 +25,6 @@ def config_folders() -> list[Path]:
 def _registries() -> dict[str, Registry[type]]:
     from suite.agents.base import AGENTS
     from suite.interventions.base import INTERVENTIONS
-    from suite.metrics.base import METRICS
     from suite.models.base import MODELS
     from suite.optimizers import OPTIMIZERS
     from suite.schedules.base import SCHEDULES
@@ -40,7 +39,6 @@ def _registries() -> dict[str, Registry[type]]:
         "schedules": SCHEDULES,
         "triggers": TRIGGERS,
         "interventions": INTERVENTIONS,
-        "metrics": METRICS,
     }
 
 
@@ -51,7 +49,7 @@ def print_catalogue(what: str, console: Console) -> None:
         ConfigError: for a kind that there is not.
     """
     registries = _registries()
-    kinds = [*registries, "claims", "configs"]
+    kinds = [*registries, "metrics", "claims", "configs"]
     if what not in kinds:
         raise ConfigError("list", what, nearest(what, kinds))
     table = Table(show_header=True, box=None)
@@ -69,9 +67,11 @@ def print_catalogue(what: str, console: Console) -> None:
             region = str(claim.holds)
             table.add_row(claim.id, claim.experiment, claim.says, claim.statistic, region)
     elif what == "metrics":
+        from suite.metrics.base import METRICS
+
         table.add_column("unit")
         table.add_column("what it is")
-        for name, metric in registries[what].entries().items():
+        for name, metric in METRICS.entries().items():
             table.add_row(name, metric.unit, _first_line(metric.function))
     else:
         table.add_column("what it is")
@@ -101,7 +101,7 @@ def _first_line(thing: object) -> str:
 
 def _configs() -> dict[str, str]:
     """Return the first comment line of every sweep file, by bare name."""
-    found = {}
+    found: dict[str, str] = {}
     for folder in config_folders():
         for path in sorted(folder.glob("*.yaml")):
             first = path.read_text(encoding="utf-8").split("\n", 1)[0]

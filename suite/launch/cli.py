@@ -198,7 +198,7 @@ def list_(
 
 
 def _plugins(names: list[str] | None) -> tuple[tuple[str, str], ...]:
-    from suite.plugins import load_plugins, read_plugins
+    from suite.launch.plugins import load_plugins, read_plugins
 
     found = tuple(read_plugins(names or []))
     load_plugins(found)
@@ -214,7 +214,7 @@ def _load(
     from suite.data.fetch import VARIABLE
     from suite.errors import ConfigError
     from suite.launch.catalogue import config_folders
-    from suite.sweep import load_sweep
+    from suite.sweeps.sweep import load_sweep
 
     plugins = _plugins(plugin)
     if named := os.environ.get(VARIABLE):  # workers run in folders of their own

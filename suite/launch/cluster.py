@@ -7,16 +7,16 @@ import os
 import resource
 import socket
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 import psutil
 
 from suite.errors import ConfigError
+from suite.launch.engines import ENGINES, engine_of
 from suite.launch.outage import Outage, explain, within
 from suite.launch.watch import kill
-from suite.replay.planning import available_bytes, check_replay_fits
 from suite.run_config import RunConfig
 
 QUIET = {
@@ -70,9 +70,9 @@ def start_ray(
     # What a trial died of lies in its folder; Tune would print all of it.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     # Of what ends Ray itself we say one line; it would print its processes' logs as well.
-    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
-        options = {
+        options: dict[str, Any] = {
             "address": "local",
             "num_cpus": num_cpus,
             "num_gpus": num_gpus,
@@ -148,16 +148,6 @@ def _check_reachable(address: str) -> None:
         raise ConfigError("--address", address, said) from None
 
 
-def bundles(config: RunConfig) -> list[dict[str, float]]:
-    """Return what a trial asks of the machine: for itself, then for each process it starts."""
-    asked = config.resources
-    runners = getattr(config.task, "runners", 0)
-    learners = asked.learners if config.task.engine == "rl" else 0
-    own = {"CPU": asked.cpus, "GPU": 0.0 if learners else asked.gpus}
-    acting, learning = {"CPU": 1.0, "GPU": 0.0}, {"CPU": 1.0, "GPU": asked.gpus}
-    return [own, *[acting] * runners, *[learning] * learners]
-
-
 def check_resources(
     configs: Iterable[RunConfig], num_cpus: int | None, num_gpus: int | None
 ) -> None:
@@ -180,27 +170,9 @@ def check_resources(
     configs = list(configs)
     for config in configs:
         for name, there in have.items():
-            asked = sum(bundle[name[:-1].upper()] for bundle in bundles(config))
+            asked = sum(bundle[name[:-1].upper()] for bundle in engine_of(config).bundles(config))
             if asked > there:
                 raise ConfigError(f"resources.{name}", asked, f"at most the {there} there are")
-    _check_memory(configs, int(have["cpus"]))
-
-
-def _check_memory(configs: Sequence[RunConfig], slots: int) -> None:
-    """Check that the replays of the trials that run side by side fit into the host's memory.
-
-    Those that a GPU keeps are checked by the trial, which knows the GPU.
-
-    Args:
-        configs: the runs.
-        slots: how many of them run at a time.
-    """
-    with_replay = [c for c in configs if c.task.engine == "rl" and not _on_gpu(c)]
-    share = available_bytes() // max(1, min(slots, len(with_replay)))
-    for config in with_replay:
-        check_replay_fits(config.task, config.agent, share)
-
-
-def _on_gpu(config: RunConfig) -> bool:
-    """Return whether a GPU keeps the frames of the replay."""
-    return config.agent.replay_device == "learner" and config.resources.gpus > 0
+    for engine in ENGINES.values():
+        own = [config for config in configs if engine_of(config) is engine]
+        engine.check_memory(own, int(have["cpus"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from suite.sweep import Sweep
+from suite.sweeps.sweep import Sweep
 
 
 @dataclass

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from suite.launch.engines import engine_of
 from suite.launch.mlflow_address import check_store, default_uri, is_temporary, probe, refusal, said
 from suite.launch.mlflow_rows import (
     MAX_KEYS,
@@ -35,7 +36,7 @@ from suite.launch.mlflow_rows import (
 from suite.launch.mlflow_store import Child, Store
 from suite.records import layout
 from suite.records.storage import Storage
-from suite.sweep import Sweep
+from suite.sweeps.sweep import Sweep
 
 __all__ = ["MAX_KEYS", "MlflowSink", "check_store", "default_uri"]
 
@@ -355,7 +356,8 @@ class MlflowSink:
         sent.step = max(sent.step, child.step)
 
     def _chooser(self, run_id: str, child: Child) -> Chooser:
-        return Chooser(self._store.trials[run_id].config.task.engine == "rl", child.start)
+        config = self._store.trials[run_id].config
+        return Chooser(engine_of(config).x == "frames", child.start)
 
     def _settle(self, run_id: str) -> None:
         """Bring MLflow level with the rows in a run's folder; write the run's end if it has one.

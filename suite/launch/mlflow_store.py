@@ -19,7 +19,7 @@ from suite.launch.mlflow_address import is_temporary
 from suite.launch.mlflow_rows import Point
 from suite.records.results_id import results_id
 from suite.records.storage import Storage
-from suite.sweep import Sweep, Trial
+from suite.sweeps.sweep import Sweep, Trial
 
 BATCH = 900  # MLflow takes 1000 metrics in a call, of which one is the mark
 PARAMS = 100  # MLflow's limit of parameters in a call
@@ -287,17 +287,17 @@ class Store:
         """
         from mlflow.entities import Metric, RunTag
 
-        sound = score is not None and math.isfinite(score) and score != child.final
+        found = score if score is not None and math.isfinite(score) else None
         tags = {STATE: state, "suite.reason": reason, LEVEL: level}
         self.client.log_batch(
             child.id,
-            [Metric(FINAL, score, stamp, 0)] if sound else [],
+            [] if found in (None, child.final) else [Metric(FINAL, found, stamp, 0)],
             tags=[RunTag(key, text(value, TAG)) for key, value in tags.items()],
         )
         self.client.set_terminated(child.id, "FINISHED" if state == "complete" else "FAILED")
         self.pulse()
         child.level, child.state = level, state
-        child.final = score if sound else child.final
+        child.final = child.final if found is None else found
 
     def delete(self, run_id: str) -> None:
         """Delete what MLflow has of a run."""
@@ -351,6 +351,7 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     >>> flatten({"a": {"b": 1}, "c": [{"d": 2}]})
     {'a.b': 1, 'c.0.d': 2}
     """
+    items: Iterable[tuple[str, Any]]
     if isinstance(value, dict):
         items = value.items()
     elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):

@@ -14,7 +14,7 @@ from suite.launch.estimate import (
     sweep_seconds,
 )
 from suite.launch.progress import duration, say
-from suite.sweep import Sweep
+from suite.sweeps.sweep import Sweep
 
 BUSY = 0.7
 """Share of a core below which a plan says that it would have liked more."""

@@ -15,13 +15,14 @@ from rich.console import Console
 
 from suite.errors import ConfigError
 from suite.launch.backfill import backfill
+from suite.launch.engines import engine_of
 from suite.launch.live import Live, RunState
 from suite.launch.mlflow_sink import MlflowSink, check_store, default_uri
 from suite.launch.outage import LOG, Outage, explain, explain_text, keep_traceback, within
+from suite.launch.plugins import digests
 from suite.launch.programs import program
 from suite.launch.progress import say
 from suite.launch.tuning import tune_runs
-from suite.plugins import digests
 from suite.ranges import hull
 from suite.records import layout
 from suite.records.json_file import dumps, read_json
@@ -32,7 +33,7 @@ from suite.records.storage import LOCK, Storage, write_text
 from suite.rows import RECORDED
 from suite.run_config import RunConfig
 from suite.secrets import ADVICE, keep_secret, redact, redact_command, secrets_of
-from suite.sweep import Sweep
+from suite.sweeps.sweep import Sweep
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -86,7 +87,7 @@ def sweep_record(sweep: Sweep, command: str, results_id: str) -> dict[str, Any]:
             "headline": list(config.task.score),
             "unit": config.task.score_unit,
             "ranges": _ranges(configs),
-            "x": "frames" if config.task.engine == "rl" else "steps",
+            "x": engine_of(config).x,
             "arms": list(plan.arms),
             "reference": {arm: plan.reference.get(arm) for arm in plan.arms},
             "gap_to": {arm: plan.gap_to.get(arm) for arm in plan.arms},
@@ -240,7 +241,7 @@ def _run_in(
 def _retitle(command: str) -> None:
     """Show the command without secrets in lists of processes, and to Ray, which keeps it."""
     try:
-        from ray._raylet import setproctitle
+        from ray._raylet import setproctitle  # type: ignore[attr-defined]
     except ImportError:
         return
     setproctitle(command)

@@ -15,19 +15,17 @@ from contextlib import suppress
 from typing import Any
 
 from suite.errors import ConfigError, DivergedError
+from suite.launch.engines import Outcome, engine_of
 from suite.launch.keys import is_live, metric_key
 from suite.records import layout
 from suite.records.provenance import provenance
-from suite.records.run_folder import RunFolder, State
+from suite.records.run_folder import RunFolder
 from suite.records.storage import Storage, write_text
 from suite.rows import Row
 from suite.secrets import keep_secret, redact
 
 REPORT_EVERY_S = 2.0
 """Seconds between reports to Tune."""
-
-Outcome = tuple[State, str]
-"""How a run ended, and why."""
 
 
 class Reporter:
@@ -80,7 +78,7 @@ def run_trial(config: dict[str, Any]) -> None:
     """
     import torch
 
-    from suite.plugins import digests, load_plugins
+    from suite.launch.plugins import digests, load_plugins
     from suite.run_config import RunConfig
 
     if config["data_dir"]:
@@ -99,7 +97,7 @@ def run_trial(config: dict[str, Any]) -> None:
         folders[-1].open(run.model_dump(mode="json"), origin)
     outcomes: list[Outcome]
     try:
-        outcomes = train(runs, folders)
+        outcomes = engine_of(runs[0]).train(runs, folders)
     except DivergedError as error:
         outcomes = [("diverged", str(error))]
     except ConfigError as error:
@@ -117,28 +115,3 @@ def run_trial(config: dict[str, Any]) -> None:
     for folder, reporter, (state, reason) in zip(folders, reporters, outcomes, strict=True):
         folder.finish(state, reason)
         reporter.send(state, reason)
-
-
-def train(runs: Sequence[Any], sessions: Sequence[Any]) -> list[Outcome]:
-    """Train the runs with the engine of their task; return how each of them ended."""
-    if len(runs) > 1:
-        from suite.training.batched import BatchedRun
-
-        batched = BatchedRun(runs)
-        for supervised, session in zip(batched.runs, sessions, strict=True):
-            session.note("data", supervised.task.source)
-            session.note("side_by_side", len(runs))
-        ended = batched.train(sessions)
-        return [("complete", "") if error is None else ("diverged", str(error)) for error in ended]
-    (run,), (session,) = runs, sessions
-    if run.task.engine == "rl":
-        from suite.launch.rllib.trial import train_rl
-
-        train_rl(run, session)
-    else:
-        from suite.training.supervised import SupervisedRun
-
-        supervised = SupervisedRun(run)
-        session.note("data", supervised.task.source)
-        supervised.train(session)
-    return [("complete", "")]

@@ -155,7 +155,7 @@ def _tuner(
     """Return the tuner: a trial per run, or per group of runs that are trained side by side."""
     from ray import tune
 
-    from suite.launch.cluster import bundles
+    from suite.launch.engines import engine_of
     from suite.launch.trainable import run_trial
     from suite.training.batched import chunks
 
@@ -177,7 +177,7 @@ def _tuner(
     ]
 
     # Plain data: a worker reads this before it has loaded any plugin.
-    asked = {run_id: bundles(configs[run_id]) for run_id in waiting}
+    asked = {i: engine_of(configs[i]).bundles(configs[i]) for i in waiting}
 
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
         return tune.PlacementGroupFactory(asked[config["request"]["run_ids"][0]])

@@ -1,6 +1,6 @@
 """Metrics: pure functions of parameters, features and predictions, with a name and a unit."""
 
-from suite.atari_scores import human_normalised
+from suite.atari.scores import human_normalised
 from suite.metrics.accuracy import top1
 from suite.metrics.base import METRICS, Metric, Observation, StatefulMetric
 from suite.metrics.dead_units import dead_share

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from suite.criteria import CROSS_ENTROPY
+from suite.losses import CROSS_ENTROPY
 from suite.metrics.base import Observation, metric
 from suite.ranges import MAGNITUDE, SHARE
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from suite.criteria import VectorSquared
+from suite.losses import VectorSquared
 from suite.metrics.base import Observation, metric
 from suite.ranges import SHARE
-from suite.within import THRESHOLDS, layer_of
+from suite.rows import THRESHOLDS, layer_of
 
 
 @metric("accuracy_within", "share", "predictions", range=SHARE)

@@ -17,8 +17,8 @@ from typing import Any, Literal, TypeVar, get_args
 
 from torch import Tensor, nn
 
-from suite.criteria import CROSS_ENTROPY, Criterion
 from suite.errors import ConfigError, nearest
+from suite.losses import CROSS_ENTROPY, Criterion
 from suite.params import ParamRole
 from suite.ranges import ANY, Range
 from suite.registry import Registry, within

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from suite.criteria import LOGISTIC, SQUARED
+from suite.losses import LOGISTIC, SQUARED
 from suite.metrics.base import Observation
 from suite.models.closed_forms import tangent_kernel
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from suite.criteria import SQUARED
+from suite.losses import SQUARED
 from suite.metrics.base import Observation, metric
 from suite.metrics.kernel import has_kernel
 from suite.models.closed_forms import tangent_kernel

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from suite.criteria import Criterion, CrossEntropy, Logistic
+from suite.losses import Criterion, CrossEntropy, Logistic
 from suite.metrics.base import Observation, metric
 from suite.norms import norms, total_norm
 from suite.ranges import ANY

@@ -12,7 +12,7 @@ def sum_of_rows(table: Tensor, rows: Tensor) -> Tensor:
 
     PyTorch's fused sum has no derivative in forward mode; there rows are gathered and added.
     """
-    tangent = forward_ad.unpack_dual(table).tangent  # type: ignore[no-untyped-call]
+    tangent = forward_ad.unpack_dual(table).tangent
     if tangent is not None:
         return table[rows].sum(1)
     return functional.embedding_bag(rows, table, mode="sum")

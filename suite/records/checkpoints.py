@@ -77,7 +77,7 @@ class Checkpoints:
                 return mark
         return None
 
-    def make(self, mark: Callable[[], Mark], write: Callable[[Path], None]) -> Path:
+    def make(self, mark: Callable[[], Mark], write: Callable[[Path], object]) -> Path:
         """Make a checkpoint and return its folder; the older ones are still there.
 
         On a full disk the older of two is given up for it.
@@ -98,7 +98,7 @@ class Checkpoints:
         self._remove(self.kept.pop(0))
         return self._make(mark, write)
 
-    def _make(self, mark: Callable[[], Mark], write: Callable[[Path], None]) -> Path:
+    def _make(self, mark: Callable[[], Mark], write: Callable[[Path], object]) -> Path:
         partial = self._path / f"{PARTIAL}new"
         discard(partial)
         try:

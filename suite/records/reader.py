@@ -27,15 +27,15 @@ from pydantic import (
 )
 
 from suite.errors import ConfigError
-from suite.labels import MOST_ARMS, MOST_TRIALS
 from suite.ranges import ANY, SHARE, Range
 from suite.records.asked import ConfigShape, ProvenanceShape
 from suite.records.json_file import read_bytes, read_json
 from suite.records.layout import CONFIG, PROVENANCE, ROWS, RUNS, STATUS, SWEEP
 from suite.records.rows_table import read_rows
 from suite.rows import RECORDED
+from suite.sweeps.labels import MOST_ARMS, MOST_TRIALS
+from suite.sweeps.yaml_file import parse_yaml
 from suite.terminal import visible
-from suite.yaml_file import parse_yaml
 
 COLUMNS = (
     *("task", "arm", "seed", "state", "run_id"),

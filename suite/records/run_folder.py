@@ -20,7 +20,7 @@ from suite.records.manifest import MANIFEST, Mark
 from suite.records.rows_file import RowsFile
 from suite.records.storage import LOCK, Storage, write_text
 from suite.rows import Row
-from suite.yaml_file import to_yaml
+from suite.sweeps.yaml_file import to_yaml
 
 State = Literal["running", "complete", "diverged", "failed"]
 FINAL: tuple[State, ...] = ("complete", "diverged")
@@ -173,7 +173,7 @@ class RunFolder:
         """Return whether the time between checkpoints has passed."""
         return time.monotonic() - self._saved >= self.checkpoint_every_s
 
-    def save(self, step: int, write: Callable[[Path], None]) -> None:
+    def save(self, step: int, write: Callable[[Path], object]) -> None:
         """Make a checkpoint, then remove all but the last two; a crash at any point leaves one.
 
         Raises:

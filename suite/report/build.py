@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from rich.console import RenderableType
 
 from suite.errors import ConfigError
-from suite.labels import slug
 from suite.records.layout import REPORT
 from suite.records.reader import (
     load_results,
@@ -44,6 +43,7 @@ from suite.report.style import arm_styles, paper_style
 from suite.report.summary import TaskResult, as_summary, per_seed_csv, summarise, summary_json
 from suite.report.svg import inline
 from suite.report.tables import plain_text, renderables
+from suite.sweeps.labels import slug
 from suite.terminal import visible
 
 FIGURES = "figures"

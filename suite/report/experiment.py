@@ -18,9 +18,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from suite.errors import ConfigError
-from suite.overrides import Overrides
 from suite.ranges import ANY, Range, hull
 from suite.records.reader import load_results, read_config, read_status, read_sweep
+from suite.sweeps.overrides import Overrides
 
 Array = npt.NDArray[np.float64]
 Scale = Literal["published", "small"]

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from suite.atari_protocols import PROTOCOLS
-from suite.atari_scores import REFERENCES, STARTS, human_normalised
+from suite.atari.protocols import PROTOCOLS
+from suite.atari.scores import REFERENCES, STARTS, human_normalised
 from suite.report.aggregate import aggregate
 from suite.report.statistics import Estimate
 from suite.report.summary import ArmResult, TaskResult

@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from suite.atari_scores import REFERENCES
+from suite.atari.scores import REFERENCES
 from suite.report import games
 from suite.report.budget import budget_line
 from suite.report.games import GamesResult

@@ -13,13 +13,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from suite.agents.base import AgentConfig
-from suite.atari_protocols import DEFAULT, PROTOCOLS
-from suite.atari_scores import score_range
+from suite.atari.games import GAMES, pool_name
+from suite.atari.protocols import DEFAULT, PROTOCOLS
+from suite.atari.scores import score_range
 from suite.clock import Duration
 from suite.errors import ConfigError, nearest
 from suite.models.base import ModelSpec
 from suite.ranges import Range
-from suite.tasks.atari_games import GAMES, pool_name
 from suite.tasks.base import TASKS
 from suite.tasks.rl import RLTaskConfig, Utd
 
@@ -51,7 +51,7 @@ class AtariProtocolConfig(RLTaskConfig):
 
     Attributes:
         protocol: what the keys from `frame_skip` on are unless they are given
-            (`suite.atari_protocols`); the config holds the values themselves.
+            (`suite.atari.protocols`); the config holds the values themselves.
         backend: ``envpool``, or ``ale`` for the vector environment of ale-py.
         utd: the protocol's for the run's agent; 1/4 is one update per 16 emulator frames.
         learning_starts: the protocol's for the run's agent.

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from suite.agents.base import AgentConfig
 from suite.clock import Clock, Duration
 from suite.config import Component, one_of
-from suite.criteria import CROSS_ENTROPY, Criterion
 from suite.errors import ConfigError
+from suite.losses import CROSS_ENTROPY, Criterion
 from suite.models.base import ModelSpec, check_bytes
 from suite.ranges import Range
 from suite.registry import Registry

@@ -14,10 +14,10 @@ from pydantic import Field
 from torch import Tensor
 
 from suite.clock import Clock, Duration
-from suite.criteria import ONE_HOT_SQUARED
 from suite.data.checks import CLASSES
 from suite.data.images import SHAPES, TRAIN_SIZES, ImageSetName, load_images
 from suite.errors import ConfigError
+from suite.losses import ONE_HOT_SQUARED
 from suite.models.base import ModelSpec
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask, SupervisedTaskConfig

@@ -21,8 +21,8 @@ from pydantic import Field
 from torch import Tensor
 
 from suite.clock import Clock, Duration
-from suite.criteria import SQUARED
 from suite.errors import ConfigError
+from suite.losses import SQUARED
 from suite.models.base import AnyModel, ModelSpec, build_model
 from suite.models.closed_forms import tangent_kernel
 from suite.models.committee import CommitteeConfig

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from suite.clock import Clock
-from suite.criteria import LOG_CROSS_ENTROPY
+from suite.losses import LOG_CROSS_ENTROPY
 from suite.ranges import ANY, Range
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask

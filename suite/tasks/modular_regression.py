@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 
 from suite.clock import Clock
-from suite.criteria import ONE_HOT_SQUARED
+from suite.losses import ONE_HOT_SQUARED
 from suite.models.base import ModelSpec
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, SupervisedTask

@@ -22,8 +22,8 @@ from pydantic import Field
 from torch import Tensor
 
 from suite.clock import Clock, Duration
-from suite.criteria import SQUARED
 from suite.errors import ConfigError
+from suite.losses import SQUARED
 from suite.models.base import ModelSpec
 from suite.models.hermite import hermite
 from suite.seeding import Seeds

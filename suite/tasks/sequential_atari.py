@@ -27,12 +27,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from suite.atari_scores import REFERENCES, human_normalised, normalised_range, score_range
+from suite.atari.scores import REFERENCES, human_normalised, normalised_range, score_range
+from suite.atari.sets import GAME_SEQUENCES
 from suite.clock import Clock, Duration
 from suite.errors import ConfigError, nearest
 from suite.ranges import ANY, Range, hull
 from suite.tasks.atari import AtariConfig, AtariProtocolConfig, GameName
-from suite.tasks.atari_sets import GAME_SEQUENCES
 from suite.tasks.base import TASKS
 from suite.tasks.switch import SwitchConfig
 
@@ -45,7 +45,7 @@ class SequentialAtariConfig(AtariProtocolConfig):
     """A sequence of games under one protocol.
 
     Attributes:
-        games: in the order of play, each once; or a name in `suite.tasks.atari_sets`.
+        games: in the order of play, each once; or a name in `suite.atari.sets`.
         visits: how often the sequence is played; twice in Lyle et al. 2024.
         visit_length: of each visit, in agent steps or frames; 20 million frames there.
         switch: what is forgotten between visits.

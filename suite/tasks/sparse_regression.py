@@ -18,8 +18,8 @@ import torch
 from pydantic import Field
 
 from suite.clock import Clock, Duration
-from suite.criteria import SQUARED
 from suite.errors import ConfigError
+from suite.losses import SQUARED
 from suite.models.base import ModelSpec
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask

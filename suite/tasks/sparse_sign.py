@@ -18,8 +18,8 @@ import torch
 from pydantic import Field
 
 from suite.clock import Clock, Duration
-from suite.criteria import LOGISTIC
 from suite.errors import ConfigError
+from suite.losses import LOGISTIC
 from suite.models.base import ModelSpec
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask

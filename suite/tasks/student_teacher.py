@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 
 from suite.clock import Clock
-from suite.criteria import VectorSquared
+from suite.losses import VectorSquared
 from suite.models.base import ModelSpec, build_model
 from suite.models.tanh_mlp import TanhMlpConfig
 from suite.seeding import Seeds

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 
 from suite.clock import Clock
-from suite.criteria import PRECISE_CROSS_ENTROPY
+from suite.losses import PRECISE_CROSS_ENTROPY
 from suite.models.base import ModelSpec
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, SupervisedTask

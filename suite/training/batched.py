@@ -27,7 +27,7 @@ from suite.params import ParamRole
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.base import SupervisedTaskConfig
-from suite.training.replayed import Replayed
+from suite.training.cuda_graph import Replayed
 from suite.training.session import Session
 from suite.training.supervised import CHECK_EVERY, SupervisedRun, keep_freed_memory, precision
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from suite.clock import Clock
-from suite.criteria import CROSS_ENTROPY, Criterion
 from suite.errors import ConfigError
+from suite.losses import CROSS_ENTROPY, Criterion
 from suite.metrics.base import METRICS, Observation, StatefulMetric, plain_state
 from suite.models.base import ACTIVATIONS, Tap, recording
 from suite.norms import difference

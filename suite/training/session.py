@@ -21,7 +21,7 @@ class Session(Protocol):
     def checkpoint_due(self) -> bool:
         """Return whether a checkpoint is wanted now."""
 
-    def save(self, step: int, write: Callable[[Path], None]) -> None:
+    def save(self, step: int, write: Callable[[Path], object]) -> None:
         """Make a checkpoint: `write` fills a new folder, which counts once it is complete."""
 
     def latest(self) -> Path | None:
@@ -45,7 +45,7 @@ class MemorySession:
         """Never."""
         return False
 
-    def save(self, step: int, write: Callable[[Path], None]) -> None:
+    def save(self, step: int, write: Callable[[Path], object]) -> None:
         """Do nothing."""
 
     def latest(self) -> Path | None:

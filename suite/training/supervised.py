@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import SerializeAsAny
 from torch import Tensor, nn
 
 from suite.errors import ConfigError, nearest
@@ -84,6 +85,25 @@ def precision(config: RunConfig) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
+class SupervisedRequest(RunConfig):
+    """The request for a run of a `SupervisedTaskConfig`; made by `of` alone."""
+
+    task: SerializeAsAny[SupervisedTaskConfig]
+
+    @classmethod
+    def of(cls, run: RunConfig) -> SupervisedRequest:
+        """Return a run as one of this engine, all its values the same.
+
+        Raises:
+            ConfigError: if it is none.
+        """
+        if isinstance(run, cls):
+            return run
+        if not isinstance(run.task, SupervisedTaskConfig):
+            raise ConfigError("task.kind", run.task.kind, "a supervised task")
+        return cls.model_construct(run.model_fields_set, **dict(run))
+
+
 class SupervisedRun:
     """One supervised run: everything with state, the loop, and how to continue it.
 
@@ -100,11 +120,11 @@ class SupervisedRun:
     """
 
     def __init__(self, config: RunConfig, device: torch.device | None = None) -> None:
-        assert isinstance(config.task, SupervisedTaskConfig)
+        request = SupervisedRequest.of(config)
         self.config = config
         self.device = device or pick_device(config.resources.gpus)
         with precision(config):
-            self._build(config, config.task)
+            self._build(config, request.task)
 
     def _build(self, config: RunConfig, task: SupervisedTaskConfig) -> None:
         seeds = config.seeds
@@ -203,7 +223,7 @@ class SupervisedRun:
         loss = self.task.loss(self.model, self.task.batch(step))
         extra = self.stack.extra_loss()
         self.optimizer.zero_grad()
-        (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]
+        (loss if extra is None else loss + extra).backward()
         self.stack.before_step(step, rate)
         self.optimizer.step()
         self.stack.after_step(step, rate)

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from suite.launch.catalogue import config_folders
 from suite.launch.plan import print_plan
-from suite.sweep import load_sweep
-from suite.yaml_file import read_yaml
+from suite.sweeps.sweep import load_sweep
+from suite.sweeps.yaml_file import read_yaml
 
 FILES = {path.stem: path for folder in config_folders() for path in sorted(folder.glob("*.yaml"))}
 

@@ -11,7 +11,7 @@ from examples import EXAMPLES, REGISTRIES
 
 from suite.config import merge
 from suite.errors import ConfigError
-from suite.launch.cluster import bundles
+from suite.launch.engines import engine_of
 from suite.launch.estimate import estimate_bytes, estimate_trials
 from suite.run_config import RunConfig
 from suite.tasks.base import TASKS
@@ -30,7 +30,7 @@ def planned(mapping: dict[str, Any]) -> None:
     """Do what a plan does to a run."""
     run = RunConfig.from_mapping(mapping)
     run.check()
-    bundles(run)
+    engine_of(run).bundles(run)
     if run.skip_reason() is None:
         estimate_trials([run], 2)
         estimate_bytes(run)

@@ -15,7 +15,7 @@ from suite.launch.mlflow_sink import MlflowSink, default_uri
 from suite.records import layout
 from suite.records.storage import Storage
 from suite.run_config import RunConfig
-from suite.sweep import Sweep, TaskPlan, Trial
+from suite.sweeps.sweep import Sweep, TaskPlan, Trial
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import yaml
 from suite.launch import cli
 from suite.launch.outage import LOG
 from suite.launch.run import Options, results_folder
-from suite.sweep import load_sweep
+from suite.sweeps.sweep import load_sweep
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -10,8 +10,10 @@ from rich.console import Console
 
 from suite.launch import calibrate, estimate, plan
 from suite.launch.calibrate import Cost
+from suite.launch.engines import arithmetic, engine_of, rl, supervised
+from suite.launch.engines.arithmetic import UPDATE_OVERHEAD_S
 from suite.run_config import RunConfig
-from suite.sweep import Sweep, Trial
+from suite.sweeps.sweep import Sweep, Trial
 
 
 def run(seed: int, **keys: object) -> RunConfig:
@@ -40,7 +42,7 @@ def cartpole(**task: Any) -> RunConfig:
 @pytest.fixture(autouse=True)
 def _same_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose arithmetic takes no time and whose Python is that of the constants."""
-    monkeypatch.setattr(estimate, "matmul_rate", lambda: 1e30)
+    monkeypatch.setattr(arithmetic, "matmul_rate", lambda: 1e30)
     monkeypatch.setattr(estimate, "pace", lambda: 1.0)
 
 
@@ -49,7 +51,7 @@ def test_runs_at_once_share_the_overhead() -> None:
     trials = estimate.estimate_trials([*alike, other], slots=2)
     assert sorted(map(len, trials)) == [1, 2, 4]
     costs = {run_id: seconds for trial in trials for run_id, seconds in trial.items()}
-    alone = 1000 * estimate.UPDATE_OVERHEAD_S
+    alone = 1000 * UPDATE_OVERHEAD_S
     # Seven runs on two cores: groups of at most four.
     shares = [alone / 4] * 4 + [alone / 2] * 2
     assert [costs[c.run_id] for c in alike] == pytest.approx(shares)
@@ -58,35 +60,40 @@ def test_runs_at_once_share_the_overhead() -> None:
     assert only[alike[0].run_id] == pytest.approx(alone)
 
 
+def _seconds(config: RunConfig, cost: Cost) -> float:
+    return engine_of(config).run_seconds(config, cost)
+
+
 def test_everything_a_run_does_is_counted() -> None:
     cost = Cost(setup=100.0, update=1.0, measure=0.01, act=0.0001)
     every_100 = run(0, metrics={"every": 100})
-    assert estimate.run_seconds(every_100, cost) == pytest.approx(100 + 1000 + 0.01 * 11)
+    assert _seconds(every_100, cost) == pytest.approx(100 + 1000 + 0.01 * 11)
     # 1,000 updates, measured at 0, 100 .. 1000; 1,100 steps of one lane.
-    assert estimate.run_seconds(cartpole(), cost) == pytest.approx(1100 + 0.11 + 0.11)
-    assert estimate.run_seconds(cartpole(lanes=4), cost) == pytest.approx(1100 + 0.11 + 0.0275)
+    assert _seconds(cartpole(), cost) == pytest.approx(1100 + 0.11 + 0.11)
+    assert _seconds(cartpole(lanes=4), cost) == pytest.approx(1100 + 0.11 + 0.0275)
     evaluation = {"episodes": 25, "every": {"agent_steps": 400}}  # at 400, 800 and 1,100
-    with_evaluation = estimate.run_seconds(cartpole(evaluation=evaluation), cost)
-    assert with_evaluation == pytest.approx(1100 + 0.22 + 3 * 3 * estimate.EPISODE * 0.0001)
+    with_evaluation = _seconds(cartpole(evaluation=evaluation), cost)
+    assert with_evaluation == pytest.approx(1100 + 0.22 + 3 * 3 * rl.EPISODE * 0.0001)
 
 
 def test_what_is_measured_takes_the_place_of_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     known, other = run(0), run(0, model={"kind": "mlp"}, budget=10)
     seen: list[str] = []
 
-    def measured(group: Sequence[RunConfig]) -> Cost:
+    def measured(self: object, group: Sequence[RunConfig]) -> Cost:
         seen.append(group[0].model.kind)
         if group[0].model.kind == "mlp":
             raise ValueError("it cannot be built")
-        return Cost(0.0, 4 * estimate.UPDATE_OVERHEAD_S, 0.0)
+        return Cost(0.0, 4 * UPDATE_OVERHEAD_S, 0.0)
 
-    monkeypatch.setattr(estimate, "measured_cost", measured)
+    monkeypatch.setattr(supervised.SupervisedEngine, "measured_cost", measured)
     trials = estimate.estimate_trials([known, run(1), other], slots=4, measure_s=60.0)
     costs = {run_id: seconds for trial in trials for run_id, seconds in trial.items()}
-    assert costs[known.run_id] == pytest.approx(4000 * estimate.UPDATE_OVERHEAD_S)
-    assert seen == ["committee", "mlp"]  # once for both seeds; the largest part first
+    assert costs[known.run_id] == pytest.approx(4000 * UPDATE_OVERHEAD_S)
+    assert [*dict.fromkeys(seen)] == ["committee", "mlp"]  # the largest part first
+    assert seen.count("committee") == 2  # once more, for the first loads libraries, too
     # What cannot be measured is taken to be as far off as the rest.
-    assert costs[other.run_id] == pytest.approx(40 * estimate.UPDATE_OVERHEAD_S)
+    assert costs[other.run_id] == pytest.approx(40 * UPDATE_OVERHEAD_S)
 
 
 def test_a_sweep_is_more_than_its_runs() -> None:
@@ -99,7 +106,7 @@ def test_a_sweep_is_more_than_its_runs() -> None:
     two = around + estimate.WORKER_S + 2 * (10 + estimate.TRIAL_S)
     assert seconds(runs, trials, 2, tasks=1) == pytest.approx(two)
     rl = cartpole()
-    alone = estimate.WORKER_S + estimate.RL_WORKER_S + estimate.TRIAL_S + estimate.RL_TRIAL_S
+    alone = estimate.WORKER_S + rl.WORKER_S + estimate.TRIAL_S + rl.TRIAL_S
     assert seconds([rl], [{rl.run_id: 5.0}], 1, tasks=1) == pytest.approx(around + alone + 5)
 
 
@@ -115,7 +122,7 @@ def test_a_sweep_is_more_than_its_runs() -> None:
 )
 def test_costs_are_measured(group: list[RunConfig], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "MOMENT_S", 0.0)
-    cost = calibrate.measured_cost(group)
+    cost = engine_of(group[0]).measured_cost(group)
     assert cost.setup > 0
     assert cost.update > 0
     assert cost.measure >= 0
@@ -124,9 +131,9 @@ def test_costs_are_measured(group: list[RunConfig], monkeypatch: pytest.MonkeyPa
 
 def test_runs_side_by_side_share_what_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
     group = [run(seed) for seed in range(4)]
-    monkeypatch.setattr(calibrate, "seconds_each", lambda call, warm_up=3: 8.0)
-    cost = calibrate.measured_cost(group)
-    assert (cost.update, cost.measure) == (2.0, 2.0)
+    monkeypatch.setattr(supervised, "seconds_each", lambda call, warm_up=3: 8.0)
+    cost = engine_of(group[0]).measured_cost(group)
+    assert (cost.update, cost.measure) == (2.0, 8.0)  # one run alone is looked at
 
 
 def test_a_call_is_timed_over_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from suite.launch.trainable import Reporter
 from suite.records.storage import Storage
 from suite.rows import Row
 from suite.run_config import RunConfig
-from suite.sweep import Sweep, TaskPlan, Trial
+from suite.sweeps.sweep import Sweep, TaskPlan, Trial
 
 TOLD = [(10, 0.5), (20, None)]
 """Steps and scores of a run whose last one is not a number."""

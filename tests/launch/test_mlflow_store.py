@@ -18,7 +18,7 @@ from suite.launch.mlflow_store import BATCH, text
 from suite.records import layout
 from suite.records.storage import Storage
 from suite.run_config import RunConfig
-from suite.sweep import Sweep, TaskPlan, Trial
+from suite.sweeps.sweep import Sweep, TaskPlan, Trial
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

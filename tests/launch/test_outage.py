@@ -24,7 +24,7 @@ from suite.launch.run import Options, run_sweep
 from suite.launch.watch import Watch, supervise
 from suite.records import layout
 from suite.records.storage import Storage
-from suite.sweep import Sweep, load_sweep
+from suite.sweeps.sweep import Sweep, load_sweep
 
 SWEEP: dict[str, Any] = {
     "base": {

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from suite import load_results
-from suite.sweep import load_sweep
+from suite.sweeps.sweep import load_sweep
 
 ROOT = Path(__file__).parent.parent.parent
 RHO = 0.4

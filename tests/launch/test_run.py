@@ -18,7 +18,7 @@ import yaml
 
 from suite.records import layout
 from suite.records.manifest import MANIFEST
-from suite.sweep import load_sweep
+from suite.sweeps.sweep import load_sweep
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -12,7 +12,7 @@ from suite.launch.run import sweep_record
 from suite.metrics.base import METRICS, Metric
 from suite.ranges import ANY, MAGNITUDE, SHARE, SIZE, Range
 from suite.records.reader import Sweep
-from suite.sweep import load_sweep
+from suite.sweeps.sweep import load_sweep
 
 RL = """
 base:

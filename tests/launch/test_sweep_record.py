@@ -14,7 +14,7 @@ from suite.records.reader import read_sweep
 from suite.records.results_id import new_id, results_id
 from suite.records.storage import Storage
 from suite.report.experiment import Results
-from suite.sweep import load_sweep
+from suite.sweeps.sweep import load_sweep
 
 TEXT = """
 base:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from suite.launch.plugins import load_plugins, read_plugins
 from suite.launch.trainable import Reporter, run_trial
 from suite.metrics.base import METRICS
-from suite.plugins import load_plugins, read_plugins
 from suite.run_config import RunConfig
 
 PLUGIN = """

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.criteria import SQUARED
+from suite.losses import SQUARED
 from suite.metrics.base import METRICS, Observation
 from suite.metrics.kernel_regression import regression
 from suite.metrics.loss_terms import loss_terms

@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import minimize
 from sklearn.svm import SVC
 
-from suite.criteria import CROSS_ENTROPY, LOGISTIC, SQUARED
+from suite.losses import CROSS_ENTROPY, LOGISTIC, SQUARED
 from suite.metrics.base import METRICS, Observation
 from suite.metrics.completion import least_nuclear_norm, observed
 from suite.metrics.margin import smallest_margin

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.functional import hessian
 from torch.func import functional_call
 
-from suite.criteria import CROSS_ENTROPY
+from suite.losses import CROSS_ENTROPY
 from suite.metrics.base import METRICS, Observation
 from suite.metrics.sharpness import hessian_product, top_eigenvalue
 from suite.models.pair_mlp import PairMlp

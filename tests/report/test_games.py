@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import trim_mean
 
-from suite.atari_scores import human_normalised
+from suite.atari.scores import human_normalised
 from suite.report.build import Report, build_report
 
 ARMS = ["constant", "cyclic"]

@@ -12,9 +12,9 @@ from suite.data.images import load_images
 from suite.errors import ConfigError
 from suite.metrics.accuracy_within import accuracy_within
 from suite.metrics.base import Observation
+from suite.rows import THRESHOLDS
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS
-from suite.within import THRESHOLDS
 
 CPU = torch.device("cpu")
 

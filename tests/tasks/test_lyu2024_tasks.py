@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.criteria import CROSS_ENTROPY, LOG_CROSS_ENTROPY, log_softplus
+from suite.losses import CROSS_ENTROPY, LOG_CROSS_ENTROPY, log_softplus
 from suite.run_config import RunConfig
 from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun

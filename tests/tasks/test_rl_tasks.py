@@ -73,8 +73,8 @@ def test_durations_in_agent_steps():
 @pytest.mark.parametrize("learning_starts", [1, 100, 999])
 def test_what_lasts_a_fraction_of_one_ends_with_the_run(utd, learning_starts):
     """Lines that begin with learning, times of evaluation, and lengths and times of a clock."""
-    from suite.launch.rllib.replay import annealing
     from suite.launch.rllib.runner import Exploration
+    from suite.rl.replay import annealing
 
     whole, half = {"fraction": 1.0}, {"fraction": 0.5}
     run = RunConfig.from_mapping(
@@ -135,7 +135,7 @@ def test_the_simulator_is_asked_for_raw_rewards_and_whole_games():
 def test_the_memory_of_a_full_replay_is_that_of_its_arrays(mapping, task, agent):
     from gymnasium.spaces import Box
 
-    from suite.launch.rllib.replay import make_ring
+    from suite.rl.replay import make_ring
 
     length = {"budget": {"agent_steps": 200_000}}
     run = RunConfig.from_mapping(merge(merge(mapping, length), {"task": task, "agent": agent}))

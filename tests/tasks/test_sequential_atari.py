@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import pytest
 
-from suite.atari_protocols import PROTOCOLS
-from suite.atari_scores import human_normalised
+from suite.atari.protocols import PROTOCOLS
+from suite.atari.scores import human_normalised
 from suite.clock import Duration
 from suite.config import merge
 from suite.errors import ConfigError

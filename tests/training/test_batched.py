@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from suite.run_config import RunConfig
-from suite.training import replayed
+from suite.training import cuda_graph
 from suite.training.batched import BatchedRun, Descent, batch_key, chunks
 from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun
@@ -186,8 +186,8 @@ def test_an_update_can_be_recorded(kind, monkeypatch):
             recorded._descend()
             assert all(vars(recorded)[name] is value for name, value in before.items())
 
-    monkeypatch.setattr(replayed, "record", lambda function: made.append(function) or Graph())
-    recorded._update = replayed.Replayed(recorded._descend, torch.device("cuda"))
+    monkeypatch.setattr(cuda_graph, "record", lambda function: made.append(function) or Graph())
+    recorded._update = cuda_graph.Replayed(recorded._descend, torch.device("cuda"))
     for descent in (plain, recorded):
         descent.plan(0, 10)
         addresses = {name: p.data_ptr() for name, p in descent.parameters.items()}

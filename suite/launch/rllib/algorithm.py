@@ -21,10 +21,11 @@ import tempfile
 import time
 from collections import deque
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
@@ -32,6 +33,7 @@ from ray.rllib.utils.metrics import (
     LEARNER_RESULTS,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
 )
+from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 from ray.tune.result import DONE
 
 from suite.launch.rllib.checkpointing import CheckpointedAlgorithm
@@ -39,9 +41,7 @@ from suite.launch.rllib.config import NapDQNConfig
 from suite.launch.rllib.evaluator import evaluate
 from suite.launch.rllib.learner import NapLearner
 from suite.launch.rllib.learning import Learning, LocalLearning, RemoteLearning
-from suite.launch.rllib.recorder import Recorder
-from suite.launch.rllib.replay import annealing, make_ring
-from suite.launch.rllib.runner import Exploration, Rollout
+from suite.launch.rllib.runner import EnvPoolRunner, Exploration, Rollout
 from suite.launch.rllib.sampling import (
     Arrival,
     LocalSampler,
@@ -49,12 +49,14 @@ from suite.launch.rllib.sampling import (
     Sampler,
     lanes_of,
 )
-from suite.launch.rllib.visits import Visits
 from suite.replay.frame_ring import Ints
 from suite.replay.prioritized import PrioritizedRing
+from suite.rl.recorder import Recorder
+from suite.rl.replay import annealing, make_ring
+from suite.rl.run import RLRun
+from suite.rl.visits import Visits
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
-from suite.tasks.rl import RLTaskConfig
 from suite.training.observer import Value, measuring_steps
 
 CHECK_EVERY = 100
@@ -78,6 +80,12 @@ class NapDQN(CheckpointedAlgorithm):
         agent_steps: decisions taken.
     """
 
+    config: NapDQNConfig  # type: ignore[assignment]  # of Trainable it is a mapping
+    metrics: MetricsLogger
+    env_runner: EnvPoolRunner
+    env_runner_group: EnvRunnerGroup
+    learner_group: LearnerGroup
+
     @classmethod
     def get_default_config(cls) -> NapDQNConfig:
         """Return a config without a run."""
@@ -86,9 +94,8 @@ class NapDQN(CheckpointedAlgorithm):
     def setup(self, config: Any) -> None:
         """Build runner and learner, then everything between them."""
         super().setup(config)
-        self.run = RunConfig.from_mapping(self.config.run)
-        task = self.run.task
-        self.task: RLTaskConfig = task
+        self.run = RLRun.of(RunConfig.from_mapping(self.config.run or {}))
+        self.task = task = self.run.task
         self.clock = self.run.clock()
         self.budget = task.agent_steps(self.run.budget)
         space = self.env_runner.spaces[0]
@@ -115,7 +122,7 @@ class NapDQN(CheckpointedAlgorithm):
     @property
     def learner(self) -> NapLearner:
         """The local learner."""
-        return self.learner_group._learner
+        return cast("NapLearner", self.learner_group._learner)
 
     @property
     def finished(self) -> bool:
@@ -264,8 +271,8 @@ class NapDQN(CheckpointedAlgorithm):
             self.learning.learn(self.ring.sample(size))
         self.gradient_steps += 1
         if self._eventful:
-            for step, *what in self.learning.events():
-                self.recorder.record(step, self.agent_steps, [tuple(what)])
+            for step, metric, layer, value in self.learning.events():
+                self.recorder.record(step, self.agent_steps, [(metric, layer, value)])
         if self.gradient_steps in self._due:
             self.learning.check()
             self._measure()
@@ -290,6 +297,7 @@ class NapDQN(CheckpointedAlgorithm):
         if self.task.runners > 0:
             LocalSampler(self.env_runner).sync(self.learning.weights())
         config, module, visit = self.task.evaluation, self.env_runner.module, self.visits.index
+        assert config is not None
         games = evaluate(self.run, config, module, self._evaluated, visit)
         self._evaluated += 1
         returns, layer = [game.score for game in games], self.visits.layer
@@ -334,9 +342,9 @@ class NapDQN(CheckpointedAlgorithm):
     def _setup_logdir(self) -> None:
         """Without Tune's storage there is nothing to keep: use a folder that goes with us."""
         if self._storage is not None:
-            super()._setup_logdir()
+            super()._setup_logdir()  # type: ignore[no-untyped-call]
         else:
-            self._logdir = tempfile.mkdtemp(prefix="nap-dqn-")
+            self._logdir: Any = tempfile.mkdtemp(prefix="nap-dqn-")
 
     def cleanup(self) -> None:
         """Stop runner and learner."""

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections import deque
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import ray.cloudpickle as pickle
@@ -17,14 +17,15 @@ from ray.rllib.core import COMPONENT_ENV_RUNNER, COMPONENT_METRICS_LOGGER, DEFAU
 from suite.errors import ConfigError
 from suite.launch.rllib.learning import Learning
 from suite.launch.rllib.module import check_weights
-from suite.launch.rllib.recorder import Recorder
-from suite.launch.rllib.replay import check_replay
 from suite.launch.rllib.sampling import Sampler
-from suite.launch.rllib.visits import Visits
 from suite.records.json_file import dumps, read_json
 from suite.records.storage import write_text
 from suite.replay.frame_ring import FrameRing
 from suite.replay.planning import GIB
+from suite.rl.recorder import Recorder
+from suite.rl.replay import check_replay
+from suite.rl.run import RLRun
+from suite.rl.visits import Visits
 from suite.run_config import RunConfig
 from suite.tasks.rl import RLTaskConfig
 from suite.training.checkpoint import load_state, save_state
@@ -42,7 +43,7 @@ RUN = "run.json"
 class CheckpointedAlgorithm(Algorithm):
     """What `suite.launch.rllib.algorithm.NapDQN` is made of, and how that is saved and restored."""
 
-    run: RunConfig
+    run: RLRun
     task: RLTaskConfig
     learning: Learning
     sampler: Sampler
@@ -161,7 +162,7 @@ class CheckpointedAlgorithm(Algorithm):
             run = RunConfig.from_mapping(read_json(Path(path) / RUN))
         except (OSError, ValueError) as error:
             raise ConfigError("path", str(path), f"a checkpoint with its {RUN} ({error})") from None
-        algorithm: Self = algorithm_config(run).build_algo()
+        algorithm = cast("Self", algorithm_config(run).build_algo())
         algorithm.restore_from_path(path)
         return algorithm
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Self, cast
 
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.utils.from_config import NotProvided
 from ray.util.debug import log_once
 
 from suite.errors import ConfigError
 from suite.launch.rllib.learner import NapLearner
 from suite.launch.rllib.module import QModule
 from suite.launch.rllib.runner import EnvPoolRunner
+from suite.rl.run import RLRun
 from suite.run_config import RunConfig
-from suite.tasks.rl import RLTaskConfig
 
 ITERATION = 1_000
 """Agent steps of one call of ``train``, unless it is told otherwise."""
@@ -38,7 +39,7 @@ class NapDQNConfig(AlgorithmConfig):
         self.run: dict[str, Any] | None = None
         self.iteration_agent_steps = ITERATION
         self.iteration_s = 1.0
-        self.env_runner_cls = EnvPoolRunner
+        self.env_runner_cls = EnvPoolRunner  # type: ignore[assignment]  # RLlib types it None
         self.num_env_runners = 0
         self.num_learners = 0
         self.framework_str = "torch"
@@ -69,13 +70,16 @@ class NapDQNConfig(AlgorithmConfig):
         Raises:
             ConfigError: if they do not.
         """
-        log_once(f"{self.algo_class.__name__}_on_new_api_stack")  # or RLlib warns of what is meant
+        log_once(
+            f"{getattr(self.algo_class, '__name__', '')}_on_new_api_stack"
+        )  # or RLlib warns of what is meant
         super().validate()
         if self.run is None:
             raise ConfigError("run", None, "a RunConfig as plain data")
-        run = RunConfig.from_mapping(self.run)
-        if not isinstance(run.task, RLTaskConfig):
-            raise ConfigError("run.task.kind", run.task.kind, "a reinforcement-learning task")
+        try:
+            run = RLRun.of(RunConfig.from_mapping(self.run))
+        except ConfigError as error:
+            raise ConfigError(f"run.{error.key}", error.value, error.expected) from None
         run.check()
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
@@ -93,6 +97,7 @@ def algorithm_config(run: RunConfig) -> NapDQNConfig:
     Raises:
         ConfigError: if the parts of the run do not fit together.
     """
+    run = RLRun.of(run)
     config = (
         NapDQNConfig()
         .training(run=run.model_dump(mode="json"))
@@ -102,7 +107,7 @@ def algorithm_config(run: RunConfig) -> NapDQNConfig:
         )
         .fault_tolerance(restart_failed_env_runners=True)
         .learners(num_learners=run.resources.learners, num_gpus_per_learner=run.resources.gpus)
-        .resources(num_cpus_for_main_process=run.resources.cpus)
+        .resources(num_cpus_for_main_process=cast("int", run.resources.cpus))
     )
     config.validate()
     return config

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from suite.launch.rllib.envs import pool_seed
-from suite.launch.rllib.lanes import Game, Lanes
 from suite.launch.rllib.module import QModule
+from suite.rl.envs import pool_seed
+from suite.rl.lanes import Game, Lanes
 from suite.run_config import RunConfig
 from suite.tasks.rl import EvaluationConfig, RLTaskConfig
 

@@ -38,6 +38,7 @@ from suite.models.base import build_model
 from suite.norms import clip_norm_
 from suite.optimizers import clear_state, rates, set_rate
 from suite.replay.frame_ring import Sample
+from suite.rl.run import RLRun
 from suite.rows import Event
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
@@ -102,7 +103,7 @@ class NapLearner(TorchLearner):
 
     def build(self) -> None:
         """Build module, stack, optimizer and observer."""
-        self.run = RunConfig.from_mapping(self.config.run)
+        self.run = RLRun.of(RunConfig.from_mapping(self.config.run))  # type: ignore[attr-defined]
         self.clock = self.run.clock()
         self.schedule = self.run.build_schedule()
         self.step = 0
@@ -111,7 +112,7 @@ class NapLearner(TorchLearner):
         self.losses = LossLog("TD loss")
         super().build()
         if self.run.agent.compile:
-            check_compiler(torch.device(self._device))
+            check_compiler(self.device_in_use)
         self._trained = self.module[DEFAULT_MODULE_ID]
         self.observer = Observer(
             self.net.q, self.run.metric_names, self.run.metrics, self.clock, None
@@ -120,7 +121,15 @@ class NapLearner(TorchLearner):
     @property
     def net(self) -> QModule:
         """The module that is trained."""
-        return self.module[DEFAULT_MODULE_ID].unwrapped()
+        module = self.module[DEFAULT_MODULE_ID].unwrapped()
+        assert isinstance(module, QModule)
+        return module
+
+    @property
+    def device_in_use(self) -> torch.device:
+        """Where the module lies, once it is built."""
+        assert self._device is not None
+        return torch.device(self._device)
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Bind the interventions, then make the run's optimizer; RLlib is given no rate to set."""
@@ -137,19 +146,17 @@ class NapLearner(TorchLearner):
     def _fresh(self, index: int) -> nn.Module:
         """Return a newly initialised network, drawn from the stream ``reset/index``."""
         net = self.net
-        shapes = {"inputs": net.observation_space.shape, "outputs": int(net.action_space.n)}
-        spec = replace(self.run.model_spec(), **shapes)
+        spec = replace(self.run.model_spec(), inputs=net.spec.inputs, outputs=net.spec.outputs)
         return build_model(self.run.model, spec, self.run.seeds.seed(f"reset/{index}"))
 
     def _noise(self) -> Tensor:
         """Return random observations, (n, ...)."""
-        space = self.net.observation_space
+        shape = (NOISE, *self.net.spec.inputs)
         generator = self.run.seeds.torch("noise")
-        if space.dtype == "uint8":
-            shape = (NOISE, *space.shape)
+        if self.net.spec.bytes:
             noise = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
         else:
-            noise = torch.randn(NOISE, *space.shape, generator=generator)
+            noise = torch.randn(shape, generator=generator)
         return noise.to(self._device)
 
     def start(self, probe: Tensor) -> None:
@@ -186,7 +193,7 @@ class NapLearner(TorchLearner):
         if self.stack.begin_update(step):
             self.net.sync_target()
         self.observer.before_update(step)
-        values = self._trained.forward_train(batch)
+        values = self._trained.forward_train(dict(batch))
         loss = self.compute_loss_for_module(
             module_id=DEFAULT_MODULE_ID, config=self.config, batch=batch, fwd_out=values
         )
@@ -313,7 +320,7 @@ class NapLearner(TorchLearner):
         super().set_state(state)
         if TRAINING not in state:
             return
-        training = on_device(state[TRAINING], self._device)
+        training = on_device(state[TRAINING], self.device_in_use)
         self.step = training["step"]
         self.stack.load_state_dict(training["stack"])
         if isinstance(self.schedule, AdaptiveSchedule):

@@ -63,7 +63,7 @@ class LocalLearning:
 
     def __init__(self, learner: NapLearner) -> None:
         self.learner, self.device = learner, learner.device
-        self._weights = list(learner.net.q.parameters())
+        self._weights: list[Tensor] = list(learner.net.q.parameters())
 
     def start(self, probe: Tensor) -> None:
         """Begin the run."""
@@ -103,7 +103,7 @@ class RemoteLearning:
     """The remote learners of an RLlib group; each gets an equal part of every batch."""
 
     def __init__(self, group: LearnerGroup) -> None:
-        self.workers = list(group._workers)
+        self.workers: list[Any] = list(group._workers or ())
         self.device = torch.device("cpu")
         self._errors = np.empty(0, np.float32)
         self._events: list[Event] = []
@@ -112,7 +112,7 @@ class RemoteLearning:
         """Call a method of every learner and return the answers, in their order."""
         calls = [getattr(worker, method).remote(*arguments) for worker in self.workers]
         try:
-            return ray.get(calls)
+            return list(ray.get(calls))
         except DivergedError as error:  # without the trace of the other process
             raise DivergedError(str(getattr(error, "cause", error))) from None
 

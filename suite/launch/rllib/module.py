@@ -6,6 +6,8 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import gymnasium
+import numpy as np
 import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, TargetNetworkAPI
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 from suite.errors import ConfigError
 from suite.models.base import ModelSpec, build_model
 from suite.models.noisy import draw_noise, noisy_layers
+from suite.rl.run import RLRun
 from suite.run_config import RunConfig
 from suite.training.q_learning import expected_values, support
 
@@ -54,12 +57,16 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
     from the run's seeds. A runner's module has no `target`.
 
     Attributes:
+        spec: what the networks take and give.
         noise: generator of the noise of noisy layers.
         learn_q: the online network as the updates call it, compiled if the agent says so. Acting,
             probes and hooks use `q` itself, whose parameters it shares.
         learn_target: the same of the target network.
     """
 
+    observation_space: gymnasium.spaces.Box
+    action_space: gymnasium.spaces.Discrete[np.int64]
+    model_config: dict[str, Any]
     q: nn.Module
     target: nn.Module
     learn_q: Network
@@ -67,16 +74,15 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
 
     def setup(self) -> None:
         """Build the networks."""
-        run = RunConfig.from_mapping(self.model_config["run"])
+        run = RLRun.of(RunConfig.from_mapping(self.model_config["run"]))
         agent = run.agent
-        frames = str(self.observation_space.dtype) == "uint8"
-        spec = ModelSpec(
-            self.observation_space.shape,
+        self.spec = ModelSpec(
+            tuple(self.observation_space.shape),
             int(self.action_space.n),
-            bytes=frames,
+            bytes=self.observation_space.dtype == np.uint8,
             head=agent.head,
         )
-        self.q = build_model(run.model, spec, run.seeds.seed("init"))
+        self.q = build_model(run.model, self.spec, run.seeds.seed("init"))
         self.double, self.autocast = agent.double, agent.precision == "bf16"
         self.noise = run.seeds.torch("noise/act" if self.inference_only else "noise/learn")
         self.noisy = list(noisy_layers(self.q))

@@ -16,11 +16,11 @@ from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.env import INPUT_ENV_SPACES
 from ray.rllib.env.env_runner import EnvRunner
 
-from suite.launch.rllib.envs import pool_seed
-from suite.launch.rllib.lanes import Game, Lanes
 from suite.replay.frame_ring import Array, Block
+from suite.rl.envs import pool_seed
+from suite.rl.lanes import Game, Lanes
+from suite.rl.run import RLRun
 from suite.run_config import RunConfig
-from suite.tasks.rl import RLTaskConfig
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,8 @@ class Exploration:
         return (1 - done) * self.start + done * self.end
 
     @classmethod
-    def of(cls, run: RunConfig, visit: int = 0) -> Exploration:
+    def of(cls, run: RLRun, visit: int = 0) -> Exploration:
         """Return the exploration that a run asks for in a visit, in the visit's own time."""
-        assert isinstance(run.task, RLTaskConfig)
         epsilon = run.agent.epsilon
         length = run.task.epsilon_length(epsilon.anneal, run.budget, visit)
         return cls(epsilon.start, epsilon.end, run.task.learning_starts, length)
@@ -79,9 +78,8 @@ class EnvPoolRunner(EnvRunner):
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
-        self.run = RunConfig.from_mapping(config.run)
-        assert isinstance(self.run.task, RLTaskConfig)
-        self.task: RLTaskConfig = self.run.task
+        self.run = RLRun.of(RunConfig.from_mapping(config.run))
+        self.task = self.run.task
         self.generator = self.run.seeds.numpy(f"explore/{self.worker_index}")
         self.generation = self.visit = 0
         self._life = uuid4().hex
@@ -161,7 +159,7 @@ class EnvPoolRunner(EnvRunner):
         """Return epsilon-greedy actions for the current observations, (lanes,)."""
         count = self.task.lanes
         explores = self.generator.random(count) < epsilon
-        random = self.generator.integers(self.spaces[1].n, size=count)
+        random = self.generator.integers(int(self.spaces[1].n), size=count)
         if explores.all():
             return random
         self.module.draw_noise()

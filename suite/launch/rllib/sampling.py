@@ -38,13 +38,11 @@ class Arrival:
 
 
 class Sampler(Protocol):
-    """Where blocks come from.
+    """Where blocks come from."""
 
-    Attributes:
-        continued: whether the lanes came back to the step that was saved, at the latest restore.
-    """
-
-    continued: bool
+    @property
+    def continued(self) -> bool:
+        """Whether the lanes came back to the step that was saved, at the latest restore."""
 
     def sample(self, steps: int, agent_steps: int) -> list[Arrival]:
         """Step all lanes `steps` times; `agent_steps` were taken before, as epsilon counts them."""
@@ -111,14 +109,14 @@ class RemoteSampler:
         self.runners = list(self.manager.actor_ids())
         self.continued = False
         self._visit = 0
-        self._weights: ray.ObjectRef | None = None
+        self._weights: ray.ObjectRef[Any] | None = None
         self._generations = dict.fromkeys(self.runners, 0)
         # A runner that died between two blocks is restarted by Ray without a word.
         actors = self.manager.actors()
         lives = ray.get([actors[runner].life.remote() for runner in self.runners])
         self._lives = dict(zip(self.runners, lives, strict=True))
-        self._asked: list[tuple[int, ray.ObjectRef]] = []
-        self._pings: dict[int, ray.ObjectRef] = {}  # of runners that are down, to be answered
+        self._asked: list[tuple[int, ray.ObjectRef[Any]]] = []
+        self._pings: dict[int, ray.ObjectRef[Any]] = {}  # of runners that are down, to be answered
         self._lost: list[Arrival] = []  # of runners that began anew while nothing was asked for
 
     def sample(self, steps: int, agent_steps: int) -> list[Arrival]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import cast
 
 import torch
 
+from suite.launch.rllib.algorithm import NapDQN
 from suite.launch.rllib.config import algorithm_config
 from suite.replay.planning import available_bytes, check_replay_fits
+from suite.rl.run import RLRun
 from suite.run_config import RunConfig
 from suite.training.session import Session
 from suite.training.supervised import keep_freed_memory, pick_device
@@ -30,8 +33,9 @@ def train_rl(config: RunConfig, session: Session) -> None:
         DivergedError: if the TD loss stops being finite.
     """
     keep_freed_memory()
-    check_replay_fits(config.task, config.agent, _free_bytes(config))
-    algorithm = algorithm_config(config).build_algo()
+    run = RLRun.of(config)
+    check_replay_fits(run.task, run.agent, _free_bytes(run))
+    algorithm = cast("NapDQN", algorithm_config(run).build_algo())
     try:
         if (folder := session.latest()) is not None:
             algorithm.restore_from_path(folder)
@@ -39,7 +43,7 @@ def train_rl(config: RunConfig, session: Session) -> None:
         total = algorithm.clock.total
         saved, not_before = algorithm.gradient_steps, 0.0
         while not algorithm.finished:
-            algorithm.train()
+            algorithm.train()  # type: ignore[no-untyped-call]
             step, began = algorithm.gradient_steps, time.monotonic()
             session.progress(step, total)
             if step > saved and began >= not_before and session.checkpoint_due():
@@ -47,12 +51,12 @@ def train_rl(config: RunConfig, session: Session) -> None:
                 saved, ended = step, time.monotonic()
                 not_before = ended + (ended - began) / SAVING
     finally:
-        algorithm.stop()
+        algorithm.stop()  # type: ignore[no-untyped-call]
 
 
-def _free_bytes(config: RunConfig) -> int:
+def _free_bytes(run: RLRun) -> int:
     """Return the free memory of the device that keeps the replay's frames."""
-    device = pick_device(config.resources.gpus)
-    if config.agent.replay_device == "host" or device.type == "cpu":
+    device = pick_device(run.resources.gpus)
+    if run.agent.replay_device == "host" or device.type == "cpu":
         return available_bytes()
     return int(torch.cuda.mem_get_info(device)[0])

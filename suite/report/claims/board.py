@@ -19,7 +19,7 @@ from suite.report.build import check_plain
 from suite.report.claims.base import CLAIMS, Judgement, Verdict, in_order, judge
 from suite.report.experiment import Results, Scale
 from suite.report.page import template
-from suite.yaml_file import read_yaml
+from suite.sweeps.yaml_file import read_yaml
 
 JSON, PAGE, NOTES = "claims.json", "claims.html", "claims_notes.yaml"
 """What is written into the report's folder; and the file of a results folder with words on claims:

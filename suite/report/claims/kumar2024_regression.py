@@ -14,7 +14,7 @@ from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.kumar2024_modular import extremes, lag
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
 from suite.report.transitions import rising
-from suite.within import THRESHOLDS, layer_of
+from suite.rows import THRESHOLDS, layer_of
 
 IMAGES_LEVEL = 0.6
 """Accuracy at which times are taken for images, six times that of chance; ours."""

@@ -21,7 +21,7 @@ from suite.report.published.base import published
 from suite.report.published.drawing import draw, draw_tracks, look
 from suite.report.published.ladders import arms_in_order
 from suite.report.style import DASHES, GREY, REFERENCE_COLOUR, SOLID, WIDTH, ArmStyle
-from suite.within import THRESHOLDS, layer_of
+from suite.rows import THRESHOLDS, layer_of
 
 TEST = ArmStyle(REFERENCE_COLOUR, SOLID, "o")
 TRAIN = ArmStyle(GREY, DASHES[0], "o")

@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import ks_2samp
 
 from suite.errors import ConfigError
-from suite.launch.rllib.envs import make_pool, spaces_of
-from suite.launch.rllib.lanes import Lanes
 from suite.replay.frame_ring import FrameRing
+from suite.rl.envs import make_pool, spaces_of
+from suite.rl.lanes import Lanes
 from suite.run_config import RunConfig
 from suite.tasks.atari import AtariConfig
 from suite.tasks.classic_control import ClassicControlConfig
@@ -252,6 +252,6 @@ def test_a_run_trains_on_ale(started_ray, smoke):
 def test_the_games_of_the_suite_are_games_of_ale():
     from ale_py import roms
 
-    from suite.tasks.atari_games import GAMES as KNOWN
+    from suite.atari.games import GAMES as KNOWN
 
     assert set(KNOWN) <= set(roms.get_all_rom_ids())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from suite.sweep import load_sweep
+from suite.sweeps.sweep import load_sweep
 
 CONFIGS = Path(__file__).parents[3] / "tune_configs"
 TRIALS = load_sweep(["learning"], [CONFIGS]).trials

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from suite.launch.rllib.envs import make_pool, pool_seed, spaces_of
-from suite.launch.rllib.lanes import CHUNK, ActionLog
+from suite.atari.games import GAMES, pool_name
 from suite.replay.frame_ring import FrameRing
+from suite.rl.envs import make_pool, pool_seed, spaces_of
+from suite.rl.lanes import CHUNK, ActionLog
 from suite.run_config import RunConfig
-from suite.tasks.atari_games import GAMES, pool_name
 from suite.tasks.classic_control import ENVIRONMENTS
 
 

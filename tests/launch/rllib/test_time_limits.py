@@ -9,8 +9,8 @@ import warnings
 import numpy as np
 import pytest
 
-from suite.launch.rllib.envs import SEEDS, make_pool
-from suite.launch.rllib.lanes import Lanes
+from suite.rl.envs import SEEDS, make_pool
+from suite.rl.lanes import Lanes
 from suite.tasks.atari import AtariConfig
 from suite.tasks.classic_control import ENVIRONMENTS, TIME_LIMITS, ClassicControlConfig
 from suite.tasks.sequential_atari import SequentialAtariConfig

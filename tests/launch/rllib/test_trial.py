@@ -210,7 +210,7 @@ def test_bad_requests_are_refused_before_anything_starts():
 def test_a_replay_that_will_not_fit_is_refused_wherever_its_frames_are(
     device, folder_session, tmp_path
 ):
-    from suite.launch.cluster import _check_memory
+    from suite.launch.engines import engine_of
     from suite.launch.rllib.trial import train_rl
 
     agent = {"kind": "dqn", "replay_capacity": 500_000_000, "replay_device": device}
@@ -218,7 +218,7 @@ def test_a_replay_that_will_not_fit_is_refused_wherever_its_frames_are(
     with pytest.raises(ConfigError, match=r"^agent\.replay_capacity: got 500000000; expected at"):
         train_rl(run, folder_session(tmp_path))
     with pytest.raises(ConfigError, match=r"^agent\.replay_capacity: got 500000000; expected at"):
-        _check_memory([run], 2)
+        engine_of(run).check_memory([run], 2)
     gpu = RunConfig.from_mapping({**BREAKOUT, "agent": agent, "resources": {"gpus": 1}})
     if device == "learner":  # which the trial looks at, where the GPU is
-        _check_memory([gpu], 2)
+        engine_of(gpu).check_memory([gpu], 2)

@@ -18,7 +18,7 @@ import pytest
 
 import suite.report.claims
 from suite.report.claims.base import CLAIMS, Region
-from suite.yaml_file import read_yaml
+from suite.sweeps.yaml_file import read_yaml
 
 TABLE = Path(__file__).with_name("pinned.yaml")
 MODULES = sorted(

@@ -14,7 +14,7 @@ from suite.launch.catalogue import config_folders
 from suite.report.experiment import Experiment, NotMeasured, Repetition
 from suite.report.published.base import PUBLISHED
 from suite.report.style import paper_style
-from suite.sweep import load_sweep
+from suite.sweeps.sweep import load_sweep
 
 NAMES = [name for name in PUBLISHED.entries() if name.startswith("kumar2024_fig")]
 COMMITTEE = ["1", "3a", "3b", "3e", "4", "5", "7", "9", "10", "11", "13a", "13b", "13c", "14"]

@@ -11,7 +11,7 @@ import pytest
 from suite.report.experiment import Experiment, NotMeasured, Repetition
 from suite.report.published.base import PUBLISHED
 from suite.report.style import paper_style
-from suite.within import THRESHOLDS, layer_of
+from suite.rows import THRESHOLDS, layer_of
 
 STEPS = (0, 1, 10, 100, 1000, 10_000)
 LAYERS = [

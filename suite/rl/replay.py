@@ -10,14 +10,14 @@ import torch
 from suite.errors import ConfigError
 from suite.replay.frame_ring import FrameRing
 from suite.replay.prioritized import Annealing, PrioritizedRing
-from suite.run_config import RunConfig
+from suite.rl.run import RLRun
 
 
-def make_ring(run: RunConfig, space: Any, device: torch.device) -> FrameRing:
+def make_ring(run: RLRun, space: Any, device: torch.device) -> FrameRing:
     """Return the empty replay of a run, for observations of `space`.
 
     Args:
-        run: of the RL engine.
+        run: the request.
         space: of one environment's observations.
         device: of the learner, which keeps the frames if the agent says so.
     """
@@ -41,7 +41,7 @@ def make_ring(run: RunConfig, space: Any, device: torch.device) -> FrameRing:
     return PrioritizedRing(**settings, **{name: getattr(by_error, name) for name in names})
 
 
-def annealing(run: RunConfig) -> Annealing:
+def annealing(run: RLRun) -> Annealing:
     """Return the correction of prioritised replay by gradient steps; 1 where there is none."""
     by_error = run.agent.prioritized
     if by_error is None:

@@ -1,4 +1,4 @@
-"""One experiment of a sweep, as its YAML spells it; see `suite.sweep` for what each key means."""
+"""One experiment of a sweep, as YAML spells it; `suite.sweeps.sweep` says what keys mean."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from suite.atari.sets import GAME_SETS
 from suite.config import Config
 from suite.errors import ConfigError, nearest
-from suite.labels import MOST_ARMS, MOST_TRIALS, Name, check_apart
-from suite.search import SearchConfig, number_of_points
-from suite.tasks.atari_sets import GAME_SETS
+from suite.sweeps.labels import MOST_ARMS, MOST_TRIALS, Name, check_apart
+from suite.sweeps.search import SearchConfig, number_of_points
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from suite.launch.rllib.lanes import Game
+from suite.rl.lanes import Game
 from suite.rows import Row
 from suite.training.observer import Value
 

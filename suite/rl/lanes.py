@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from suite.launch.rllib.envs import make_pool, spaces_of
 from suite.replay.frame_ring import Array, Bools
+from suite.rl.envs import make_pool, spaces_of
 from suite.tasks.rl import RLTaskConfig
 
 CHUNK = 4096

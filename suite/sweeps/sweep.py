@@ -6,7 +6,7 @@ A file holds one experiment, or several under ``experiments:``::
     axes:       named lists of overrides, crossed; the axis "task" names tasks, all others arms;
                 ``interventions+: [...]`` in one adds to what another has set
     games:      Atari games, each a task of that name: a list of them, or a set by its name, such as
-                ``games: atari57`` (`suite.tasks.atari_sets`); makes the axis "task", which is then
+                ``games: atari57`` (`suite.atari.sets`); makes the axis "task", which is then
                 ``{alien: {task.game: alien}, ...}``
     seeds:      repetitions, listed
     skip:       combinations left out, each with its reason
@@ -15,7 +15,8 @@ A file holds one experiment, or several under ``experiments:``::
     search:     values drawn for each arm: grid, uniform, loguniform or choice, by key path
     samples:    number of draws of a random search
 
-Names of experiments, axes and their values are letters, digits and a few signs (`suite.labels`).
+Names of experiments, axes and their values are letters, digits and a few signs
+(`suite.sweeps.labels`).
 
 ``extends:`` takes another file as the ground that this one is laid over; one level only.
 ``include:`` lists files whose experiments are taken over as they are, beside or instead of a file's
@@ -33,12 +34,12 @@ from typing import Any
 
 from suite.config import merge, undot
 from suite.errors import ConfigError, nearest
-from suite.experiment import ExperimentConfig
-from suite.labels import MOST_TRIALS, check_apart, join, matcher, slug
-from suite.overrides import Overrides
 from suite.run_config import RunConfig
-from suite.search import draws
-from suite.sweep_file import experiments_of, find_config
+from suite.sweeps.experiment import ExperimentConfig
+from suite.sweeps.labels import MOST_TRIALS, check_apart, join, matcher, slug
+from suite.sweeps.overrides import Overrides
+from suite.sweeps.search import draws
+from suite.sweeps.sweep_file import experiments_of, find_config
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from suite.launch.rllib.lanes import Game
+from suite.rl.lanes import Game
 from suite.tasks.rl import RLTaskConfig
 from suite.training.observer import Value
 

@@ -2,8 +2,8 @@
 
 ``extends:`` takes another file as the ground that this one is laid over, one level deep; an axis,
 or a value of one, that this one sets to null is taken out;
-``include:`` takes over the experiments of others (see `suite.sweep`), with ``changes:`` to their
-bases by label.
+``include:`` takes over the experiments of others (see `suite.sweeps.sweep`), with ``changes:`` to
+their bases by label.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 from suite.config import merge, undot
 from suite.errors import ConfigError, nearest
-from suite.experiment import ExperimentConfig
-from suite.labels import check_name
-from suite.yaml_file import flow_style, read_yaml
+from suite.sweeps.experiment import ExperimentConfig
+from suite.sweeps.labels import check_name
+from suite.sweeps.yaml_file import flow_style, read_yaml
 
 FILE_KEYS = ("extends", "include", "experiments", "changes", "one_seed")
 """Keys of a file beside those of an experiment."""

@@ -37,10 +37,10 @@ def make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> An
     """
     try:
         if task.backend == "ale":
-            from suite.launch.rllib.ale_backend import AlePool
+            from suite.rl.ale_backend import AlePool
 
             return AlePool(task, lanes, seed, threads)
-        from suite.launch.rllib.envpool_backend import EnvPool
+        from suite.rl.envpool_backend import EnvPool
 
         return EnvPool(task, lanes, seed, threads)
     except ModuleNotFoundError as error:
@@ -49,13 +49,17 @@ def make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> An
         ) from None
 
 
+Spaces = tuple[gymnasium.spaces.Box, "gymnasium.spaces.Discrete[np.int64]"]
+"""Of observations and of actions, of one environment."""
+
+
 def pool_seed(seeds: Seeds, worker: int | str, generation: int, visit: int = 0) -> int:
     """Return the seed of a pool: another one for every runner, visit and time it is made anew."""
     stream = f"env/{worker}/{generation}"
     return seeds.seed(f"{stream}/visit/{visit}" if visit else stream)
 
 
-def spaces_of(pool: Any) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Discrete]:
+def spaces_of(pool: Any) -> Spaces:
     """Return the spaces of one environment of the pool, the bounds as wide as the type allows.
 
     Raises:

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from suite.launch.rllib.envs import SEEDS
 from suite.replay.frame_ring import Array, Bools
+from suite.rl.envs import SEEDS
 from suite.tasks.rl import RLTaskConfig
 
 MOST = 2**31 - 1

@@ -25,8 +25,8 @@ import numpy as np
 from ale_py.vector_env import AtariVectorEnv
 
 from suite.errors import ConfigError
-from suite.launch.rllib.envs import SEEDS
 from suite.replay.frame_ring import Array, Bools
+from suite.rl.envs import SEEDS
 from suite.tasks.atari import AtariConfig
 from suite.tasks.rl import RLTaskConfig
 
@@ -81,6 +81,7 @@ class AlePool:
 
         Called again it begins new games, with the draws that are next.
         """
+        obs: Array
         obs, info = self._env.reset(seed=self._seed)
         self._seed = None
         for marks in (self._elapsed, self._over, self._timed_out):

@@ -7,8 +7,8 @@ from typing import Any
 
 from suite.config import merge
 from suite.errors import ConfigError, nearest
-from suite.labels import matcher
-from suite.yaml_file import parse_yaml
+from suite.sweeps.labels import matcher
+from suite.sweeps.yaml_file import parse_yaml
 
 
 class Overrides:

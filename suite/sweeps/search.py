@@ -15,8 +15,8 @@ from pydantic import Field, model_validator
 
 from suite.config import Config
 from suite.errors import ConfigError
-from suite.labels import is_name
 from suite.seeding import seed_for
+from suite.sweeps.labels import is_name
 
 
 class SearchConfig(Config):

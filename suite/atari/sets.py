@@ -1,8 +1,8 @@
-"""Sets of Atari games that papers report on, as data; sweep files name them (`suite.sweep`)."""
+"""Sets of Atari games that papers report on, as data; sweep files name them."""
 
 from __future__ import annotations
 
-from suite.atari_scores import REFERENCES
+from suite.atari.scores import REFERENCES
 
 _ATARI_100K = """
 alien amidar assault asterix bank_heist battle_zone boxing breakout chopper_command crazy_climber

@@ -1,0 +1,1 @@
+"""What is known of Atari: games, sets of them, published protocols and scores."""

@@ -1,0 +1,172 @@
+"""The engine of reinforcement learning: RLlib's, though a plan does without RLlib.
+
+Importing RLlib takes longer than a plan may, so of a run the parts are put together without it when
+its cost is measured: environments, replay, network, optimizer and observer.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+
+from suite.launch.calibrate import Cost, seconds_each
+from suite.launch.engines.arithmetic import UPDATE_OVERHEAD_S, forward_cost, seconds_of
+from suite.launch.engines.base import Engine, Outcome
+from suite.models.base import build_model
+from suite.optimizers import rates
+from suite.replay.frame_ring import Block
+from suite.replay.planning import available_bytes, check_replay_fits
+from suite.rl.lanes import Lanes
+from suite.rl.replay import make_ring
+from suite.rl.run import RLRun
+from suite.run_config import RunConfig
+from suite.training.observer import Observer, measuring_steps
+
+ACT_OVERHEAD_S = 2e-4
+"""Seconds of a step of the lanes beyond arithmetic: emulator, replay, bookkeeping."""
+
+EPISODE = 500
+"""Steps of an episode of an evaluation, where its time limit allows as many."""
+
+EVALUATED_AT_ONCE = 10
+"""Episodes of an evaluation that are played side by side."""
+
+SLOTS = 2_000
+"""Slots of each lane in the replay that is measured: how many hardly matters to sampling."""
+
+PROBE = 64
+"""Observations on which features are read."""
+
+LEARNING = 1.3
+"""Time of an update with hooks, interventions and bookkeeping over one without."""
+
+TRIAL_S, WORKER_S = 0.7, 1.5
+"""Seconds of building and closing an algorithm, and of importing RLlib in a worker."""
+
+
+class RLEngine(Engine[RLRun]):
+    """Deep Q-learning from replayed experience."""
+
+    x: ClassVar[Literal["steps", "frames"]] = "frames"
+
+    def of(self, config: RunConfig) -> RLRun:
+        """Return the run with the types of its task and its agent."""
+        return RLRun.of(config)
+
+    def train(self, runs: Sequence[RunConfig], sessions: Sequence[Any]) -> list[Outcome]:
+        """Train the one run of a trial."""
+        from suite.launch.rllib.trial import train_rl
+
+        (run,), (session,) = runs, sessions
+        train_rl(run, session)
+        return [("complete", "")]
+
+    def bundles(self, config: RunConfig) -> list[dict[str, float]]:
+        """Return what a trial asks for itself, for each runner and for each learner."""
+        asked, runners = config.resources, self.of(config).task.runners
+        own = {"CPU": asked.cpus, "GPU": 0.0 if asked.learners else asked.gpus}
+        acting, learning = {"CPU": 1.0, "GPU": 0.0}, {"CPU": 1.0, "GPU": asked.gpus}
+        return [own, *[acting] * runners, *[learning] * asked.learners]
+
+    def replay_bytes(self, config: RunConfig) -> int:
+        """Return the memory of a full replay."""
+        run = self.of(config)
+        return run.task.replay_bytes(run.agent)
+
+    def check_memory(self, configs: Iterable[RunConfig], slots: int) -> None:
+        """Check that the replays of the trials that run side by side fit into the host's memory.
+
+        Those that a GPU keeps are checked by the trial, which knows the GPU.
+        """
+        runs = [self.of(config) for config in configs]
+        held = [r for r in runs if r.agent.replay_device == "host" or r.resources.gpus == 0]
+        share = available_bytes() // max(1, min(slots, len(held)))
+        for run in held:
+            check_replay_fits(run.task, run.agent, share)
+
+    def _measured(self, group: Sequence[RLRun]) -> Cost:
+        """Act, remember, learn and measure with the parts of a run."""
+        began = time.perf_counter()
+        (run,) = group
+        task = run.task.played(0)
+        slots = min(run.agent.replay_capacity, SLOTS * task.all_lanes)
+        agent = run.agent.model_copy(update={"replay_capacity": slots})
+        q = build_model(run.model, run.model_spec(), seed=0)
+        target = copy.deepcopy(q)
+        optimizer = run.optimizer.build(q)
+        lanes = Lanes(task, task.lanes, seed=0)
+        small = run.model_copy(update={"agent": agent})
+        ring = make_ring(small, lanes.spaces[0], torch.device("cpu"))
+        observer = Observer(q, run.metric_names, run.metrics, run.clock(), None)
+        generator = np.random.default_rng(0)
+        no = np.zeros((1, task.lanes), np.bool_)
+
+        def act() -> None:
+            obs = lanes.obs
+            with torch.inference_mode():
+                q(torch.from_numpy(obs)).argmax(-1)
+            actions = generator.integers(int(lanes.spaces[1].n), size=task.lanes)
+            step = lanes.step(actions)
+            frames = obs[None, :, -1] if task.stack > 1 else obs[None]
+            marks = (step.acted[None], step.stops[None], no)
+            block = Block(frames, actions[None].astype(np.int32), step.rewards[None], *marks)
+            for first in range(0, task.all_lanes, task.lanes):
+                ring.add(block, first)
+
+        def learn() -> None:
+            batch = ring.sample(agent.batch_size)
+            before, after = torch.as_tensor(batch.s_tm1), torch.as_tensor(batch.s_t)
+            with torch.no_grad():
+                aim = target(after)
+                if agent.double:
+                    q(after)
+            optimizer.zero_grad()
+            (q(before) - aim).square().mean().backward()
+            optimizer.step()
+
+        def measure() -> None:
+            observer.before_update(0)
+            learn()
+            observer.measure(1, rates(optimizer))
+
+        setup = time.perf_counter() - began
+        try:
+            acting = seconds_each(act)
+            for _ in range(2 * agent.n_step + PROBE):
+                act()
+            learning = seconds_each(learn)
+            observer.probe = torch.as_tensor(ring.sample(PROBE).s_tm1).clone()
+            measuring = seconds_each(measure, warm_up=1)
+        finally:
+            lanes.close()
+        return Cost(setup, LEARNING * learning, max(measuring - learning, 0.0), acting)
+
+    def arithmetic_cost(self, config: RunConfig, at_once: int = 1) -> Cost:
+        """Count forward and backward of the network, forward of its target, forward to act."""
+        run = self.of(config)
+        spec = run.model_spec()
+        learning, _ = forward_cost(run.model, spec, run.agent.batch_size)
+        acting, _ = forward_cost(run.model, spec, run.task.lanes)
+        update = UPDATE_OVERHEAD_S + seconds_of(4 * learning)
+        return Cost(0.0, update, update, ACT_OVERHEAD_S + seconds_of(acting))
+
+    def run_seconds(self, config: RunConfig, cost: Cost) -> float:
+        """Return setup, measurements, updates and steps of the lanes, evaluations included."""
+        run, clock = self.of(config), config.clock()
+        task = run.task
+        acting = task.agent_steps(run.budget) / task.all_lanes
+        if task.evaluation is not None:
+            longest = task.played(0).time_limit or EPISODE
+            rounds = -(-task.evaluation.episodes // EVALUATED_AT_ONCE)
+            acting += len(task.evaluations(run.budget)) * rounds * min(EPISODE, longest)
+        measuring = cost.measure * len(measuring_steps(run.metrics, clock))
+        return cost.setup + measuring + cost.update * clock.total + cost.act * acting
+
+    def start_seconds(self, first: bool) -> float:
+        """Return the seconds of building an algorithm, and of importing RLlib the first time."""
+        return TRIAL_S + (WORKER_S if first else 0.0)

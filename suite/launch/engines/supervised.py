@@ -1,0 +1,88 @@
+"""The engine of supervised runs, alone or several side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+from suite.launch.calibrate import LONG_S, MOST, WARM_UP, Cost, seconds_each
+from suite.launch.engines.arithmetic import UPDATE_OVERHEAD_S, forward_cost, seconds_of
+from suite.launch.engines.base import Engine, Outcome
+from suite.run_config import RunConfig
+from suite.training.batched import BatchedRun, Descent
+from suite.training.observer import measuring_steps
+from suite.training.session import MemorySession
+from suite.training.supervised import SupervisedRequest, SupervisedRun, precision
+
+
+class SupervisedEngine(Engine[SupervisedRequest]):
+    """Gradient descent on a task with data."""
+
+    x: ClassVar[Literal["steps", "frames"]] = "steps"
+
+    def of(self, config: RunConfig) -> SupervisedRequest:
+        """Return the run with the type of its task."""
+        return SupervisedRequest.of(config)
+
+    def train(self, runs: Sequence[RunConfig], sessions: Sequence[Any]) -> list[Outcome]:
+        """Train one run, or several of equal shape at once."""
+        if len(runs) > 1:
+            batched = BatchedRun(runs)
+            for supervised, session in zip(batched.runs, sessions, strict=True):
+                session.note("data", supervised.task.source)
+                session.note("side_by_side", len(runs))
+            ended = batched.train(sessions)
+            return [("complete", "") if e is None else ("diverged", str(e)) for e in ended]
+        (run,), (session,) = runs, sessions
+        supervised = SupervisedRun(run)
+        session.note("data", supervised.task.source)
+        supervised.train(session)
+        return [("complete", "")]
+
+    def _measured(self, group: Sequence[SupervisedRequest]) -> Cost:
+        """Build the runs of a trial and let them go a little way."""
+        with precision(group[0]):
+            session, began = MemorySession(), time.perf_counter()
+            runs = BatchedRun(group).runs if len(group) > 1 else [SupervisedRun(group[0])]
+            built = time.perf_counter() - began
+            first, *others = runs
+            began = time.perf_counter()
+            first.begin(session)
+            looked = time.perf_counter() - began
+            for run in others if looked < LONG_S else ():  # each may have a problem to solve
+                run.begin(session)
+            setup = built + looked * len(runs)
+            if others:
+                descent = Descent(runs)
+                descent.plan(0, WARM_UP + MOST)
+                seconds = seconds_each(descent.update)
+            else:
+                seconds = seconds_each(lambda: first._events(first._update()))
+            looking = seconds_each(lambda: first._measure(session), warm_up=0)
+            return Cost(setup / len(runs), seconds / len(runs), looking)
+
+    def arithmetic_cost(self, config: RunConfig, at_once: int = 1) -> Cost:
+        """Count forward and backward of a batch."""
+        run = self.of(config)
+        batch = run.task.examples(run.clock())[0]
+        work = seconds_of(3 * forward_cost(run.model, run.model_spec(), batch)[0])
+        return Cost(0.0, UPDATE_OVERHEAD_S / at_once + work, 0.0)
+
+    def run_seconds(self, config: RunConfig, cost: Cost) -> float:
+        """Return setup, measurements, and the updates of every phase, whose batches may differ."""
+        run, clock = self.of(config), config.clock()
+        seconds = cost.setup + cost.measure * len(measuring_steps(run.metrics, clock))
+        spec = run.model_spec()
+        work = [
+            seconds_of(3 * forward_cost(run.model, spec, n)[0]) for n in run.task.examples(clock)
+        ]
+        ends = (*clock.starts[1:], clock.total)
+        return seconds + sum(
+            (end - start) * (cost.update + more - work[0])
+            for start, end, more in zip(clock.starts, ends, work, strict=True)
+        )
+
+    def at_hand(self, config: RunConfig) -> bool:
+        """Return whether the data are generated or come with the suite."""
+        return getattr(config.task, "dataset", "digits") == "digits"

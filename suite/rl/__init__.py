@@ -1,0 +1,1 @@
+"""Environments and acting, without Ray: back ends, vectorised games, task switches, records."""

@@ -1,0 +1,33 @@
+"""A run of the reinforcement-learning engine, with its task and its agent by their types."""
+
+from __future__ import annotations
+
+from pydantic import SerializeAsAny
+
+from suite.agents.dqn import QLearningConfig
+from suite.errors import ConfigError
+from suite.run_config import RunConfig
+from suite.tasks.rl import RLTaskConfig
+
+
+class RLRun(RunConfig):
+    """The request for a run of an `RLTaskConfig` by a `QLearningConfig`; made by `of` alone."""
+
+    task: SerializeAsAny[RLTaskConfig]
+    agent: SerializeAsAny[QLearningConfig]
+
+    @classmethod
+    def of(cls, run: RunConfig) -> RLRun:
+        """Return a run as one of this engine, all its values the same.
+
+        Raises:
+            ConfigError: if it is none.
+        """
+        if isinstance(run, cls):
+            return run
+        if not isinstance(run.task, RLTaskConfig):
+            raise ConfigError("task.kind", run.task.kind, "a reinforcement-learning task")
+        if not isinstance(run.agent, QLearningConfig):
+            kind = None if run.agent is None else run.agent.kind
+            raise ConfigError("agent", kind, "an agent that learns action values, such as dqn")
+        return cls.model_construct(run.model_fields_set, **dict(run))
