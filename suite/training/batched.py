@@ -202,10 +202,7 @@ class Descent:
     def plan(self, start: int, stop: int) -> None:
         """Work out the rates of the steps from `start` to before `stop`."""
         self.hand_over()
-        rates = [
-            [run.config.optimizer.lr * run.schedule(step) for run in self.runs]
-            for step in range(start, stop)
-        ]
+        rates = [[run.updates.rate(step) for run in self.runs] for step in range(start, stop)]
         self._rates = self._rates.new_tensor(rates)
         self._keeps = 1 - self._rates.unsqueeze(1) * self._decays
         self._losses = torch.empty_like(self._rates)
@@ -238,7 +235,7 @@ class Descent:
         fresh = self._losses[self._handed : self._at]
         for index, run in enumerate(self.runs):
             run.losses.add(fresh[:, index].clone())
-            set_rate(run.optimizer, run.config.optimizer.lr * run.schedule(run.step - 1))
+            set_rate(run.optimizer, run.updates.rate(run.step - 1))
         self._handed = self._at
 
 

@@ -3,17 +3,8 @@
 ::
 
     for step in range(start, total):
-        rate <- base * schedule(step), into every parameter group
-        stack.begin_update                    # resets where a phase begins
-        loss <- task.loss(model, task.batch(step)) + stack.extra_loss()
-        gradients
-        stack.before_step
-        optimizer.step
-        stack.after_step                      # resets, then projection last
-        an adaptive schedule sees the loss, which may change it from step + 1 on
+        an update (`suite.training.update`) by task.loss(model, task.batch(step))
         every now and then: measure, check the loss, report, checkpoint
-
-Nothing in an update waits for the device, unless a schedule must see every loss.
 """
 
 from __future__ import annotations
@@ -31,17 +22,15 @@ from pydantic import SerializeAsAny
 from torch import Tensor, nn
 
 from suite.errors import ConfigError, nearest
-from suite.interventions.base import Bound, InterventionStack
+from suite.interventions.base import Bound
 from suite.models.base import build_model
-from suite.optimizers import rates, set_rate
 from suite.rows import Event, Row
 from suite.run_config import RunConfig
-from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.base import SupervisedTaskConfig
 from suite.training.checkpoint import load_state, save_state
-from suite.training.loss_log import LossLog
 from suite.training.observer import Observer
 from suite.training.session import Session
+from suite.training.update import Update
 
 CHECK_EVERY = 100
 """Gradient steps between looks at whether the loss is finite and whether a checkpoint is due."""
@@ -133,12 +122,8 @@ class SupervisedRun:
         self._spec = task.drawn_spec(seeds)
         model = build_model(config.model, self._spec, seeds.seed("init"))
         self.model = model.to(self.device)
-        self.schedule = config.build_schedule()
         bound = Bound.of(self.model, self.clock, self.task.probe, self._fresh)
-        self.stack = InterventionStack(config.interventions, bound)
-        self.optimizer = config.optimizer.build(self.model)
-        self.stack.attach(self.optimizer)
-        self.observer = Observer(
+        observer = Observer(
             self.model,
             config.metric_names,
             config.metrics,
@@ -147,11 +132,22 @@ class SupervisedRun:
             self.task.criterion,
             self.task,
         )
-        self.step = 0
-        self.losses = LossLog()
+        self.updates = Update(config, bound, observer)
+        self.schedule, self.stack = self.updates.schedule, self.updates.stack
+        self.optimizer, self.losses = self.updates.optimizer, self.updates.losses
+        self.observer = observer
         self._met = 0  # measurements in a row that said enough
         self._seconds = 0.0  # of training before this session
         self._since = time.perf_counter()
+
+    @property
+    def step(self) -> int:
+        """Gradient steps made."""
+        return self.updates.step
+
+    @step.setter
+    def step(self, value: int) -> None:
+        self.updates.step = value
 
     def _fresh(self, index: int) -> nn.Module:
         """Return a newly initialised network, drawn from the stream ``reset/index``."""
@@ -189,8 +185,7 @@ class SupervisedRun:
             self.load(folder)
         self._since = time.perf_counter()
         if self.step == 0:
-            set_rate(self.optimizer, self.config.optimizer.lr * self.schedule(0))
-            self.observer.after_update(0)
+            self.updates.start()
             self._measure(session)
 
     def enter_phase(self, session: Session) -> None:
@@ -215,39 +210,15 @@ class SupervisedRun:
 
     def _update(self) -> Tensor:
         """Make one update; return its task loss, on the device."""
-        step = self.step
-        rate = self.config.optimizer.lr * self.schedule(step)
-        set_rate(self.optimizer, rate)
-        self.stack.begin_update(step)
-        self.observer.before_update(step)
-        loss = self.task.loss(self.model, self.task.batch(step))
-        extra = self.stack.extra_loss()
-        self.optimizer.zero_grad()
-        (loss if extra is None else loss + extra).backward()
-        self.stack.before_step(step, rate)
-        self.optimizer.step()
-        self.stack.after_step(step, rate)
-        self.step = step + 1
-        self.observer.after_update(self.step)
-        loss = loss.detach()
-        self.losses.add(loss)
-        return loss
+        return self.updates.make(lambda: self.task.loss(self.model, self.task.batch(self.step)))
 
     def _events(self, loss: Tensor) -> list[Event]:
         """Show an adaptive schedule the loss of the update just made; return what happened."""
-        events = self.stack.take_events()
-        if isinstance(self.schedule, AdaptiveSchedule):
-            events += self.schedule.observe(self.step - 1, [loss.item()])
-        return sorted(events)
+        return self.updates.events(loss.item)
 
     def _measure(self, session: Session) -> None:
         """Emit the rows of this step."""
-        in_force = rates(self.optimizer)
-        group = next(g for g in self.optimizer.param_groups if g["scale"] > 0)
-        values = [("learning_rate", "", group["lr"] / group["scale"])]
-        if self.losses:
-            values.append(("batch_loss", "", self.losses.mean()))
-        values += self.observer.measure(self.step, in_force, self.task.splits(self.step))
+        values = self.updates.measure(self.task.splits(self.step))
         now = self._now()
         session.emit([Row(self.step, 0, now, name, layer, v) for name, layer, v in values])
         self._decide(values)
@@ -276,30 +247,18 @@ class SupervisedRun:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything with state."""
-        schedule = self.schedule
         return {
-            "step": self.step,
+            **self.updates.state_dict(),
             "seconds": self._now(),
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "stack": self.stack.state_dict(),
             "task": self.task.state_dict(),
-            "schedule": schedule.state_dict() if isinstance(schedule, AdaptiveSchedule) else {},
-            "observer": self.observer.state_dict(),
-            "losses": self.losses.values(),
             "met": self._met,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
-        self.step, self._seconds = state["step"], state["seconds"]
-        self._since = time.perf_counter()
+        self._seconds, self._since = state["seconds"], time.perf_counter()
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.stack.load_state_dict(state["stack"])
+        self.updates.load_state_dict(state)
         self.task.load_state_dict(state["task"])
-        if isinstance(self.schedule, AdaptiveSchedule):
-            self.schedule.load_state_dict(state["schedule"])
-        self.observer.load_state_dict(state["observer"])
-        self.losses.load(state["losses"])
         self._met = state["met"]

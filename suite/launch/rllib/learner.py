@@ -2,15 +2,8 @@
 
 ::
 
-    rate <- base * schedule(step), into every parameter group
-    stack.begin_update                    # resets where a visit begins
-    loss <- mean loss of the TD errors + stack.extra_loss()
-    gradients, clipped if asked for
-    stack.before_step
-    optimizer.step
-    stack.after_step                      # resets, then projection last
+    an update (`suite.training.update`) by the mean loss of the TD errors
     every target_every-th step and after a reset: target network <- online network
-    an adaptive schedule sees the mean TD loss, which may change it from step + 1 on
 
 The loss is weighted where prioritised replay says so. The schedule sees it without the weights,
 which change over training: their drift is none of the loss's.
@@ -31,19 +24,16 @@ from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from torch import Tensor, nn
 
-from suite.interventions.base import Bound, InterventionStack
+from suite.interventions.base import Bound
 from suite.interventions.reset import chosen, reset_
 from suite.launch.rllib.module import SELECTOR, TM1, QModule, T, check_compiler
 from suite.models.base import build_model
-from suite.norms import clip_norm_
-from suite.optimizers import clear_state, rates, set_rate
+from suite.optimizers import clear_state
 from suite.replay.frame_ring import Sample
 from suite.rl.run import RLRun
 from suite.rows import Event
 from suite.run_config import RunConfig
-from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.switch import SwitchConfig
-from suite.training.loss_log import LossLog
 from suite.training.observer import Observer, Value
 from suite.training.q_learning import (
     categorical_loss,
@@ -53,6 +43,7 @@ from suite.training.q_learning import (
     q_learning_target,
     td_error,
 )
+from suite.training.update import Update
 
 TRAINING = "training"
 """Key of the suite's part of the learner's state."""
@@ -94,29 +85,26 @@ class NapLearner(TorchLearner):
     """Learns the run of `config.run`.
 
     Attributes:
-        step: gradient steps made.
         errors: of the latest batch, (batch,): TD errors, or losses of distributions.
         each: losses of the latest batch before any weights, (batch,).
         events: what happened at updates, since somebody took the list.
-        losses: of the updates since the last measurement.
     """
 
     def build(self) -> None:
         """Build module, stack, optimizer and observer."""
         self.run = RLRun.of(RunConfig.from_mapping(self.config.run))  # type: ignore[attr-defined]
         self.clock = self.run.clock()
-        self.schedule = self.run.build_schedule()
-        self.step = 0
         self.events: list[Event] = []
         self.errors = self.each = torch.empty(0)
-        self.losses = LossLog("TD loss")
         super().build()
         if self.run.agent.compile:
             check_compiler(self.device_in_use)
         self._trained = self.module[DEFAULT_MODULE_ID]
-        self.observer = Observer(
-            self.net.q, self.run.metric_names, self.run.metrics, self.clock, None
-        )
+
+    @property
+    def step(self) -> int:
+        """Gradient steps made."""
+        return self.updates.step
 
     @property
     def net(self) -> QModule:
@@ -135,9 +123,11 @@ class NapLearner(TorchLearner):
         """Bind the interventions, then make the run's optimizer; RLlib is given no rate to set."""
         q = self.net.q
         self.bound = Bound.of(q, self.clock, self._noise(), self._fresh)
-        self.stack = InterventionStack(self.run.interventions, self.bound)
-        self.optimizer = self.run.optimizer.build(q)
-        self.stack.attach(self.optimizer)
+        run = self.run
+        self.observer = Observer(q, run.metric_names, run.metrics, self.clock, None)
+        self.updates = Update(run, self.bound, self.observer, "TD loss", run.agent.grad_clip)
+        self.stack, self.schedule = self.updates.stack, self.updates.schedule
+        self.optimizer, self.losses = self.updates.optimizer, self.updates.losses
         self._parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         self.register_optimizer(
             module_id=module_id, optimizer=self.optimizer, params=self._parameters
@@ -162,8 +152,7 @@ class NapLearner(TorchLearner):
     def start(self, probe: Tensor) -> None:
         """Begin the run at step 0, with the observations on which features are read."""
         self.observer.probe = probe.to(self._device)
-        set_rate(self.optimizer, self.run.optimizer.lr * self.schedule(0))
-        self.observer.after_update(0)
+        self.updates.start()
 
     def switch(self, switch: SwitchConfig) -> None:
         """Go on in another environment and forget what `switch` says."""
@@ -186,37 +175,24 @@ class NapLearner(TorchLearner):
         Args:
             batch: `FIELDS`, on the learner's device.
         """
-        agent, step = self.run.agent, self.step
-        rate = self.run.optimizer.lr * self.schedule(step)
-        set_rate(self.optimizer, rate)
         self.stack.set_probe(batch["s_tm1"])
-        if self.stack.begin_update(step):
-            self.net.sync_target()
-        self.observer.before_update(step)
+        self.updates.make(lambda: self._loss(batch), self._begun, self._ended)
+        self.events += self.updates.events(lambda: self._shared(self.each.mean()).item())
+
+    def _loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         values = self._trained.forward_train(dict(batch))
-        loss = self.compute_loss_for_module(
+        return self.compute_loss_for_module(
             module_id=DEFAULT_MODULE_ID, config=self.config, batch=batch, fwd_out=values
         )
-        extra = self.stack.extra_loss()
-        for parameter in self._parameters:
-            parameter.grad = None
-        (loss if extra is None else loss + extra).backward()
-        if agent.grad_clip is not None:
-            gradients = [p.grad for p in self._parameters if p.grad is not None]
-            clip_norm_(gradients, agent.grad_clip)
-        self.stack.before_step(step, rate)
-        self.optimizer.step()
-        reset = self.stack.after_step(step, rate)
-        self.step = step + 1
-        if reset or self.step % agent.target_every == 0:
+
+    def _begun(self, reset: bool) -> None:
+        if reset:
+            self.net.sync_target()
+
+    def _ended(self, reset: bool) -> None:
+        if reset or self.step % self.run.agent.target_every == 0:
             self.net.sync_target()
         self.net.silence()
-        self.observer.after_update(self.step)
-        loss = loss.detach()
-        self.losses.add(loss)
-        self.events += self.stack.take_events()
-        if isinstance(self.schedule, AdaptiveSchedule):
-            self.events += self.schedule.observe(step, [self._shared(self.each.mean()).item()])
 
     def _shared(self, loss: Tensor) -> Tensor:
         """Return the loss averaged over all learners, so that they come to the same conclusions."""
@@ -260,11 +236,7 @@ class NapLearner(TorchLearner):
 
     def measure(self) -> list[Value]:
         """Return the rate in force, the mean loss since the last call and the run's metrics."""
-        group = next(g for g in self.optimizer.param_groups if g["scale"] > 0)
-        values: list[Value] = [("learning_rate", "", group["lr"] / group["scale"])]
-        if self.losses:
-            values.append(("batch_loss", "", self.losses.mean()))
-        return values + self.observer.measure(self.step, rates(self.optimizer))
+        return self.updates.measure()
 
     def check(self) -> None:
         """Check that the latest TD loss is finite.
@@ -301,15 +273,12 @@ class NapLearner(TorchLearner):
         """Return RLlib's state and, under `TRAINING`, all else that has state."""
         state = super().get_state(components, **kwargs)
         if self._check_component(TRAINING, components, kwargs.get("not_components")):
-            schedule = self.schedule
+            own = self.updates.state_dict()
+            del own["optimizer"]  # RLlib's state has it
             state[TRAINING] = {
-                "step": self.step,
-                "stack": self.stack.state_dict(),
-                "schedule": schedule.state_dict() if isinstance(schedule, AdaptiveSchedule) else {},
+                **own,
                 "events": [list(event) for event in self.events],
-                "observer": self.observer.state_dict(),
                 "probe": self.observer.probe,
-                "losses": self.losses.values(),
                 "noise": self.net.noise.get_state(),
             }
         return state
@@ -321,12 +290,7 @@ class NapLearner(TorchLearner):
         if TRAINING not in state:
             return
         training = on_device(state[TRAINING], self.device_in_use)
-        self.step = training["step"]
-        self.stack.load_state_dict(training["stack"])
-        if isinstance(self.schedule, AdaptiveSchedule):
-            self.schedule.load_state_dict(training["schedule"])
+        self.updates.load_state_dict(training)
         self.events = [Event(*event) for event in training["events"]]
-        self.observer.load_state_dict(training["observer"])
         self.observer.probe = training["probe"]
-        self.losses.load(training["losses"])
         self.net.noise.set_state(training["noise"].cpu())
