@@ -55,10 +55,24 @@ def test_every_module_outside_launch_imports_without_them() -> None:
     modules = [
         ".".join(("suite", *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
         for path in sorted(root.rglob("*.py"))
-        if "launch" not in path.relative_to(root).parts
+        if not {"launch", "rl"} & set(path.relative_to(root).parts)
     ]
     assert len(modules) > 40
     _run(f"import importlib\nfor name in {modules!r}: importlib.import_module(name)")
+
+
+def test_environments_need_no_ray() -> None:
+    root = Path(suite.__file__).parent
+    modules = [f"suite.rl.{path.stem}" for path in sorted((root / "rl").glob("*.py"))]
+    assert len(modules) > 5
+    code = f"import importlib\nfor name in {modules!r}: importlib.import_module(name)"
+    only_ray = ABSENT.replace(
+        '("ray", "mlflow", "envpool", "gymnasium", "ale_py")', '("ray", "mlflow")'
+    )
+    assert only_ray != ABSENT
+    command = [sys.executable, "-c", only_ray + code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_nothing_but_launch_imports_launch() -> None:

@@ -25,7 +25,7 @@ from suite.sweeps.yaml_file import parse_yaml
 from suite.tasks.base import TASKS
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+README, PARTS = ROOT / "README.md", ROOT / "docs" / "adding_parts.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\w+\.(?:py|yaml))\n")
@@ -35,7 +35,7 @@ FOLDERS = {
     "weight_clip.py": "interventions",
     "confidence.py": "metrics",
 }
-"""The README's parts and the folders of the package that they may lie in."""
+"""The parts that pages show and the folders of the package that they may lie in."""
 
 
 def blocks(page: Path, language: str) -> Iterator[Any]:
@@ -52,8 +52,8 @@ def every(language: str) -> list[Any]:
 
 
 def files(language: str) -> dict[str, str]:
-    """Return the README's blocks that begin with the name of a file, by that name."""
-    texts = [block.values[0] for block in blocks(README, language)]
+    """Return the blocks that begin with the name of a file, by that name."""
+    texts = [block.values[0] for page in (README, PARTS) for block in blocks(page, language)]
     return {found[1]: text for text in texts if (found := FILE.match(text))}
 
 
@@ -63,7 +63,7 @@ YAML = [block for block in every("yaml") if not FILE.match(block.values[0])]
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder with the README's files in it."""
+    """An empty current folder with the files of the README and of the page on parts in it."""
     monkeypatch.chdir(tmp_path)
     for name, text in {**files("python"), **files("yaml")}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -168,7 +168,7 @@ TRAIN = """
 
 
 @pytest.mark.parametrize("where", ["plugin", "package"])
-def test_the_parts_of_the_readme_train(where: str, here: Path) -> None:
+def test_the_parts_on_the_page_train(where: str, here: Path) -> None:
     assert set(files("python")) == set(FOLDERS)
     names = list(FOLDERS)
     if where == "package":
