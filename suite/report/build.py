@@ -24,25 +24,31 @@ from suite.records.reader import (
     read_sweep,
 )
 from suite.records.storage import write_whole
-from suite.report.empty import explain_empty
+from suite.report.drawing.empty import explain_empty
+from suite.report.drawing.figures import arm_groups, caption, metrics_drawn, task_figure
+from suite.report.drawing.forest import FOREST_CAPTION, forest_figure, pages
+from suite.report.drawing.games_figure import CAPTION, games_figure
+from suite.report.drawing.style import arm_styles, paper_style
+from suite.report.drawing.svg import inline
 from suite.report.experiment import SMALL, NotMeasured, Results, Scale
-from suite.report.figures import arm_groups, caption, metrics_drawn, task_figure
-from suite.report.forest import FOREST_CAPTION, forest_figure, pages
-from suite.report.games import (
+from suite.report.page.incidents import INCIDENTS, incidents
+from suite.report.page.page import Drawing, render_page
+from suite.report.page.tables import plain_text, renderables
+from suite.report.published.base import PUBLISHED
+from suite.report.statistics.games import (
     GamesResult,
     aggregate_json,
     as_aggregate,
     games_results,
     with_games,
 )
-from suite.report.games_figure import CAPTION, games_figure
-from suite.report.incidents import INCIDENTS, incidents
-from suite.report.page import Drawing, render_page
-from suite.report.published.base import PUBLISHED
-from suite.report.style import arm_styles, paper_style
-from suite.report.summary import TaskResult, as_summary, per_seed_csv, summarise, summary_json
-from suite.report.svg import inline
-from suite.report.tables import plain_text, renderables
+from suite.report.statistics.summary import (
+    TaskResult,
+    as_summary,
+    per_seed_csv,
+    summarise,
+    summary_json,
+)
 from suite.sweeps.labels import slug
 from suite.terminal import visible
 
@@ -64,9 +70,9 @@ class Report:
     Attributes:
         folder: where it lies.
         html: ``report.html``.
-        summary: contents of ``summary.json``, see `suite.report.summary.as_summary`.
-        aggregate: contents of ``aggregate.json``, see `suite.report.games.as_aggregate`; empty for
-            a sweep of fewer than two Atari games.
+        summary: contents of ``summary.json``, see `suite.report.statistics.summary.as_summary`.
+        aggregate: contents of ``aggregate.json``, see
+            `suite.report.statistics.games.as_aggregate`; empty for a sweep of fewer than two games.
         text: contents of ``table.txt``.
         figures: all figures, SVG and PNG.
         tables: the same as `text` for a `rich.console.Console`, to be printed one by one.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import trim_mean
 
-from suite.report.aggregate import (
+from suite.report.statistics.aggregate import (
     AGGREGATES,
     aggregate,
     interquartile_mean,
@@ -17,7 +17,7 @@ from suite.report.aggregate import (
     optimality_gap,
     stratified_interval,
 )
-from suite.report.statistics import Estimate
+from suite.report.statistics.statistics import Estimate
 
 SHAPES = [(1, 1), (1, 4), (3, 2), (4, 5), (5, 7), (10, 26)]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.report.bounds import Bounds, largest, mean, slope, smallest, weighted
+from suite.report.statistics.bounds import Bounds, largest, mean, slope, smallest, weighted
 
 NUMBER = st.floats(0.1, 1e4)
 ENDS = st.tuples(st.sampled_from(["known", "at least", "at most"]), st.floats(0, 1e3))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.report.curves import Curve, align, alike, band, curves, mean_curve, thinned
+from suite.report.drawing.curves import Curve, align, alike, band, curves, mean_curve, thinned
 
 
 def curve(x: list[float], y: list[float], seed: int = 0) -> Curve:

@@ -8,12 +8,18 @@ import pytest
 from matplotlib.figure import Figure
 
 from suite.records.reader import load_results, read_status, read_sweep
-from suite.report.axes import later_range
-from suite.report.empty import ELSEWHERE, NO_LOGARITHM, NOT_MEASURED, explain_empty, why_empty
-from suite.report.figures import MOST_ARMS, arm_groups, caption, task_figure
-from suite.report.forest import MOST_ROWS, forest_figure, pages
-from suite.report.style import REFERENCE_COLOUR, arm_styles, paper_style
-from suite.report.summary import TaskResult, summarise
+from suite.report.drawing.axes import later_range
+from suite.report.drawing.empty import (
+    ELSEWHERE,
+    NO_LOGARITHM,
+    NOT_MEASURED,
+    explain_empty,
+    why_empty,
+)
+from suite.report.drawing.figures import MOST_ARMS, arm_groups, caption, task_figure
+from suite.report.drawing.forest import MOST_ROWS, forest_figure, pages
+from suite.report.drawing.style import REFERENCE_COLOUR, arm_styles, paper_style
+from suite.report.statistics.summary import TaskResult, summarise
 
 
 def read(path: Path) -> tuple[list[TaskResult], Any]:

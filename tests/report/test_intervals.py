@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from plain_intervals import log_interval, t_interval, t_quantile
 
 from suite.ranges import ANY, MAGNITUDE, SHARE, SIZE, Range
-from suite.report.statistics import estimate, geometric_interval, mean_interval, paired_difference
+from suite.report.statistics.statistics import (
+    estimate,
+    geometric_interval,
+    mean_interval,
+    paired_difference,
+)
 
 shares = st.floats(0, 1)
 positive = st.floats(1e-300, 1e300)

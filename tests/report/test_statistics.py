@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.report.statistics import Estimate, estimate, mean_interval, paired_difference
+from suite.report.statistics.statistics import Estimate, estimate, mean_interval, paired_difference
 
 numbers = st.floats(-1e6, 1e6)
 

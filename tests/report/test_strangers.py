@@ -15,7 +15,7 @@ from suite.errors import ConfigError
 from suite.launch.show import fetched
 from suite.report.build import build_report
 from suite.report.claims.board import judge_all, write_board
-from suite.report.svg import inline
+from suite.report.drawing.svg import inline
 
 LABELS = (
     "<script>alert(1)</script>",

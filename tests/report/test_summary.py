@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from suite.records.reader import load_results, read_status, read_sweep
-from suite.report.summary import TaskResult, as_summary, per_seed_csv, summarise, summary_json
+from suite.report.statistics.summary import (
+    TaskResult,
+    as_summary,
+    per_seed_csv,
+    summarise,
+    summary_json,
+)
 
 CONTRACT = {"metric", "mean", "lo", "hi", "n", "diff", "diff_lo", "diff_hi"}
 

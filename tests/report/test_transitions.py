@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from suite.report.experiment import Track
-from suite.report.transitions import first_above, first_below, last_above, rise_times, sharpness
+from suite.report.statistics.transitions import (
+    first_above,
+    first_below,
+    last_above,
+    rise_times,
+    sharpness,
+)
 
 STEPS = np.geomspace(1, 1e6, 200)
 

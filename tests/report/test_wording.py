@@ -8,11 +8,9 @@ import pytest
 from rich.console import Console
 
 from suite.records.reader import load_results, read_config, read_status, read_sweep
-from suite.report.budget import budget_line
-from suite.report.statistics import Estimate
-from suite.report.summary import TaskResult, summarise
-from suite.report.tables import plain_text, renderables
-from suite.report.wording import (
+from suite.report.page.budget import budget_line
+from suite.report.page.tables import plain_text, renderables
+from suite.report.page.wording import (
     decimals,
     impossible,
     interval,
@@ -21,6 +19,8 @@ from suite.report.wording import (
     troubles,
     verdict,
 )
+from suite.report.statistics.statistics import Estimate
+from suite.report.statistics.summary import TaskResult, summarise
 
 
 def read(path: Any) -> tuple[list[TaskResult], dict[str, dict[str, Any]]]:

@@ -13,8 +13,8 @@
     def inverse_to_decay(seed: Repetition) -> float: ...
 
 The unit of repetition is the seed. With the statistics of n seeds the effect is their mean, with
-the interval of `suite.report.statistics` (Student's t up to ten seeds, bootstrap above; none below
-three), or, for a statistic that is true or false, the share of seeds in which it is true, with the
+the interval of `suite.report.statistics.statistics` (Student's t up to ten seeds, bootstrap above;
+none below three), or, for a statistic that is true or false, the share of seeds in which it is true, with the
 exact interval of Clopper and Pearson. The verdict compares the interval with the region:
 
 - holds: the interval lies wholly inside;
@@ -23,8 +23,8 @@ exact interval of Clopper and Pearson. The verdict compares the interval with th
 - not run: no repetition has what the statistic needs.
 
 Regions are fixed with the code, before the runs. A statistic never picks a best seed. Of one that
-takes in times that were not reached within the run only bounds are known (`suite.report.bounds`).
-If all that it can be lies inside the region, or all outside, the bound that is nearer to the
+takes in times that were not reached within the run only bounds are known
+(`suite.report.statistics.bounds`). If all that it can be lies inside the region, or all outside, the bound that is nearer to the
 threshold counts; else the seed is left out and the verdict is inconclusive. A seed counts once all
 its arms are complete: of some a claim might be told that the others contradict.
 """
@@ -42,9 +42,9 @@ from scipy.stats import binomtest
 
 from suite.errors import ConfigError
 from suite.registry import Registry
-from suite.report.bounds import Bounds
 from suite.report.experiment import Experiment, NotMeasured, Repetition, Scale, Undetermined
-from suite.report.statistics import CONFIDENCE, estimate
+from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.statistics import CONFIDENCE, estimate
 
 Statistic = Callable[[Repetition], float | bool | Bounds]
 Judgement = Literal["holds", "fails", "inconclusive", "not run"]

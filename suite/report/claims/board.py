@@ -18,7 +18,7 @@ from suite.records.storage import write_whole
 from suite.report.build import check_plain
 from suite.report.claims.base import CLAIMS, Judgement, Verdict, in_order, judge
 from suite.report.experiment import Results, Scale
-from suite.report.page import template
+from suite.report.page.page import template
 from suite.sweeps.yaml_file import read_yaml
 
 JSON, PAGE, NOTES = "claims.json", "claims.html", "claims_notes.yaml"

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 
-from suite.report.bounds import Bounds
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
-from suite.report.transitions import first_below
+from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.transitions import first_below
 
 LEVEL = 0.1
 """Of a loss, at which it counts as fallen."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from suite.report.bounds import Bounds, largest, smallest
 from suite.report.claims.base import above, below, claim
 from suite.report.claims.kumar2024 import (
     GROK,
@@ -17,6 +16,7 @@ from suite.report.claims.kumar2024 import (
     rise,
 )
 from suite.report.experiment import NotMeasured, Repetition
+from suite.report.statistics.bounds import Bounds, largest, smallest
 
 ALPHA, EPSILON, SIGMA = "model.alpha", "model.inner.epsilon", "model.inner.init_scale"
 FEWEST = 5

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 
-from suite.report.bounds import Bounds
 from suite.report.claims.base import above, below, between, claim
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
-from suite.report.transitions import rising
+from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.transitions import rising
 
 MATRICES = ("inner.hidden.weight", "inner.readout.weight")
 """The two maps of the quadratic network, in an output scale."""

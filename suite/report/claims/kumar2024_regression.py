@@ -9,11 +9,11 @@ import math
 
 import numpy as np
 
-from suite.report.bounds import Bounds, largest, smallest
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.kumar2024_modular import extremes, lag
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
-from suite.report.transitions import rising
+from suite.report.statistics.bounds import Bounds, largest, smallest
+from suite.report.statistics.transitions import rising
 from suite.rows import THRESHOLDS, layer_of
 
 IMAGES_LEVEL = 0.6

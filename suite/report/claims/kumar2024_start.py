@@ -11,7 +11,7 @@ import math
 from suite.report.claims.base import Region, above, claim
 from suite.report.claims.kumar2024 import SOURCE, arm_with, loss_on_test, rise
 from suite.report.experiment import NotMeasured, Repetition
-from suite.report.transitions import first_below
+from suite.report.statistics.transitions import first_below
 
 FIGURE_5, FIGURE_10 = "kumar2024_fig5", "kumar2024_fig10"
 LEVEL, AT_ONCE = 0.5, 2.0

@@ -10,10 +10,10 @@ import math
 
 import numpy as np
 
-from suite.report.bounds import Bounds, mean
 from suite.report.claims.base import above, below, claim
 from suite.report.experiment import NotMeasured, Repetition, Undetermined, interventions
-from suite.report.transitions import first_above
+from suite.report.statistics.bounds import Bounds, mean
+from suite.report.statistics.transitions import first_above
 
 REACHED = 0.95
 FLOOR = 0.10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from suite.report.bounds import Bounds, largest, smallest
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.lyu2024_theory import (
     decay_time,
@@ -14,7 +13,8 @@ from suite.report.claims.lyu2024_theory import (
     rate_of,
 )
 from suite.report.experiment import NotMeasured, Repetition
-from suite.report.transitions import falling, falls
+from suite.report.statistics.bounds import Bounds, largest, smallest
+from suite.report.statistics.transitions import falling, falls
 
 FITTED = 100
 """Steps within which the observed entries are fitted."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from suite.report.bounds import Bounds
 from suite.report.claims.base import above, below, claim
 from suite.report.claims.lyu2024_theory import fit_time, middle, only
 from suite.report.experiment import Repetition
-from suite.report.transitions import falls, rises, rising
+from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.transitions import falls, rises, rising
 
 LEFT, FELL = 0.55, 0.8
 """Test accuracies above which the plateau at one half is left, below which one near 1 is; ours."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from suite.report.bounds import Bounds, slope
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.lyu2024_theory import rate_of
 from suite.report.experiment import NotMeasured, Repetition
-from suite.report.transitions import falling
+from suite.report.statistics.bounds import Bounds, slope
+from suite.report.statistics.transitions import falling
 
 LEVEL = 0.1
 """Population loss, over |w|^2, that counts as generalising (ours)."""

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from suite.report.bounds import Bounds, largest, smallest
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.lyu2024_theory import (
     decay_of,
@@ -17,7 +16,8 @@ from suite.report.claims.lyu2024_theory import (
     width,
 )
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
-from suite.report.transitions import rises, rising
+from suite.report.statistics.bounds import Bounds, largest, smallest
+from suite.report.statistics.transitions import rises, rising
 
 BEFORE = 0.8
 """The share of the time to 10% test accuracy that counts as before the transition (ours)."""

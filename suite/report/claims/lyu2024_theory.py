@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from suite.report.bounds import Bounds
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined, interventions
-from suite.report.transitions import rising
+from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.transitions import rising
 
 
 def rate_of(seed: Repetition, arm: str) -> float:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from suite.report.bounds import Bounds
 from suite.report.claims.base import above, claim
 from suite.report.claims.lyle2025_grokking import REACHED, projected, step_reached
 from suite.report.experiment import NotMeasured, Repetition
+from suite.report.statistics.bounds import Bounds
 
 LOWER = 0.25
 """Difference in test accuracy that counts, of the 0.6 to 0.8 between floor and perfection."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 
-from suite.report.bounds import Bounds, mean, slope
 from suite.report.claims.base import above, between, claim
 from suite.report.claims.lyle2025_grokking import REACHED, step_reached
 from suite.report.experiment import NotMeasured, Repetition
+from suite.report.statistics.bounds import Bounds, mean, slope
 
 Grid = dict[tuple[float, float], Bounds]
 """By (norm, effective rate), each in multiples of the middle one."""

@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from suite.ranges import ANY, Range
-from suite.report.curves import Curve, align
+from suite.report.drawing.curves import Curve, align
+from suite.report.drawing.lines import draw_runs
+from suite.report.drawing.style import COLOURS, DASHES, REFERENCE_COLOUR, SOLID, ArmStyle
 from suite.report.experiment import Experiment, Track
-from suite.report.lines import draw_runs
-from suite.report.style import COLOURS, DASHES, REFERENCE_COLOUR, SOLID, ArmStyle
 
 
 def look(index: int) -> ArmStyle:

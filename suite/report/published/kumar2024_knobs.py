@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from suite.ranges import SIZE
 from suite.report.claims.kumar2024 import delay
+from suite.report.drawing.style import COLOURS, REFERENCE_COLOUR
 from suite.report.experiment import Experiment, NotMeasured
 from suite.report.published.base import published
 from suite.report.published.ladders import (
@@ -22,7 +23,6 @@ from suite.report.published.ladders import (
     step_axis,
 )
 from suite.report.published.places import place
-from suite.report.style import COLOURS, REFERENCE_COLOUR
 
 ALPHA, EPSILON, SIGMA = "model.alpha", "model.inner.epsilon", "model.inner.init_scale"
 RELATIVE = "Loss relative to start"

@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from suite.ranges import SIZE
-from suite.report.axes import count_axis, log_axis
 from suite.report.claims.kumar2024_modular import unscaled, weight_norm
+from suite.report.drawing.axes import count_axis, log_axis
+from suite.report.drawing.style import DASHES, GREY, REFERENCE_COLOUR, SOLID, WIDTH, ArmStyle
 from suite.report.experiment import Experiment, NotMeasured, Track
 from suite.report.published.base import published
 from suite.report.published.drawing import draw, draw_tracks, look
 from suite.report.published.ladders import arms_in_order
-from suite.report.style import DASHES, GREY, REFERENCE_COLOUR, SOLID, WIDTH, ArmStyle
 from suite.rows import THRESHOLDS, layer_of
 
 TEST = ArmStyle(REFERENCE_COLOUR, SOLID, "o")

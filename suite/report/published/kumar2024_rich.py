@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from suite.report.drawing.style import COLOURS, REFERENCE_COLOUR
 from suite.report.experiment import Experiment
 from suite.report.published.base import published
 from suite.report.published.drawing import draw_tracks, look
@@ -19,7 +20,6 @@ from suite.report.published.ladders import (
     split_legend,
     step_axis,
 )
-from suite.report.style import COLOURS, REFERENCE_COLOUR
 
 TERMS = {"variance": "Variance", "misalignment": "Misalignment", "linear": "Linear power"}
 

@@ -14,10 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from suite.ranges import ANY, SIZE
-from suite.report.axes import count, power_ticks
+from suite.report.drawing.axes import count, power_ticks
+from suite.report.drawing.style import SOLID, WIDTH, ArmStyle
 from suite.report.experiment import Experiment, NotMeasured, Track
 from suite.report.published.drawing import draw_tracks
-from suite.report.style import SOLID, WIDTH, ArmStyle
 
 DASHED: tuple[float, ...] = (4, 1.6)
 GREY = "#555555"

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from suite.report.axes import count_axis, log_axis
+from suite.report.drawing.axes import count_axis, log_axis
+from suite.report.drawing.style import GREY, WIDTH
 from suite.report.experiment import Experiment, NotMeasured, interventions
 from suite.report.published.base import published
 from suite.report.published.drawing import draw, look
-from suite.report.style import GREY, WIDTH
 
 
 def member(runs: Experiment, arm: str, kind: str, key: str) -> Any:

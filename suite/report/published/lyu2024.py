@@ -8,12 +8,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from suite.report.axes import power_ticks
 from suite.report.claims.lyu2024_modular import over_log_time
+from suite.report.drawing.axes import power_ticks
+from suite.report.drawing.style import WIDTH
 from suite.report.experiment import Experiment, NotMeasured, Track
 from suite.report.published.base import published
 from suite.report.published.drawing import draw, draw_tracks, look
-from suite.report.style import WIDTH
 
 HEIGHT = 2.2
 """Of a row of panels, in inches."""

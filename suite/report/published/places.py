@@ -1,7 +1,7 @@
 """A number over seeds at one place of a figure: its mean with a bar, or seed by seed.
 
-A time that was not reached is known to be at least the run's length (`suite.report.bounds`). The
-mean of such times is at least that of their lower ends: an open marker with an arrow, without a
+A time that was not reached is known to be at least the run's length
+(`suite.report.statistics.bounds`). The mean of such times is at least that of their lower ends: an open marker with an arrow, without a
 bar.
 """
 
@@ -13,9 +13,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from suite.ranges import ANY, Range
-from suite.report.bounds import Bounds
-from suite.report.curves import FEWEST_OF_BAND
-from suite.report.statistics import geometric_interval, mean_interval
+from suite.report.drawing.curves import FEWEST_OF_BAND
+from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.statistics import geometric_interval, mean_interval
 
 ARROW = 11
 """Length of the arrow of a time that is later, in points."""

@@ -11,13 +11,13 @@ from matplotlib.ticker import NullFormatter
 
 from suite.report.claims.lyle2025_grokking import length, projected, step_reached
 from suite.report.claims.suite_mlp_transfer import rate_of
+from suite.report.drawing.lines import dashes
+from suite.report.drawing.style import GREY, WIDTH
 from suite.report.experiment import Experiment, NotMeasured, Repetition
-from suite.report.lines import dashes
 from suite.report.published.base import published
 from suite.report.published.drawing import draw, look
 from suite.report.published.lyle2025_grokking import by_row, floor
 from suite.report.published.places import place, time_place
-from suite.report.style import GREY, WIDTH
 
 Value = TypeVar("Value")
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite.errors import ConfigError
-from suite.report.bounds import Bounds
 from suite.report.claims.base import Claim, Region, above, below, between, judge
 from suite.report.experiment import Experiment, NotMeasured, Results, Undetermined
+from suite.report.statistics.bounds import Bounds
 
 POINTS = [(0, 1.0), (10, 0.5), (100, 0.25), (200, float("inf"))]
 

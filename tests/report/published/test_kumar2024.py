@@ -11,9 +11,9 @@ import pytest
 import suite.report.published.kumar2024_knobs
 import suite.report.published.kumar2024_rich  # noqa: F401
 from suite.launch.catalogue import config_folders
+from suite.report.drawing.style import paper_style
 from suite.report.experiment import Experiment, NotMeasured, Repetition
 from suite.report.published.base import PUBLISHED
-from suite.report.style import paper_style
 from suite.sweeps.sweep import load_sweep
 
 NAMES = [name for name in PUBLISHED.entries() if name.startswith("kumar2024_fig")]

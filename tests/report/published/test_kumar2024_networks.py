@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from suite.report.drawing.style import paper_style
 from suite.report.experiment import Experiment, NotMeasured, Repetition
 from suite.report.published.base import PUBLISHED
-from suite.report.style import paper_style
 from suite.rows import THRESHOLDS, layer_of
 
 STEPS = (0, 1, 10, 100, 1000, 10_000)

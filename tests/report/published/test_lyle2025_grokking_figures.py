@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from suite.report.drawing.style import paper_style
 from suite.report.experiment import Experiment, NotMeasured, Repetition
 from suite.report.published.base import PUBLISHED
-from suite.report.style import paper_style
 
 TOTAL = 1000
 NAP = {"kind": "nap", "every": 10}

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from suite.report.drawing.style import paper_style
 from suite.report.experiment import Experiment, NotMeasured, Repetition
 from suite.report.published.base import PUBLISHED
-from suite.report.style import paper_style
 
 STEPS = [0, *np.unique(np.geomspace(1, 1e4, 40).round())]
 LAYERS = {

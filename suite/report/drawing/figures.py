@@ -25,8 +25,8 @@ from matplotlib.lines import Line2D
 
 from suite.ranges import ANY, MAGNITUDE, SHARE, Range
 from suite.records.reader import TaskRecord
-from suite.report.axes import X_COLUMNS, X_LABELS, count_axis, later_range, log_axis, within
-from suite.report.curves import (
+from suite.report.drawing.axes import X_COLUMNS, X_LABELS, count_axis, later_range, log_axis, within
+from suite.report.drawing.curves import (
     FEWEST_OF_BAND,
     Curve,
     alike,
@@ -35,11 +35,11 @@ from suite.report.curves import (
     not_positive,
     thinned,
 )
-from suite.report.lines import APART, BROKEN, dashes, draw_runs, line
-from suite.report.statistics import FEWEST
-from suite.report.style import GREY, LEGEND_SIZE, WIDTH, ArmStyle, plain, text_width
-from suite.report.summary import TaskResult
-from suite.report.wording import metric_label
+from suite.report.drawing.lines import APART, BROKEN, dashes, draw_runs, line
+from suite.report.drawing.style import GREY, LEGEND_SIZE, WIDTH, ArmStyle, plain, text_width
+from suite.report.page.wording import metric_label
+from suite.report.statistics.statistics import FEWEST
+from suite.report.statistics.summary import TaskResult
 
 LEARNING_RATE = ("learning_rate", "")
 MEASURED = ("relative_update", "all")

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import Transform, offset_copy
 
 from suite.ranges import ANY, Range
-from suite.report.curves import FEWEST_OF_BAND, Curve, band, thinned
-from suite.report.statistics import Array
-from suite.report.style import ArmStyle
+from suite.report.drawing.curves import FEWEST_OF_BAND, Curve, band, thinned
+from suite.report.drawing.style import ArmStyle
+from suite.report.statistics.statistics import Array
 
 THIN, SEED, BROKEN = 0.9, 0.5, 0.6
 """Widths of runs without a mean, of runs beside their mean, and of runs that are not complete."""

@@ -15,7 +15,7 @@ from typing import Any
 import matplotlib
 from matplotlib.textpath import TextPath
 
-from suite.report.summary import TaskResult
+from suite.report.statistics.summary import TaskResult
 
 REFERENCE_COLOUR = "#000000"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C00")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from suite.report.summary import ArmResult, TaskResult
+from suite.report.statistics.summary import ArmResult, TaskResult
 
 UNITS = {
     "steps": "gradient steps",

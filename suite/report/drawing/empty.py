@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from matplotlib.transforms import BlendedAffine2D, BlendedGenericTransform
 
-from suite.report.statistics import Array
-from suite.report.style import FONT_SIZE, GREY
+from suite.report.drawing.style import FONT_SIZE, GREY
+from suite.report.statistics.statistics import Array
 
 NOT_MEASURED = "nothing measured"
 NO_LOGARITHM = "no value above 0, and the axis is logarithmic"

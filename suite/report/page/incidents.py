@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from suite.report.summary import TaskResult
+from suite.report.statistics.summary import TaskResult
 
 REFILL, LOST, REFUSED = "replay_refill", "lost_block", "checkpoint_refused"
 INCIDENTS = (REFILL, LOST, REFUSED)

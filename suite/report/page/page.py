@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from suite.records.layout import MLFLOW, mlflow_uri
 from suite.records.reader import Sweep
-from suite.report import games
-from suite.report.budget import budget_line
-from suite.report.games import GamesResult
-from suite.report.incidents import incidents
-from suite.report.provenance import disagreements, provenance_table
-from suite.report.summary import TaskResult
-from suite.report.tables import cells, columns, title
-from suite.report.wording import (
+from suite.report.page.budget import budget_line
+from suite.report.page.incidents import incidents
+from suite.report.page.provenance import disagreements, provenance_table
+from suite.report.page.tables import cells, columns, title
+from suite.report.page.wording import (
     HOW_TO_READ,
     NO_INTERVAL,
     impossible,
@@ -31,6 +28,9 @@ from suite.report.wording import (
     troubles,
     verdict,
 )
+from suite.report.statistics import games
+from suite.report.statistics.games import GamesResult
+from suite.report.statistics.summary import TaskResult
 from suite.terminal import visible
 
 QUESTION = (
@@ -119,9 +119,9 @@ def render_page(
 
 
 def template(name: str) -> Template:
-    """Return a page's template from this folder."""
+    """Return the template of a page, of the report or of the board of claims."""
     environment = Environment(
-        loader=PackageLoader("suite.report", "."),
+        loader=ChoiceLoader([PackageLoader("suite.report", room) for room in ("page", "claims")]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,

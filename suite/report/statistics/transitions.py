@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from suite.report.bounds import Bounds
 from suite.report.experiment import Track
+from suite.report.statistics.bounds import Bounds
 
 
 def first_above(track: Track, level: float, *, log: bool = True) -> float:

@@ -17,10 +17,10 @@ import numpy as np
 
 from suite.atari.protocols import PROTOCOLS
 from suite.atari.scores import REFERENCES, STARTS, human_normalised
-from suite.report.aggregate import aggregate
-from suite.report.statistics import Estimate
-from suite.report.summary import ArmResult, TaskResult
-from suite.report.wording import decimals, interval, metric_label
+from suite.report.page.wording import decimals, interval, metric_label
+from suite.report.statistics.aggregate import aggregate
+from suite.report.statistics.statistics import Estimate
+from suite.report.statistics.summary import ArmResult, TaskResult
 
 Configs = Mapping[str, Mapping[str, Any]]
 """Contents of ``config.yaml`` by run id."""
@@ -38,7 +38,7 @@ class GamesArm:
     Attributes:
         label: the arm.
         scores: mean normalised score over the runs that count, by game.
-        aggregates: the numbers of `suite.report.aggregate`, by key.
+        aggregates: the numbers of `suite.report.statistics.aggregate`, by key.
         runs: runs of each game that count.
         left_out: complete runs that do not, for other games have fewer.
     """

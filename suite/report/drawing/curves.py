@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from suite.ranges import ANY, Range
-from suite.report.statistics import FEWEST, Array, geometric_interval, mean_interval
+from suite.report.statistics.statistics import FEWEST, Array, geometric_interval, mean_interval
 
 POINTS = 400
 """Most points of a drawn curve."""

@@ -11,7 +11,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from suite.ranges import Range
-from suite.report.statistics import Array
+from suite.report.statistics.statistics import Array
 
 X_LABELS = {"steps": "gradient steps", "frames": "environment frames"}
 X_COLUMNS = {"steps": "step", "frames": "frames"}

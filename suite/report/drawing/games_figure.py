@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from suite.report.forest import ROW, draw_interval
-from suite.report.games import GamesResult
-from suite.report.style import WIDTH, ArmStyle, plain
+from suite.report.drawing.forest import ROW, draw_interval
+from suite.report.drawing.style import WIDTH, ArmStyle, plain
+from suite.report.statistics.games import GamesResult
 
 TITLES = {
     "iqm": "interquartile mean",

@@ -19,7 +19,7 @@ import pandas as pd
 
 from suite.ranges import Range
 from suite.records.reader import State, Status, Sweep, TaskRecord, Trial
-from suite.report.statistics import Estimate, estimate, paired_difference
+from suite.report.statistics.statistics import Estimate, estimate, paired_difference
 
 PER_SEED_COLUMNS = (
     *("task", "arm", "seed", "run_id", "state", "reason"),
@@ -81,7 +81,7 @@ class TaskResult:
         label: the task.
         record: what was asked.
         arms: what each scored.
-        game: the Atari game that all its runs are of, if any; see `suite.report.games`.
+        game: the Atari game that all its runs are of, if any; see `suite.report.statistics.games`.
     """
 
     label: str

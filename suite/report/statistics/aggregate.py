@@ -24,7 +24,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from suite.report.statistics import CONFIDENCE, FEWEST, RESAMPLES, SEED, Array, Estimate
+from suite.report.statistics.statistics import CONFIDENCE, FEWEST, RESAMPLES, SEED, Array, Estimate
 
 CHUNK = 1 << 21
 """Scores that are drawn at once."""

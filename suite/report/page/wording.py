@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from suite.records.reader import State
-from suite.report.statistics import FEWEST, MOST_FOR_T, Estimate
-from suite.report.summary import ArmResult, TaskResult
+from suite.report.statistics.statistics import FEWEST, MOST_FOR_T, Estimate
+from suite.report.statistics.summary import ArmResult, TaskResult
 
 NO_INTERVAL = f"no interval: fewer than {FEWEST} seeds"
 VERDICTS = {

@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from suite.report.statistics import Estimate
-from suite.report.style import FONT_SIZE, GREY, WIDTH, ArmStyle, plain
-from suite.report.summary import ArmResult, TaskResult
-from suite.report.wording import metric_label
+from suite.report.drawing.style import FONT_SIZE, GREY, WIDTH, ArmStyle, plain
+from suite.report.page.wording import metric_label
+from suite.report.statistics.statistics import Estimate
+from suite.report.statistics.summary import ArmResult, TaskResult
 
 FOREST_CAPTION = (
     "Left: mean of the headline metric with its 95% interval; small circles are single seeds, the "

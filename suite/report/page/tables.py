@@ -14,11 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from suite.atari.scores import REFERENCES
-from suite.report import games
-from suite.report.budget import budget_line
-from suite.report.games import GamesResult
-from suite.report.summary import ArmResult, TaskResult
-from suite.report.wording import (
+from suite.report.page.budget import budget_line
+from suite.report.page.wording import (
     HOW_TO_READ,
     duration,
     impossible,
@@ -30,6 +27,9 @@ from suite.report.wording import (
     troubles,
     verdict,
 )
+from suite.report.statistics import games
+from suite.report.statistics.games import GamesResult
+from suite.report.statistics.summary import ArmResult, TaskResult
 from suite.terminal import SafeConsole
 
 WIDTH = 120

@@ -1,0 +1,1 @@
+"""How figures look: styles, axes, lines, curves, bars."""

@@ -1,0 +1,1 @@
+"""The report in words and tables, as one page and for a terminal."""
