@@ -14,8 +14,9 @@
 
 The unit of repetition is the seed. With the statistics of n seeds the effect is their mean, with
 the interval of `suite.report.statistics.statistics` (Student's t up to ten seeds, bootstrap above;
-none below three), or, for a statistic that is true or false, the share of seeds in which it is true, with the
-exact interval of Clopper and Pearson. The verdict compares the interval with the region:
+none below three), or, for a statistic that is true or false, the share of seeds in which it is
+true, with the exact interval of Clopper and Pearson. The verdict compares the interval with the
+region:
 
 - holds: the interval lies wholly inside;
 - fails: wholly outside;
@@ -24,9 +25,10 @@ exact interval of Clopper and Pearson. The verdict compares the interval with th
 
 Regions are fixed with the code, before the runs. A statistic never picks a best seed. Of one that
 takes in times that were not reached within the run only bounds are known
-(`suite.report.statistics.bounds`). If all that it can be lies inside the region, or all outside, the bound that is nearer to the
-threshold counts; else the seed is left out and the verdict is inconclusive. A seed counts once all
-its arms are complete: of some a claim might be told that the others contradict.
+(`suite.report.statistics.bounds`). If all that it can be lies inside the region, or all outside,
+the bound that is nearer to the threshold counts; else the seed is left out and the verdict is
+inconclusive. A seed counts once all its arms are complete: of some a claim might be told that the
+others contradict.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A number over seeds at one place of a figure: its mean with a bar, or seed by seed.
 
 A time that was not reached is known to be at least the run's length
-(`suite.report.statistics.bounds`). The mean of such times is at least that of their lower ends: an open marker with an arrow, without a
-bar.
+(`suite.report.statistics.bounds`). The mean of such times is at least that of their lower ends: an
+open marker with an arrow, without a bar.
 """
 
 from __future__ import annotations
