@@ -7,13 +7,12 @@
 import sys
 
 try:
-    from suite.launch.cli import main
+    from suite.launch.start import main
 except ModuleNotFoundError as error:
-    if str(error.name).partition(".")[0] == "suite":
-        wanted = "Install the suite first (pip install -e .), or use the Python it is in."
-    else:
-        wanted = "Activate the environment first (. .venv/bin/activate), or set one up (make)."
-    sys.exit(f"error: {sys.executable} has no package {error.name!r}. {wanted}")
+    sys.exit(
+        f"error: {sys.executable} has no package {error.name!r}. Install the suite first, or use "
+        "the Python that has it (. .venv/bin/activate)."
+    )
 
 if __name__ == "__main__":
     main()

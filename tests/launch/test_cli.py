@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from suite.launch import cli
+from suite.launch import cli, start
 from suite.launch.outage import LOG
 from suite.launch.run import Options, results_folder
 from suite.sweeps.sweep import load_sweep
@@ -245,7 +245,17 @@ def test_the_console_script_is_the_same_call() -> None:
     from importlib.metadata import entry_points
 
     (script,) = entry_points(group="console_scripts", name="rewarm-suite")
-    assert script.load() is cli.main
+    assert script.load() is start.main
+
+
+def test_what_is_not_installed_is_one_message() -> None:
+    code = "import sys; sys.modules['typer'] = None; from suite.launch.start import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "has no package 'typer'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
@@ -266,7 +276,7 @@ def test_a_wheel_finds_its_configs(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("rewarm_suite-*.whl")
     shutil.unpack_archive(wheel, tmp_path / "site", "zip")
     assert (tmp_path / "site" / "suite" / "py.typed").is_file()
-    assert (tmp_path / "site" / "suite" / "report" / "template.html").is_file()
+    assert (tmp_path / "site" / "suite" / "report" / "page" / "template.html").is_file()
     (tmp_path / "empty").mkdir()
     shutil.copy(ROOT / "run_suite.py", tmp_path / "empty")
     done = subprocess.run(
