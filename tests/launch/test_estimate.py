@@ -84,7 +84,8 @@ def test_what_is_measured_takes_the_place_of_rules(monkeypatch: pytest.MonkeyPat
     trials = estimate.estimate_trials([known, run(1), other], slots=4, measure_s=60.0)
     costs = {run_id: seconds for trial in trials for run_id, seconds in trial.items()}
     assert costs[known.run_id] == pytest.approx(4000 * estimate.UPDATE_OVERHEAD_S)
-    assert seen == ["committee", "mlp"]  # once for both seeds; the largest part first
+    assert [*dict.fromkeys(seen)] == ["committee", "mlp"]  # the largest part first
+    assert seen.count("committee") == 2  # once more, for the first loads libraries, too
     # What cannot be measured is taken to be as far off as the rest.
     assert costs[other.run_id] == pytest.approx(40 * estimate.UPDATE_OVERHEAD_S)
 
