@@ -12,18 +12,16 @@ shrink the eigenvalues.
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from suite.metrics.base import Observation, metric
 from suite.models.matrix_factors import MatrixFactors
 from suite.ranges import MAGNITUDE
-from suite.tasks.base import SupervisedTask
 from suite.tasks.matrix_completion import MatrixCompletion
-
-_known: WeakKeyDictionary[SupervisedTask, Tensor] = WeakKeyDictionary()
 
 
 def observed(pairs: Tensor, values: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -65,6 +63,14 @@ def least_nuclear_norm(
     return torch.where(mask, known, z)
 
 
+@lru_cache(maxsize=64)
+def _completion(pairs: bytes, values: bytes, size: int) -> Tensor:
+    """Return the completion of least nuclear norm, from the arrays of what is known."""
+    known = torch.from_numpy(np.frombuffer(values).copy())
+    places = torch.from_numpy(np.frombuffer(pairs, np.int64).copy()).view(-1, 2)
+    return least_nuclear_norm(*observed(places, known, size))
+
+
 @metric("unseen_entry", "1", "parameters", "model", "task", "splits", range=MAGNITUDE)
 def unseen_entry(seen: Observation) -> dict[str, Tensor]:
     """Largest absolute value of an entry that is neither observed nor mirrors an observed one."""
@@ -79,13 +85,13 @@ def unseen_entry(seen: Observation) -> dict[str, Tensor]:
 def nuclear_misfit(seen: Observation) -> dict[str, Tensor]:
     """Frobenius distance from the completion of least nuclear norm, over its norm.
 
-    The completion is worked out once per run.
+    The completion is worked out once per problem, which the arms of a seed share.
     """
     task, model = seen.task, seen.model
     if not isinstance(task, MatrixCompletion) or not isinstance(model, MatrixFactors):
         return {}
     matrix = model.matrix().double()
-    if task not in _known:
-        _known[task] = least_nuclear_norm(*observed(*seen.splits["train"], len(matrix)))
-    best = _known[task]
+    pairs, values = (tensor.cpu() for tensor in seen.splits["train"])
+    problem = (pairs.long().numpy().tobytes(), values.double().numpy().tobytes())
+    best = _completion(*problem, len(matrix)).to(matrix.device)
     return {"": (matrix - best).norm() / best.norm().clamp_min(torch.finfo(best.dtype).tiny)}

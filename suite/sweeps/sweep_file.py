@@ -217,7 +217,8 @@ def _spelled_out(document: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _lay_over(below: dict[str, Any], document: dict[str, Any], where: str) -> dict[str, Any]:
     """Return a file, or an experiment, laid over the one that it extends."""
-    gone = {key for key, value in document.items() if value is None and key != "base"}
+    kept = ("base", "experiments", "seeds")  # of which there must be some
+    gone = {k for k, v in document.items() if v is None and k in below and k not in kept}
     below, document = (
         {key: value for key, value in part.items() if key not in gone} for part in (below, document)
     )

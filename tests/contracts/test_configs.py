@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from suite.launch import plan as planning
 from suite.launch.catalogue import config_folders
 from suite.launch.plan import print_plan
 from suite.sweeps.sweep import load_sweep
@@ -30,6 +31,7 @@ def test_it_begins_with_a_comment_that_says_what_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_it_loads_and_plans(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # a bare name is found from anywhere
+    monkeypatch.setattr(planning, "MEASURED_S", 0.0)  # tests/launch/test_estimate.py does
     sweep = load_sweep([name], config_folders())
     page = io.StringIO()
     print_plan(sweep, 2, Console(file=page, width=1000))

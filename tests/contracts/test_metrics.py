@@ -26,9 +26,17 @@ from suite.training.supervised import SupervisedRun
 Look = tuple[Observation, nn.Module]
 
 
+@pytest.fixture(scope="module")
+def looks() -> dict[str, Look]:
+    """What metrics have been shown, by task; each is checked to leave it as it was."""
+    return {}
+
+
 @pytest.fixture
-def look(smoke: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Look]:
-    """Return a function that trains a smoke run and returns its last observation and its model."""
+def look(
+    smoke: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, looks: dict[str, Look]
+) -> Callable[..., Look]:
+    """Return a function that gives the last observation and the model of a task's smoke run."""
     seen: list[Observation] = []
 
     def keep(**fields: Any) -> Observation:
@@ -36,11 +44,14 @@ def look(smoke: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> Ca
         return seen[-1]
 
     def train(task: str) -> Look:
+        if task in looks:
+            return looks[task]
         metrics = {"names": sorted(METRICS.entries()), "every": 3}
         run = SupervisedRun(smoke(task, metrics=metrics))
         run.train(MemorySession())
         assert seen[-1].step == run.clock.total
-        return seen[-1], run.model
+        looks[task] = seen[-1], run.model
+        return looks[task]
 
     monkeypatch.setattr("suite.training.observer.Observation", keep)
     return train
