@@ -168,6 +168,10 @@ def claims(
         str, typer.Argument(metavar="[DIR]", help="Results folder or address.")
     ] = "results/runs/grokking_small",
     only: Annotated[str, typer.Option(help="Glob over claims, such as 'kumar2024.*'.")] = "*",
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="A claims.json whose verdicts stand for experiments without runs here."),
+    ] = None,
     plugin: Plugin = None,
 ) -> None:
     """Judge the published claims by the rows of a results folder."""
@@ -175,7 +179,7 @@ def claims(
     from suite.launch.show import show_claims
 
     _plugins(plugin)
-    show_claims(directory, only, make_console())
+    show_claims(directory, only, keep, make_console())
 
 
 @app.command("list")

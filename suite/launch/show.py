@@ -38,13 +38,26 @@ def fetched(directory: str) -> Storage:
     return storage
 
 
-def show_claims(directory: str, only: str, console: Console) -> None:
-    """Judge the claims and print the board; write it beside the report if it is the whole of it."""
+def show_claims(directory: str, only: str, kept: Path | None, console: Console) -> None:
+    """Judge the claims and print the board; write it beside the report if it is the whole of it.
+
+    Args:
+        directory: a results folder.
+        only: glob over ids of claims.
+        kept: an earlier board, whose verdicts stand for what the folder has no runs of.
+        console: where to print.
+    """
     from suite.report.claims.board import NOTES, as_table, judge_all, write_board
+    from suite.report.claims.kept import keep
 
     storage = fetched(directory)
     storage.pull(NOTES)
     verdicts = judge_all(storage.root, only)
+    if kept is not None:
+        verdicts, fates = keep(verdicts, kept)
+        for name, fate in fates.items():
+            if fate != "kept":
+                say(console, f"Not kept: {name}: {fate}.")
     judged = [v for v in verdicts if v.verdict != "not run"]
     console.print(as_table(judged if only == "*" else verdicts))
     if only == "*" and len(judged) < len(verdicts):

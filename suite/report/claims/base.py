@@ -144,6 +144,7 @@ class Verdict:
         verdict: holds, fails, inconclusive or not run.
         why: what the first seed that was left out lacks, or that nothing was run, "" otherwise.
         changed: what ``--set`` laid over the runs: not the experiment as it is shipped.
+        kept: whether it is an earlier board's, and the claim is worded as it was there.
     """
 
     claim: Claim
@@ -156,6 +157,7 @@ class Verdict:
     verdict: Judgement
     why: str = ""
     changed: tuple[str, ...] = ()
+    kept: bool = False
 
 
 CLAIMS: Registry[Claim] = Registry("claim", "suite.report.claims")

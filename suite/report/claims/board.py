@@ -79,6 +79,7 @@ def as_records(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
             "left_out": list(v.left_out),
             "why": v.why,
             "changed": list(v.changed),
+            "kept": v.kept,
             "source": v.claim.source,
         }
         for v in verdicts
@@ -106,11 +107,13 @@ def effect(verdict: Verdict) -> str:
 def as_table(verdicts: Sequence[Verdict]) -> Table:
     """Return the board for a terminal."""
     table = Table(box=box.SIMPLE_HEAD, title=f"Claims: {counts(verdicts)}", title_justify="left")
+    below = []
     if changed := sorted({change for v in verdicts for change in v.changed}):
-        table.caption = (
-            f"* not the experiment as it is shipped: changed by {escape(', '.join(changed))}"
-        )
-        table.caption_justify = "left"
+        below.append(f"* not the experiment as it is shipped: changed by {', '.join(changed)}")
+    if any(v.kept for v in verdicts):
+        below.append("+ kept from an earlier board")
+    if below:
+        table.caption, table.caption_justify = escape("\n".join(below)), "left"
     for heading in ("claim", "scale", "verdict", "effect [95%]", "holds if", "n"):
         table.add_column(heading, no_wrap=heading != "claim")
     styles = {"holds": "green", "fails": "red", "inconclusive": "yellow", "not run": "dim"}
@@ -119,8 +122,14 @@ def as_table(verdicts: Sequence[Verdict]) -> Table:
         name = f"{v.claim.id} {v.claim.says}"
         if v.effect is None and v.why:
             name += f" [dim]({escape(v.why)})[/]"
+        scale = v.scale + "*" * bool(v.changed) + "+" * v.kept
         table.add_row(
-            name, v.scale + "*" * bool(v.changed), word, effect(v), str(v.claim.holds), str(v.n)
+            name,
+            scale,
+            word,
+            effect(v),
+            str(v.claim.holds),
+            str(v.n),
         )
     return table
 

@@ -20,6 +20,7 @@ from suite.report.claims.board import (
     judge_all,
     write_board,
 )
+from suite.report.claims.kept import keep
 
 KEYS = {"id", "paper", "claim", "scale", "statistic", "threshold", "effect", "lo", "hi", "n"}
 
@@ -122,3 +123,84 @@ def test_every_registered_claim_is_worded() -> None:
         assert found.says
         assert not found.says.endswith(".")
         assert all((found.statistic, found.source, found.experiment))
+
+
+# An earlier board.
+
+
+def _board(path: Path, **changes: Any) -> Path:
+    record = {
+        "id": "other.1",
+        "claim": "x, as it was called",
+        "scale": "small",
+        "statistic": "y, as it was called",
+        "threshold": str(above(0)),
+        "source": "z",
+        "effect": 0.5,
+        "lo": 0.25,
+        "hi": 0.75,
+        "n": 8,
+        "verdict": "holds",
+    }
+    path.write_text(json.dumps([{**record, **changes}]))
+    return path
+
+
+def test_verdicts_are_kept_where_nothing_was_run(folder: Path, tmp_path: Path) -> None:
+    verdicts, fates = keep(judge_all(folder), _board(tmp_path / "old.json"))
+    assert fates == {"other.1 (small)": "kept"}
+    first, *others = verdicts
+    assert (first.claim.id, first.scale, first.verdict, first.kept) == (
+        *("other.1", "small", "holds"),
+        True,
+    )
+    assert first.claim.statistic == "y, as it was called"
+    assert [v.claim.id for v in others] == ["paper.2", "paper.10"]
+    assert not any(v.kept for v in others)
+    words = io.StringIO()
+    Console(file=words, width=200).print(as_table(verdicts))
+    assert "small+" in words.getvalue()
+    assert "+ kept from an earlier board" in words.getvalue()
+    json_, page = write_board(folder, verdicts)
+    assert [r["kept"] for r in json.loads(json_.read_text())] == [True, False, False]
+    assert "kept from an earlier board" in page.read_text()
+    again, _ = keep(judge_all(folder), json_)  # a board that was kept may be kept once more
+    assert [v.kept for v in again] == [True, False, False]
+
+
+def test_what_was_run_is_not_replaced_and_other_scales_stand_beside_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    same = {"id": "paper.2", "threshold": str(above(0.5)), "effect": 0.1, "verdict": "fails"}
+    verdicts, fates = keep(judge_all(folder), _board(tmp_path / "old.json", **same))
+    assert fates == {}
+    assert [v.verdict for v in verdicts if v.claim.id == "paper.2"] == ["holds"]
+    other = _board(tmp_path / "other.json", **same, scale="published")
+    verdicts, fates = keep(judge_all(folder), other)
+    assert [(v.scale, v.verdict) for v in verdicts if v.claim.id == "paper.2"] == [
+        ("published", "fails"),
+        ("small", "holds"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fate"),
+    [
+        ({"threshold": "> 7"}, {"other.1 (small)": "another region"}),
+        ({"id": "gone.1"}, {"gone.1 (small)": "no such claim"}),
+        ({"verdict": "not run"}, {}),
+    ],
+)
+def test_what_no_longer_applies_is_not_kept(
+    folder: Path, tmp_path: Path, changes: dict[str, Any], fate: dict[str, str]
+) -> None:
+    verdicts, fates = keep(judge_all(folder), _board(tmp_path / "old.json", **changes))
+    assert fates == fate
+    assert not any(v.kept for v in verdicts)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"id": "x"}]', "[" * 9999])
+def test_what_is_no_board_is_one_message(folder: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "old.json").write_text(text)
+    with pytest.raises(ConfigError, match="--keep: got"):
+        keep(judge_all(folder), tmp_path / "old.json")
