@@ -49,7 +49,7 @@ def print_catalogue(what: str, console: Console) -> None:
         ConfigError: for a kind that there is not.
     """
     registries = _registries()
-    kinds = [*registries, "metrics", "claims", "configs"]
+    kinds = [*registries, "metrics", "claims", "experiments", "configs"]
     if what not in kinds:
         raise ConfigError("list", what, nearest(what, kinds))
     table = Table(show_header=True, box=None)
@@ -58,6 +58,11 @@ def print_catalogue(what: str, console: Console) -> None:
         table.add_column("what it is")
         for name, text in _configs().items():
             table.add_row(name, text)
+    elif what == "experiments":
+        for heading in ("published size", "small", "claims", "figures"):
+            table.add_column(heading)
+        for name, where in sorted(_experiments().items()):
+            table.add_row(name, *(", ".join(where[column]) for column in COLUMNS))
     elif what == "claims":
         from suite.report.claims.base import in_order
 
@@ -97,6 +102,41 @@ def _keys(config: type[BaseModel]) -> str:
 
 def _first_line(thing: object) -> str:
     return (inspect.getdoc(thing) or "").split("\n")[0]
+
+
+COLUMNS = ("published", "small", "claims", "figures")
+"""What `list experiments` has of each: sweep files at either size, ids of claims, figures."""
+
+
+def _experiments() -> dict[str, dict[str, list[str]]]:
+    """Return, by the label of an experiment, where it is run, judged and drawn: `COLUMNS`."""
+    from suite.report.claims.base import in_order
+    from suite.report.experiment import SMALL
+    from suite.report.published.base import PUBLISHED
+    from suite.sweeps.sweep_file import experiments_of
+    from suite.sweeps.yaml_file import read_yaml
+
+    found: dict[str, dict[str, list[str]]] = {}
+
+    def add(label: str, column: str, name: str) -> None:
+        where = found.setdefault(label, {column: [] for column in COLUMNS})
+        if name not in where[column]:
+            where[column].append(name)
+
+    folders = config_folders()
+    for folder in folders:
+        for path in sorted(folder.glob("*.yaml")):
+            if "include" in read_yaml(path):
+                continue
+            for label in experiments_of(path, folders):
+                label = label or path.stem
+                size = "small" if label.endswith(SMALL) else "published"
+                add(label.removesuffix(SMALL), size, path.stem)
+    for claim in in_order():
+        add(claim.experiment, "claims", claim.id)
+    for figure in PUBLISHED.entries().values():
+        add(figure.experiment, "figures", figure.name)
+    return found
 
 
 def _configs() -> dict[str, str]:

@@ -188,7 +188,7 @@ def list_(
         str,
         typer.Argument(
             help="tasks, models, agents, optimizers, schedules, triggers, interventions, metrics, "
-            "claims or configs"
+            "claims, experiments or configs"
         ),
     ],
     plugin: Plugin = None,

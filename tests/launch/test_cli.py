@@ -215,12 +215,23 @@ def test_plan_shows_trials_skips_and_predictions(call: Call, tmp_path: Path) -> 
         ("triggers", "cusum"),
         ("models", "nature_cnn"),
         ("agents", "dqn"),
+        ("experiments", "kumar2024_fig10"),
     ],
 )
 def test_list(what: str, name: str, call: Call) -> None:
     code, out, _ = call("list", what)
     assert code == 0
     assert name in out
+
+
+def test_experiments_are_listed_with_files_claims_and_figures() -> None:
+    from suite.launch.catalogue import _experiments
+
+    found = _experiments()
+    assert found["kumar2024_fig10"]["published"] == ["kumar2024_fig10"]
+    assert found["kumar2024_fig10"]["small"] == ["kumar2024_fig10_small"]
+    for label, where in found.items():
+        assert where["published"] or where["small"], label  # nothing is judged that cannot be run
 
 
 def test_help_and_the_copied_script(tmp_path: Path) -> None:
