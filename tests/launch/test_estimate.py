@@ -105,9 +105,11 @@ def test_a_sweep_is_more_than_its_runs() -> None:
     assert seconds(runs, trials, 1, tasks=1) == pytest.approx(one)
     two = around + estimate.WORKER_S + 2 * (10 + estimate.TRIAL_S)
     assert seconds(runs, trials, 2, tasks=1) == pytest.approx(two)
-    rl = cartpole()
+    played = cartpole()
     alone = estimate.WORKER_S + rl.WORKER_S + estimate.TRIAL_S + rl.TRIAL_S
-    assert seconds([rl], [{rl.run_id: 5.0}], 1, tasks=1) == pytest.approx(around + alone + 5)
+    assert seconds([played], [{played.run_id: 5.0}], 1, tasks=1) == pytest.approx(
+        around + alone + 5
+    )
 
 
 @pytest.mark.parametrize(
