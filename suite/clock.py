@@ -55,7 +55,7 @@ class Duration(Config):
         return int(value) if unit == "steps" else {unit: value}
 
     def parts(self) -> tuple[str, int | float]:
-        """Return the unit and the value."""
+        """Return the unit and the value."""  # noqa: DOC501
         for unit in UNITS:
             value = getattr(self, unit)
             if value is not None:

@@ -48,7 +48,7 @@ class Config(BaseModel):
 
         Raises:
             ConfigError: for the first fault found.
-        """
+        """  # noqa: DOC501
         try:
             return cls.model_validate(mapping)
         except ValidationError as error:
@@ -210,7 +210,11 @@ def merge(base: Any, override: Any) -> Any:
 
 
 def _merge_at(key: str, base: Any, override: Any) -> Any:
-    """Merge the values of a key, which a fault's path begins with."""
+    """Merge the values of a key, which a fault's path begins with.
+
+    Raises:
+        ConfigError: with the whole key, if they cannot be merged.
+    """
     try:
         return merge(base, override)
     except ConfigError as error:
@@ -218,7 +222,11 @@ def _merge_at(key: str, base: Any, override: Any) -> Any:
 
 
 def _merge_list(base: list[Any], override: Mapping[str, Any]) -> list[Any]:
-    """Return a list with some of its elements laid over, picked by their place."""
+    """Return a list with some of its elements laid over, picked by their place.
+
+    Raises:
+        ConfigError: for a place that the list does not have.
+    """
     merged = list(base)
     for key, value in override.items():
         known = key.isascii() and key.isdecimal() and len(key) < 9

@@ -38,7 +38,11 @@ class OptimizerConfig(Component):
         raise NotImplementedError
 
     def groups(self, model: nn.Module) -> list[dict[str, object]]:
-        """Return one parameter group per factor on the rate, parameters by role in each."""
+        """Return one parameter group per factor on the rate, parameters by role in each.
+
+        Raises:
+            ConfigError: if no rate is above 0, or a role is none of the network.
+        """
         named = {n: p for n, p in model.named_parameters() if p.requires_grad}
         roles = classify(model)
         factors: Mapping[str, float] = {str(k): v for k, v in self.rate_by_role.items()}

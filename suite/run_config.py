@@ -78,7 +78,11 @@ class ResourcesConfig(Config):
     @field_validator("gpus")
     @classmethod
     def _whole_above_one(cls, value: float) -> float:
-        """Ray hands out parts of one GPU, or whole ones."""
+        """Ray hands out parts of one GPU, or whole ones.
+
+        Raises:
+            ConfigError: for anything else.
+        """
         if value > 1 and value % 1:
             raise ConfigError("", value, "0, a fraction below 1, or a whole number")
         return value
@@ -167,7 +171,11 @@ class RunConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _as_the_agent_goes(cls, data: Any) -> Any:
-        """Let the task fill in what depends on the agent."""
+        """Let the task fill in what depends on the agent.
+
+        Raises:
+            ConfigError: if that cannot be told.
+        """
         if not isinstance(data, Mapping):
             return data
         task, agent = data.get("task"), data.get("agent")

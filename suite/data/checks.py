@@ -33,7 +33,7 @@ def reading(path: Path, expected: str) -> Iterator[None]:
 
     Raises:
         ConfigError: for every error inside.
-    """
+    """  # noqa: DOC501
     try:
         yield
     except ConfigError:
@@ -59,7 +59,7 @@ def check_labels(path: Path, labels: NDArray[np.int64], counts: list[int]) -> No
 
     Raises:
         ConfigError: if there are not.
-    """
+    """  # noqa: DOC501
     if labels.min() < 0 or labels.max() >= CLASSES:
         found = f"labels from {labels.min()} to {labels.max()}"
         raise fault(path, found, f"labels from 0 to {CLASSES - 1}")

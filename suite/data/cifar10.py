@@ -94,7 +94,7 @@ def check_split(path: Path, split: Split, images: NDArray[np.uint8], labels: Any
 
     Raises:
         ConfigError: naming the file, if they are not.
-    """
+    """  # noqa: DOC501
     check_labels(path, labels, [split.each] * CLASSES)
     if images.shape != (len(labels), *SHAPE) or images.dtype != np.uint8:
         found = f"images of shape {images.shape} and type {images.dtype}"
@@ -124,7 +124,7 @@ def read_parquet(paths: list[Path]) -> tuple[list[Any], str]:
 
 
 def _table(path: Path, split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64], bool]:
-    """Return images, labels, and whether any image is a JPEG."""
+    """Return images, labels, and whether any image is a JPEG."""  # noqa: DOC501
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -152,7 +152,7 @@ def _table(path: Path, split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int6
 
 
 def _decoded(path: Path, split: Split, row: int, code: bytes) -> NDArray[np.uint8]:
-    """Return the image of a row, (32, 32, 3); nothing larger is unpacked."""
+    """Return the image of a row, (32, 32, 3); nothing larger is unpacked."""  # noqa: DOC501
     from PIL import Image
 
     if not code:
@@ -190,7 +190,7 @@ def read_archive(path: Path) -> tuple[list[Any], str]:
 
     Raises:
         ConfigError: naming the file, if it is not the archive that its makers published.
-    """
+    """  # noqa: DOC501
     expected = f"the published archive, MD5 {ARCHIVE.md5}"
     with reading(path, expected):
         if (md5 := md5_of(path)) != ARCHIVE.md5:
@@ -208,7 +208,7 @@ def read_archive(path: Path) -> tuple[list[Any], str]:
 
 
 def _batch(path: Path, archive: tarfile.TarFile, name: str, expected: str) -> Arrays:
-    """Return images and labels of one file of the archive, read in place."""
+    """Return images and labels of one file of the archive, read in place."""  # noqa: DOC501
     member = archive.getmember(f"cifar-10-batches-py/{name}")
     stream = archive.extractfile(member) if member.isreg() else None
     if stream is None:  # a link, say, to somewhere else

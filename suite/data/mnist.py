@@ -77,7 +77,7 @@ def read_idx(path: Path, file: IdxFile) -> NDArray[np.uint8]:
 
     Raises:
         ConfigError: naming the file, if it is not the official one.
-    """
+    """  # noqa: DOC501
     header = 4 + 4 * len(file.shape)
     size = header + int(np.prod(file.shape))
     expected = f"MNIST's {file.name}: bytes of shape {file.shape}, MD5 {file.md5} unpacked"

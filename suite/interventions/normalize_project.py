@@ -182,7 +182,11 @@ class Projection:
         self._say()
 
     def _take(self, names: Sequence[str], aliases: Mapping[str, str]) -> None:
-        """Bind to the tensors of these names."""
+        """Bind to the tensors of these names.
+
+        Raises:
+            ValueError: if there is none of a name, or rows are asked for where there are none.
+        """
         self._names, self._aliases = list(names), list(aliases.items())
         self._parameters = self._places.bind(self._names, self._aliases)
         axes = [row_axis(self._places.model, name) for name in self._names]

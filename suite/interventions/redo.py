@@ -170,7 +170,11 @@ class Redo(Timed):
         return [layer for layer in layers if not layer.others]
 
     def _check(self) -> None:
-        """Check that the network's units and their weights can be told apart."""
+        """Check that the network's units and their weights can be told apart.
+
+        Raises:
+            ConfigError: if they cannot, with the reasons.
+        """  # noqa: DOC501
         try:
             layers = self._layers()
             if not layers:

@@ -76,7 +76,11 @@ class SweepCallback(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """A trial reports progress, rows, or its end."""
+        """A trial reports progress, rows, or its end.
+
+        Raises:
+            Stopped: if nobody listens any more.
+        """
         if self._closed.is_set():
             raise Stopped
         if "rows" not in result:  # Tune's own last word on a function that returned

@@ -39,7 +39,7 @@ DataDir = Annotated[Path | None, typer.Option(help="Folder with the data sets (o
 
 @app.callback(invoke_without_command=True)
 def _default(context: typer.Context) -> None:
-    """Without a command: run quick."""
+    """Without a command: run quick."""  # noqa: DOC501
     if context.invoked_subcommand is None:
         raise typer.Exit(_run(["quick"]))
 
@@ -77,7 +77,7 @@ def run(
     plugin: Plugin = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Run sweeps and report on them. Runs that are done are kept, broken ones continue."""
+    """Run sweeps and report on them. Runs that are done are kept, broken ones continue."""  # noqa: DOC501
     raise typer.Exit(
         _run(
             names or ["quick"],

@@ -234,7 +234,11 @@ class MlflowSink:
                 return
 
     def _pulse(self) -> None:
-        """Note that the store has answered; end a thread that nobody waits for any more."""
+        """Note that the store has answered; end a thread that nobody waits for any more.
+
+        Raises:
+            _AbandonedError: in such a thread.
+        """
         self._answered = time.monotonic()
         if self._gone.is_set():
             raise _AbandonedError

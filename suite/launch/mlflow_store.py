@@ -224,7 +224,11 @@ class Store:
         return child
 
     def _describe(self, child: Child, trial: Trial) -> None:
-        """Write the parameters of a run that are not there."""
+        """Write the parameters of a run that are not there.
+
+        Raises:
+            MlflowException: if the store is away.
+        """
         from mlflow.exceptions import MlflowException
 
         if child.described:

@@ -26,7 +26,7 @@ def read_plugins(names: Sequence[str]) -> list[tuple[str, str]]:
 
     Raises:
         ConfigError: if a file cannot be read.
-    """
+    """  # noqa: DOC501
     found = []
     for name in names:
         path = Path(name)

@@ -199,6 +199,7 @@ def _run_in(
     """Run in a results folder that is ours; return the exit code.
 
     Raises:
+        ConfigError: if MLflow has a store that cannot be used.
         OSError: if the folder cannot be used.
         Outage: if MLflow's store cannot.
     """

@@ -166,6 +166,10 @@ def within_sizes(key: str, value: Any) -> Iterator[None]:
     """Refuse what is beyond the sizes of PyTorch's tensors, while inside.
 
     Raises:
+        ArithmeticError: if it is of another kind.
+        MemoryError: likewise.
+        RuntimeError: likewise.
+        TypeError: likewise.
         ConfigError: for errors that sizes make.
     """
     try:

@@ -29,7 +29,11 @@ class CnnConfig(ModelConfig):
     norm: Literal["none", "layer"] = "layer"
 
     def build(self, spec: ModelSpec) -> nn.Module:
-        """Return the network: inputs (batch, channels, height, width) float."""
+        """Return the network: inputs (batch, channels, height, width) float.
+
+        Raises:
+            ConfigError: if they are not the task's.
+        """
         if len(spec.inputs) != 3:
             raise ConfigError("model.kind", "cnn", f"a model for inputs of shape {spec.inputs}")
         if spec.bytes:

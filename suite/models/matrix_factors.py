@@ -77,7 +77,11 @@ class MatrixFactorsConfig(ModelConfig):
     scale: Annotated[float, Field(gt=0)] = 10.0
 
     def build(self, spec: ModelSpec) -> nn.Module:
-        """Return the network: inputs (batch, 2) indices, outputs (batch, 1)."""
+        """Return the network: inputs (batch, 2) indices, outputs (batch, 1).
+
+        Raises:
+            ConfigError: if they are not the task's.
+        """
         if spec.entries < 1:
             raise ConfigError("model.kind", "matrix_factors", "a model for other tasks' inputs")
         return MatrixFactors(spec.entries, self.scale)

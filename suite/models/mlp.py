@@ -30,7 +30,11 @@ class MlpConfig(ModelConfig):
     norm: NormKind = "none"
 
     def build(self, spec: ModelSpec) -> nn.Module:
-        """Return the network: inputs (batch, *spec.inputs), outputs (batch, spec.outputs)."""
+        """Return the network: inputs (batch, *spec.inputs), outputs (batch, spec.outputs).
+
+        Raises:
+            ConfigError: if they are not the task's.
+        """
         if spec.modulus:
             raise ConfigError("model.kind", "mlp", "a model for pairs of integers: 'transformer'")
         if spec.entries:

@@ -83,7 +83,11 @@ class PairMlpConfig(ModelConfig):
     norm: NormKind = "none"
 
     def build(self, spec: ModelSpec) -> nn.Module:
-        """Return the network: inputs (batch, 2) integers, outputs (batch, modulus)."""
+        """Return the network: inputs (batch, 2) integers, outputs (batch, modulus).
+
+        Raises:
+            ConfigError: if they are not the task's.
+        """
         if spec.modulus < 1 or spec.outputs != spec.modulus or spec.head != PLAIN:
             raise ConfigError("model.kind", "pair_mlp", "a model for the task's inputs, outputs")
         return PairMlp(spec.modulus, self.embedding, self.width, self.depth, self.norm)

@@ -62,7 +62,11 @@ class PairQuadraticConfig(ModelConfig):
     width: Annotated[int, Field(ge=1)] = 100
 
     def build(self, spec: ModelSpec) -> nn.Module:
-        """Return the network: inputs (batch, 2) integers, outputs (batch, spec.outputs)."""
+        """Return the network: inputs (batch, 2) integers, outputs (batch, spec.outputs).
+
+        Raises:
+            ConfigError: if they are not the task's.
+        """
         if spec.modulus < 1:
             raise ConfigError("model.kind", self.kind, "a model for inputs other than pairs")
         return PairQuadratic(spec.modulus, spec.outputs, self.width)

@@ -148,7 +148,11 @@ class PairReluConfig(ModelConfig):
     bias: bool = True
 
     def build(self, spec: ModelSpec) -> nn.Module:
-        """Return the network: inputs (batch, 2) integers, outputs (batch, modulus)."""
+        """Return the network: inputs (batch, 2) integers, outputs (batch, modulus).
+
+        Raises:
+            ConfigError: if they are not the task's.
+        """
         if spec.modulus < 1 or spec.outputs != spec.modulus:
             raise ConfigError("model.kind", self.kind, "a model for inputs other than pairs")
         return PairRelu(spec.modulus, self.width, self.scale, self.zero_output, self.bias)

@@ -89,7 +89,11 @@ class ThreeTokenTransformerConfig(ModelConfig):
         return self
 
     def build(self, spec: ModelSpec) -> nn.Module:
-        """Return the network: inputs (batch, 2) integers, outputs (batch, spec.outputs)."""
+        """Return the network: inputs (batch, 2) integers, outputs (batch, spec.outputs).
+
+        Raises:
+            ConfigError: if they are not the task's.
+        """
         if spec.modulus < 1:
             raise ConfigError("model.kind", self.kind, "a model for inputs other than pairs")
         return ThreeTokenTransformer(

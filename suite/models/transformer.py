@@ -61,7 +61,11 @@ def attend(scores: Tensor, values: Tensor, pairs: Tensor, p: int) -> Tensor:
 
 
 def _is_true(answer: Tensor) -> bool:
-    """Return an answer; True inside `torch.func.vmap`, where it may differ by example."""
+    """Return an answer; True inside `torch.func.vmap`, where it may differ by example.
+
+    Raises:
+        RuntimeError: if it is of another kind.
+    """
     try:
         return bool(answer)
     except RuntimeError as error:
@@ -183,7 +187,11 @@ class TransformerConfig(ModelConfig):
         return self
 
     def build(self, spec: ModelSpec) -> nn.Module:
-        """Return the network: inputs (batch, 2) integers, outputs (batch, modulus)."""
+        """Return the network: inputs (batch, 2) integers, outputs (batch, modulus).
+
+        Raises:
+            ConfigError: if they are not the task's.
+        """
         if spec.modulus < 1 or spec.outputs != spec.modulus:
             raise ConfigError("model.kind", "transformer", "a model for the task's inputs, outputs")
         return GrokkingTransformer(spec.modulus, self.width, self.heads, self.hidden, self.norm)

@@ -167,7 +167,11 @@ def _check(folder: Path, run_id: str, rows: Path) -> Mark:
 
 
 def _manifest(folder: Path) -> tuple[Mark, dict[str, Extent]]:
-    """Return what a manifest says, once it fits its own checksum."""
+    """Return what a manifest says, once it fits its own checksum.
+
+    Raises:
+        Damaged: if it does not fit.
+    """
     try:
         content = read_json(folder / MANIFEST, _MOST_BYTES)
         if content[_CHECKSUM] != _own_checksum(content):
@@ -193,7 +197,11 @@ def _check_files(folder: Path, files: dict[str, Extent]) -> None:
 
 
 def _check_rows(rows: Path, mark: Mark, run_id: str) -> None:
-    """Check the rows before a checkpoint's mark."""
+    """Check the rows before a checkpoint's mark.
+
+    Raises:
+        Damaged: if they are others.
+    """
     if mark.rows.bytes == 0:
         return
     size = rows.stat().st_size if rows.is_file() else 0
@@ -215,7 +223,11 @@ def _check_rows(rows: Path, mark: Mark, run_id: str) -> None:
 
 
 def _legacy_mark(folder: Path) -> Mark:
-    """Return what an old checkpoint notes."""
+    """Return what an old checkpoint notes.
+
+    Raises:
+        Damaged: if it cannot be read.
+    """  # noqa: DOC501
     try:
         noted = read_json(folder / LEGACY, _MOST_BYTES)
         numbers = [noted[key] for key in ("bytes", "step", "total", "wall_s")]
@@ -227,7 +239,11 @@ def _legacy_mark(folder: Path) -> Mark:
 
 
 def _check_archives(folder: Path) -> None:
-    """Check what PyTorch wrote against the CRC-32 in it, which PyTorch itself does not."""
+    """Check what PyTorch wrote against the CRC-32 in it, which PyTorch itself does not.
+
+    Raises:
+        Damaged: if one does not fit.
+    """
     for name, path in _files(folder).items():
         if path.suffix != ".pt":
             continue

@@ -341,7 +341,11 @@ def load_results(folder: str | Path, metrics: Collection[str] | None = None) -> 
 
 
 def _parse(record: type[R], data: Any, path: Path) -> R:
-    """Build a record, with the file and key of the first fault in the message."""
+    """Build a record, with the file and key of the first fault in the message.
+
+    Raises:
+        ConfigError: if the data are no such record.
+    """
     try:
         return record.model_validate(data)
     except ValidationError as error:

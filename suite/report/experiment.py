@@ -182,7 +182,11 @@ class Experiment:
         return self.ranges.get(metric, ANY)
 
     def setting(self, arm: str, path: str) -> Any:
-        """Return a key of an arm's config, from the first seed that has the arm."""
+        """Return a key of an arm's config, from the first seed that has the arm.
+
+        Raises:
+            NotMeasured: if no seed has it.
+        """
         for seed in self.repetitions:
             if arm in seed.arms:
                 return seed.setting(arm, path)

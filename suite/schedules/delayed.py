@@ -38,7 +38,11 @@ class DelayedConfig(ScheduleConfig):
     then: AnySchedule = ConstantConfig()
 
     def build(self, clock: Clock) -> Schedule:
-        """Return `delayed`; fractions inside `then` are of what is left after the offset."""
+        """Return `delayed`; fractions inside `then` are of what is left after the offset.
+
+        Raises:
+            ConfigError: if nothing is left after the offset.
+        """
         offset = clock.moment(self.offset, "offset")
         if offset >= clock.total:
             given = self.offset.model_dump()

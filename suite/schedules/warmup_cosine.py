@@ -26,6 +26,9 @@ def warmup_cosine(
         floor: multiplier at the end of the decay and afterwards.
         start: multiplier at step 0 when there is a warm-up; the floor by default.
 
+    Raises:
+        ValueError: if the rise is not shorter than the whole.
+
     >>> s = warmup_cosine(length=30, warmup=10, floor=0.5)
     >>> s(0), s(5), s(10), s(20), s(30), s(31)
     (0.5, 0.75, 1.0, 0.75, 0.5, 0.5)

@@ -41,7 +41,11 @@ class ExperimentConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _games_are_tasks(cls, data: Any) -> Any:
-        """Make the axis "task" of `games`."""
+        """Make the axis "task" of `games`.
+
+        Raises:
+            ConfigError: if there is such an axis, or the games are none.
+        """
         if not isinstance(data, Mapping) or data.get("games") is None:
             return data
         axes = data.get("axes", {})
@@ -70,7 +74,11 @@ class ExperimentConfig(Config):
         return self
 
     def _check_number(self) -> None:
-        """Check that there are not too many trials, before they are made."""
+        """Check that there are not too many trials, before they are made.
+
+        Raises:
+            ConfigError: if there are.
+        """
         points = number_of_points(self.search, self.samples)
         numbers = {f"axes.{axis}": len(values) for axis, values in self.axes.items()}
         numbers |= {"points of its search": points, "seeds": len(self.seeds)}
@@ -97,7 +105,11 @@ class ExperimentConfig(Config):
         return [axis for axis in self.axes if axis != "task"]
 
     def substitution(self, key: str) -> dict[str, str]:
-        """Return the axis values that `reference` or `gap_to` puts in place of an arm's own."""
+        """Return the axis values that `reference` or `gap_to` puts in place of an arm's own.
+
+        Raises:
+            ConfigError: if it is no mapping.
+        """
         value = getattr(self, key)
         if not isinstance(value, str):
             return dict(value or {})
@@ -107,7 +119,11 @@ class ExperimentConfig(Config):
 
 
 def _games(value: Any) -> Sequence[str]:
-    """Return the games of a set, or of a list."""
+    """Return the games of a set, or of a list.
+
+    Raises:
+        ConfigError: if there is no such set, or the list is none.
+    """
     if isinstance(value, str):
         if value not in GAME_SETS:
             raise ConfigError("games", value, f"a set of games: {nearest(value, GAME_SETS)}")

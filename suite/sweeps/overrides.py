@@ -80,7 +80,11 @@ class Overrides:
 
 
 def _parse(text: str) -> tuple[str, str, Any]:
-    """Return task, key and value."""
+    """Return task, key and value.
+
+    Raises:
+        ConfigError: if it is not of that form.
+    """
     target, equals, value = text.partition("=")
     task, colon, key = target.rpartition(":")
     if not equals or not key:

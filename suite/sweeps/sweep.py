@@ -192,7 +192,11 @@ def _expand(
     where: str,
     changes: Overrides,
 ) -> tuple[list[Trial], dict[str, TaskPlan]]:
-    """Cross the axes of one experiment; return its trials and the plans of its tasks."""
+    """Cross the axes of one experiment; return its trials and the plans of its tasks.
+
+    Raises:
+        ConfigError: if two arms share a name, or a run cannot be made as it is written.
+    """
     axes = {axis: list(values) for axis, values in experiment.axes.items()}
     trials: list[Trial] = []
     arms: dict[str, dict[str, _Arm]] = {}
@@ -249,7 +253,11 @@ def _request(
     here: str,
     changes: Overrides,
 ) -> RunConfig:
-    """Return the run of a cell, a point of the search and a seed, checked."""
+    """Return the run of a cell, a point of the search and a seed, checked.
+
+    Raises:
+        ConfigError: if it cannot be made, naming the cell.
+    """
     request = {**_merged(mapping, drawn, f"{here}search."), "seed": seed}
     if changes:
         task = named or RunConfig.from_mapping(request, here).task.label

@@ -60,6 +60,9 @@ def experiments_of(
         path: the file.
         folders: where bare names are looked up.
         above: files that include this one.
+
+    Raises:
+        ConfigError: if the file, or one that it names, is not right.
     """
     where = f"{path.name}: "
     document = _document(path)
@@ -122,7 +125,11 @@ def _mapping_of(value: Any, key: str, what: str) -> dict[str, Any]:
 def _included(
     document: dict[str, Any], path: Path, folders: Sequence[Path], above: frozenset[Path]
 ) -> dict[str, dict[str, Any]]:
-    """Take ``include`` and what belongs to it out of a file; return the experiments it names."""
+    """Take ``include`` and what belongs to it out of a file; return the experiments it names.
+
+    Raises:
+        ConfigError: if they cannot be taken over.
+    """
     if "include" not in document:
         return {}
     key = f"{path.name}: include"
@@ -156,7 +163,11 @@ def _included(
 
 
 def _changed(found: dict[str, dict[str, Any]], changes: Any, key: str) -> dict[str, dict[str, Any]]:
-    """Lay partial configs, by label, over the bases of experiments."""
+    """Lay partial configs, by label, over the bases of experiments.
+
+    Raises:
+        ConfigError: for a label that none of them has.
+    """
     for label, change in _mapping_of(changes, key, "experiments to partial configs").items():
         change = _mapping_of(change, f"{key}.{label}", "the keys of a run to values")
         if label not in found:

@@ -106,7 +106,11 @@ class _Builder:
         self._nodes = self._deepest = 0
 
     def document(self) -> Any:
-        """Return the data of the one document, None if there is none."""
+        """Return the data of the one document, None if there is none.
+
+        Raises:
+            _Fault: if there is another, or it is not right.
+        """
         next(self._events)  # the stream begins
         if isinstance(next(self._events), yaml.StreamEndEvent):
             return None
@@ -118,7 +122,11 @@ class _Builder:
         return value
 
     def _node(self, event: Any, depth: int) -> tuple[Any, str | None]:
-        """Return a node's value, and its text if it is a scalar."""
+        """Return a node's value, and its text if it is a scalar.
+
+        Raises:
+            _Fault: if it is not what YAML or this suite allows.
+        """
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 raise _Fault(f"no anchor &{event.anchor} is complete before this", event)
@@ -178,7 +186,11 @@ class _Builder:
 
 
 def _merged(value: Any, event: Any) -> dict[str, Any]:
-    """Return what ``<<`` brings: of several mappings the first with a key counts."""
+    """Return what ``<<`` brings: of several mappings the first with a key counts.
+
+    Raises:
+        _Fault: if it is no mapping, or no list of them.
+    """
     parts = value if isinstance(value, list) else [value]
     if not all(isinstance(part, dict) for part in parts):
         raise _Fault("<< with something else than a mapping, or a list of mappings", event)

@@ -85,7 +85,11 @@ class AtariProtocolConfig(RLTaskConfig):
     @model_validator(mode="before")
     @classmethod
     def _by_protocol(cls, data: Any) -> Any:
-        """Fill in what the protocol says and the request does not."""
+        """Fill in what the protocol says and the request does not.
+
+        Raises:
+            ConfigError: for a protocol that there is not.
+        """
         if not isinstance(data, Mapping):
             return data
         name = data.get("protocol", DEFAULT)

@@ -29,7 +29,11 @@ class FixedSetConfig(SupervisedTaskConfig):
         return [self.train_size]
 
     def clock(self, budget: Duration | None) -> Clock:
-        """Return a clock on which an epoch is one update."""
+        """Return a clock on which an epoch is one update.
+
+        Raises:
+            ConfigError: if there is no budget, or a key does not fit the problem.
+        """
         if budget is None:
             raise ConfigError("budget", None, "a number of gradient steps, such as 10000")
         return Clock(Clock(1, steps_per_epoch=(1,)).steps(budget, "budget"), steps_per_epoch=(1,))

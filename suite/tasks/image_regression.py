@@ -82,7 +82,11 @@ class ImageRegressionConfig(SupervisedTaskConfig):
         return [min(self.batch_size or self.points, self.points)]
 
     def clock(self, budget: Duration | None) -> Clock:
-        """Return a clock with epochs of the training images."""
+        """Return a clock with epochs of the training images.
+
+        Raises:
+            ConfigError: if there is no budget, or a key does not fit the problem.
+        """
         if budget is None:
             raise ConfigError("budget", None, "a number of gradient steps, such as 20000")
         if self.points + self.test_points > TRAIN_SIZES[self.dataset]:

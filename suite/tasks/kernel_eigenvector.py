@@ -75,7 +75,11 @@ class KernelEigenvectorConfig(FixedSetConfig):
         return ModelSpec(inputs=(self.dimension,), outputs=1)
 
     def clock(self, budget: Duration | None) -> Clock:
-        """Return a clock on which an epoch is one update."""
+        """Return a clock on which an epoch is one update.
+
+        Raises:
+            ConfigError: if there is no budget, or a key does not fit the problem.
+        """
         points = self.points + self.test_points
         if self.index > points:
             wanted = f"an eigenvector of {points} points, from 1 to {points}"

@@ -54,7 +54,11 @@ class MatrixCompletionConfig(FixedSetConfig):
         return ModelSpec(inputs=(2,), outputs=1, entries=self.size)
 
     def clock(self, budget: Duration | None) -> Clock:
-        """Return a clock on which an epoch is one update."""
+        """Return a clock on which an epoch is one update.
+
+        Raises:
+            ConfigError: if there is no budget, or a key does not fit the problem.
+        """
         clock = super().clock(budget)
         if self.train_size < 1:
             raise ConfigError("task.fraction", self.fraction, "a share that leaves an entry")

@@ -57,7 +57,11 @@ class ModularAdditionConfig(PairsConfig):
         return [min(self.batch_size or self.train_size, self.train_size)]
 
     def clock(self, budget: Duration | None) -> Clock:
-        """Return a clock with epochs of the training set."""
+        """Return a clock with epochs of the training set.
+
+        Raises:
+            ConfigError: if there is no budget, or a key does not fit the problem.
+        """
         if budget is None:
             raise ConfigError("budget", None, "a number of gradient steps, such as 5000")
         if self.train_size < 1:

@@ -41,7 +41,11 @@ class PairsConfig(FixedSetConfig):
         return int(self.fraction * self.modulus**2)
 
     def clock(self, budget: Duration | None) -> Clock:
-        """Return a clock on which an epoch is one update."""
+        """Return a clock on which an epoch is one update.
+
+        Raises:
+            ConfigError: if there is no budget, or a key does not fit the problem.
+        """
         clock = super().clock(budget)
         if self.train_size < 1:
             raise ConfigError("task.fraction", self.fraction, "a share that leaves a pair")

@@ -79,7 +79,11 @@ class QuadraticRegressionConfig(FixedSetConfig):
         return replace(spec, teacher=tuple(directions(self, seeds)[0].tolist()))
 
     def clock(self, budget: Duration | None) -> Clock:
-        """Return a clock on which an epoch is one update."""
+        """Return a clock on which an epoch is one update.
+
+        Raises:
+            ConfigError: if there is no budget, or a key does not fit the problem.
+        """
         if self.degree is not None and (self.directions, self.coefficient) != (1, 0.5):
             wanted = "none with several directions or a coefficient"
             raise ConfigError("task.degree", self.degree, wanted)

@@ -76,7 +76,11 @@ class SequentialAtariConfig(AtariProtocolConfig):
     @field_validator("games", mode="before")
     @classmethod
     def _by_name(cls, value: Any) -> Any:
-        """Replace the name of a sequence by its games."""
+        """Replace the name of a sequence by its games.
+
+        Raises:
+            ConfigError: if there is none of that name.
+        """
         if not isinstance(value, str):
             return value
         if value not in GAME_SEQUENCES:

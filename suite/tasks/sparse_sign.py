@@ -70,7 +70,11 @@ class SparseSignConfig(FixedSetConfig):
         return ModelSpec(inputs=(self.dimension,), outputs=1)
 
     def clock(self, budget: Duration | None) -> Clock:
-        """Return a clock on which an epoch is one update."""
+        """Return a clock on which an epoch is one update.
+
+        Raises:
+            ConfigError: if there is no budget, or a key does not fit the problem.
+        """
         clock = super().clock(budget)
         if self.active % 2 == 0 or self.active > self.dimension:
             wanted = f"an odd number up to task.dimension = {self.dimension}, so that no sum is 0"

@@ -90,7 +90,11 @@ class WarmStartImagesConfig(SupervisedTaskConfig):
         return [max(1, round(p.fraction * TRAIN_SIZES[self.dataset])) for p in self.phases]
 
     def clock(self, budget: Duration | None) -> Clock:
-        """Return a clock whose phases have the lengths of the config."""
+        """Return a clock whose phases have the lengths of the config.
+
+        Raises:
+            ConfigError: if there is no budget, or a key does not fit the problem.
+        """
         if budget is not None:
             raise ConfigError(
                 "budget", budget.model_dump(), "no budget: the task's phases say how long it runs"

@@ -139,6 +139,9 @@ class Observer:
             step: gradient steps made.
             rates: learning rate in force at the latest update, by parameter.
             splits: inputs and targets to evaluate on.
+
+        Raises:
+            ConfigError: if a metric returns something else.
         """
         needs = self._needs
         features, taps = self._look(step) if needs & {"features", "taps"} else ({}, {})

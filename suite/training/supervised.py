@@ -224,7 +224,11 @@ class SupervisedRun:
         self._decide(values)
 
     def _decide(self, values: list[tuple[str, str, float]]) -> None:
-        """Count the measurements in a row that say the run is over."""
+        """Count the measurements in a row that say the run is over.
+
+        Raises:
+            ConfigError: if nothing is measured that could say so.
+        """
         if (stop := self.config.stop) is None:
             return
         measured = {layer: value for name, layer, value in values if name == stop.metric}

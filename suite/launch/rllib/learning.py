@@ -109,7 +109,11 @@ class RemoteLearning:
         self._events: list[Event] = []
 
     def _all(self, method: str, *arguments: Any) -> list[Any]:
-        """Call a method of every learner and return the answers, in their order."""
+        """Call a method of every learner and return the answers, in their order.
+
+        Raises:
+            DivergedError: if a learner has diverged.
+        """
         calls = [getattr(worker, method).remote(*arguments) for worker in self.workers]
         try:
             return list(ray.get(calls))

@@ -198,7 +198,7 @@ def judge(claim: Claim, experiment: Experiment | None, scale: Scale) -> Verdict:
 
     Raises:
         ConfigError: if the claim's function fails, or its statistic is not finite.
-    """
+    """  # noqa: DOC501
     if experiment is None:
         why = f"no complete run of {claim.experiment}"
         return Verdict(claim, scale, None, None, None, 0, (), "not run", why)

@@ -42,7 +42,11 @@ FLAT = 0.01
     source=f"{SOURCE}, Fig. 3a",
 )
 def delay_grows_with_scale(seed: Repetition) -> Bounds:
-    """Return the smallest step of the ladder of times."""
+    """Return the smallest step of the ladder of times.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     times = [time for _, time in ladder(seed, ALPHA)]
     if len(times) < FEWEST:
         raise NotMeasured(f"{FEWEST} output scales whose training loss falls")
@@ -58,7 +62,11 @@ def delay_grows_with_scale(seed: Repetition) -> Bounds:
     source=f"{SOURCE}, Fig. 3a; {FLAT:.0%} is ours",
 )
 def rich_runs_do_not_overfit(seed: Repetition) -> float:
-    """Return the largest rise of arms with a small output scale."""
+    """Return the largest rise of arms with a small output scale.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     rises = [rise(loss_on_test(seed, arm)) for value, arm in seed.arms_by(ALPHA) if value <= RICH]
     if not rises:
         raise NotMeasured("an output scale of a quarter or less")
@@ -88,7 +96,11 @@ def delay_shrinks_with_alignment(seed: Repetition) -> Bounds:
     source=f"{SOURCE}, Fig. 3b; {FLAT:.0%} is ours",
 )
 def aligned_runs_do_not_overfit(seed: Repetition) -> float:
-    """Return the largest rise of arms with a large epsilon."""
+    """Return the largest rise of arms with a large epsilon.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     rises = [
         rise(loss_on_test(seed, arm)) for value, arm in seed.arms_by(EPSILON) if value >= ALIGNED
     ]
@@ -107,7 +119,11 @@ def aligned_runs_do_not_overfit(seed: Repetition) -> float:
     source=f"{SOURCE}, Fig. 3e",
 )
 def longest_in_its_corner(seed: Repetition) -> Bounds:
-    """Return the log ratio of the corner to the longest of the other three."""
+    """Return the log ratio of the corner to the longest of the other three.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     cells = [(float(a), float(seed.setting(arm, EPSILON)), arm) for a, arm in seed.arms_by(ALPHA)]
     alphas, epsilons = sorted({a for a, _, _ in cells}), sorted({e for _, e, _ in cells})
     ends = {(a, e) for a in (alphas[0], alphas[-1]) for e in (epsilons[0], epsilons[-1])}
@@ -129,7 +145,11 @@ def longest_in_its_corner(seed: Repetition) -> Bounds:
     source=f"{SOURCE}, Fig. 7",
 )
 def movement_is_of_the_product(seed: Repetition) -> float:
-    """Return the largest spread of the final movement within a group."""
+    """Return the largest spread of the final movement within a group.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     groups: dict[float, list[float]] = {}
     for alpha, arm in seed.arms_by(ALPHA):
         product = round(float(seed.setting(arm, SIGMA)) ** 2 * float(alpha), 9)

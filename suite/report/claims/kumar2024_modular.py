@@ -72,7 +72,11 @@ def weight_norm(seed: Repetition, arm: str) -> Track:
 
 
 def unscaled(seed: Repetition) -> str:
-    """Return the arm whose output scale is 1."""
+    """Return the arm whose output scale is 1.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     for alpha, arm in seed.arms_by("model.alpha"):
         if alpha == 1.0:
             return arm
@@ -92,7 +96,11 @@ def extremes(seed: Repetition) -> tuple[str, str]:
 
 
 def with_decay(seed: Repetition, alpha: float, coefficient: float) -> str:
-    """Return the arm of an output scale and a weight decay."""
+    """Return the arm of an output scale and a weight decay.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     for found, arm in seed.arms_by("model.alpha"):
         if found == alpha and seed.setting(arm, "interventions.0.coefficient") == coefficient:
             return arm
@@ -139,7 +147,11 @@ def weights_grow(seed: Repetition) -> float:
     source=f"Kumar et al. 2024, Fig. 2c; a factor of {FACTOR:g} is ours",
 )
 def scale_lengthens_the_gap(seed: Repetition) -> Bounds:
-    """Its alpha is the root of the output scale, 2.25 and 0.25."""
+    """Its alpha is the root of the output scale, 2.25 and 0.25.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     arms = dict(seed.arms_by("model.alpha"))
     if not {NARROW, WIDE} <= set(arms):
         raise NotMeasured(f"arms with model.alpha = {NARROW:g} and {WIDE:g}")
@@ -202,7 +214,11 @@ def delay_grows_with_scale(seed: Repetition) -> Bounds:
     source=f"Kumar et al. 2024, Fig. 6b; the accuracies and the factor of {FACTOR:g} are ours",
 )
 def no_delay_at_small_scale(seed: Repetition) -> Bounds:
-    """The published example of no grokking."""
+    """The published example of no grokking.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     arms = dict(seed.arms_by("model.alpha"))
     if NO_DELAY not in arms:
         raise NotMeasured(f"an arm with model.alpha = {NO_DELAY:g}")

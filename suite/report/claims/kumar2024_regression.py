@@ -48,7 +48,11 @@ def threshold_lag(seed: Repetition, arm: str, threshold: float) -> Bounds | None
 
 
 def lags(seed: Repetition) -> list[Bounds]:
-    """Return the lags of the one arm of Fig. 17 over thresholds that tell anything."""
+    """Return the lags of the one arm of Fig. 17 over thresholds that tell anything.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     (arm,) = seed.arms
     found = [threshold_lag(seed, arm, threshold) for threshold in THRESHOLDS]
     kept = [value for value in found if value is not None]
@@ -101,7 +105,11 @@ def no_lag_at_the_smallest_scale(seed: Repetition) -> Bounds:
     source="Kumar et al. 2024, Fig. 6a; the accuracy and the quarter are ours",
 )
 def learnt_with_large_weights(seed: Repetition) -> float:
-    """Small norms are not what makes the smallest scale generalise at once."""
+    """Small norms are not what makes the smallest scale generalise at once.
+
+    Raises:
+        Undetermined: if a run ended before it was known.
+    """
     arm = extremes(seed)[0]
     norm = seed.track(arm, "parameter_norm", "all")
     learnt = rising(seed.track(arm, "accuracy", "test"), IMAGES_LEVEL)

@@ -103,7 +103,11 @@ def closer_start_does_not_overfit(seed: Repetition) -> bool:
     source=f"{SOURCE}, Fig. 10; most seeds and {FLAT:.0%} are ours",
 )
 def closer_start_removes_the_rise(seed: Repetition) -> bool:
-    """Return whether a rise that there is from the usual start is gone from the closer one."""
+    """Return whether a rise that there is from the usual start is gone from the closer one.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     if _rise(seed, USUAL) <= FLAT:
         raise NotMeasured("a rise of the test loss from the usual start")
     return _rise(seed, CLOSER) <= FLAT

@@ -162,7 +162,12 @@ def rate_matters_more_than_decay(seed: Repetition) -> Bounds:
     "network has memorised is asked for since the first board",
 )
 def norm_layers_prevent_it(seed: Repetition) -> float:
-    """Return the best test accuracy over the training fraction."""
+    """Return the best test accuracy over the training fraction.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+        Undetermined: if a run ended before it was known.
+    """
     arms = [arm for arm in seed.arms if coefficient(seed, arm, "scale_decay") is None]
     if len(arms) != 1:
         raise NotMeasured("the arm without scale decay")
@@ -180,7 +185,11 @@ def norm_layers_prevent_it(seed: Repetition) -> float:
     source=f"Lyle et al. 2025, Fig. 2 right; {REACHED:.0%} is ours",
 )
 def scale_decay_brings_it_back(seed: Repetition) -> float:
-    """Return the best test accuracy of the worst arm with scale decay."""
+    """Return the best test accuracy of the worst arm with scale decay.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     arms = [arm for arm in seed.arms if coefficient(seed, arm, "scale_decay")]
     if len(arms) < 2:
         raise NotMeasured("arms with scale decay")

@@ -150,7 +150,11 @@ def _leaves(seed: Repetition) -> float:
     source="Lyu et al. 2024, Theorem 3.9: (1 / decay) ln(alpha) of time; 20% is ours",
 )
 def proportional_to_log_scale(seed: Repetition) -> Bounds:
-    """Ratio of the transitions."""
+    """Ratio of the transitions.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     arms = seed.arms_by("model.scale")
     (small, early), (large, late) = arms[0], arms[-1]
     if not math.isclose(math.log(large), 2 * math.log(small), rel_tol=1e-3):
@@ -168,7 +172,11 @@ def proportional_to_log_scale(seed: Repetition) -> Bounds:
     source="Lyu et al. 2024, Theorem 3.9; 20% is ours",
 )
 def slope_in_log_scale(seed: Repetition) -> Bounds:
-    """Slope of the transition in units of the decay."""
+    """Slope of the transition in units of the decay.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     arms = seed.arms_by("model.scale")
     (small, early), (large, late) = arms[0], arms[-1]
     if large <= small:
@@ -186,7 +194,11 @@ def slope_in_log_scale(seed: Repetition) -> Bounds:
     source="The gradient flow of Lyu et al. 2024, section 3; 5% is ours",
 )
 def rate_times_steps(seed: Repetition) -> Bounds:
-    """Spread of the time of the transition over rates."""
+    """Spread of the time of the transition over rates.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     times = [transition(seed, arm) * rate_of(seed, arm) for arm in seed.arms]
     if len(times) < 2:
         raise NotMeasured("two rates")

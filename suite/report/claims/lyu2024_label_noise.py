@@ -20,7 +20,11 @@ def _size(seed: Repetition, arm: str) -> float:
 
 
 def _noisy(seed: Repetition) -> list[str]:
-    """Return the arms with label noise."""
+    """Return the arms with label noise.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     found = [arm for arm in seed.arms if seed.setting(arm, "task.noise") > 0]
     if len(found) < 2:
         raise NotMeasured("two rates with label noise")
@@ -36,7 +40,11 @@ def _noisy(seed: Repetition) -> list[str]:
     source="Lyu et al. 2024, Theorem B.1: of the order of |w|^2; a tenth is ours",
 )
 def flow_does_not_generalise(seed: Repetition) -> float:
-    """Last loss of the arm without noise."""
+    """Last loss of the arm without noise.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     clean = [arm for arm in seed.arms if seed.setting(arm, "task.noise") == 0]
     if not clean:
         raise NotMeasured("an arm without noise")

@@ -92,7 +92,11 @@ def generalises_at_last(seed: Repetition) -> float:
     source="Lyu et al. 2024, Fig. 2b",
 )
 def later_with_scale(seed: Repetition) -> Bounds:
-    """Smallest ratio of neighbouring times."""
+    """Smallest ratio of neighbouring times.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     times = [_half(seed, arm) for _, arm in seed.arms_by("model.scale")]
     if len(times) < 2:
         raise NotMeasured("two scales")
@@ -109,7 +113,12 @@ def later_with_scale(seed: Repetition) -> Bounds:
     source="Lyu et al. 2024, Fig. 2b and Theorem 3.1; 30% is ours",
 )
 def equal_delays(seed: Repetition) -> Bounds:
-    """Ratio of the two delays."""
+    """Ratio of the two delays.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+        Undetermined: if a run ended before it was known.
+    """
     times = [_half(seed, arm) for _, arm in seed.arms_by("model.scale")]
     if len(times) != 3:
         raise NotMeasured("three scales")
@@ -131,7 +140,11 @@ def equal_delays(seed: Repetition) -> Bounds:
     source="Lyu et al. 2024, Fig. 2c and Theorem 3.1; 30% is ours",
 )
 def inverse_to_decay(seed: Repetition) -> Bounds:
-    """Spread of decay times step, over all decays but the largest."""
+    """Spread of decay times step, over all decays but the largest.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     arms = sorted((decay_of(seed, arm), arm) for arm in seed.arms)
     if len(arms) < 3:
         raise NotMeasured("three decays")
@@ -213,7 +226,11 @@ def sharp(seed: Repetition) -> Bounds:
     source="Lyu et al. 2024, section 3.1",
 )
 def sharper_with_scale(seed: Repetition) -> Bounds:
-    """Ratio of widths."""
+    """Ratio of widths.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     arms = [arm for _, arm in seed.arms_by("model.scale")]
     if len(arms) < 2:
         raise NotMeasured("two scales")
@@ -236,7 +253,11 @@ def over_log_time(seed: Repetition, arm: str, metric: str, layer: str) -> Track:
     source="Lyu et al. 2024, Appendix B.1 and Fig. 4",
 )
 def gradual_without_decay(seed: Repetition) -> Bounds:
-    """Decades of log(t) that the rise takes."""
+    """Decades of log(t) that the rise takes.
+
+    Raises:
+        Undetermined: if a run ended before it was known.
+    """
     test = over_log_time(seed, only(seed), "accuracy", "test")
     early, late = (rising(test, level).clip(1e-3) for level in (BEGINS, ENDS))
     if not early.exact:

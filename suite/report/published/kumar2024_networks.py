@@ -38,7 +38,11 @@ def grid(panels: int, columns: int, height: float = 1.55) -> tuple[Figure, list[
 
 
 def both_splits(axes: Axes, runs: Experiment, arm: str, metric: str) -> None:
-    """Draw a metric of training and test examples."""
+    """Draw a metric of training and test examples.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     drawn = [
         draw(axes, runs, arm, metric, split, style=style, label=label)
         for split, style, label in (("train", TRAIN, "training"), ("test", TEST, "test"))

@@ -183,7 +183,11 @@ RANK_LABELS = {
     ),
 )
 def figure_8(runs: Experiment) -> Figure:
-    """Draw a panel for each pair of decay and frequency."""
+    """Draw a panel for each pair of decay and frequency.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     by = {
         (member(runs, arm, "weight_decay", "coefficient"), member(runs, arm, "nap", "every")): arm
         for arm in runs.arms

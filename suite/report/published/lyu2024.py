@@ -200,7 +200,11 @@ def figure_3(runs: Experiment) -> Figure:
     "the sum of the rates: the start (left), and all of it on a doubly logarithmic axis (right).",
 )
 def figure_4(runs: Experiment) -> Figure:
-    """Draw Fig. 4."""
+    """Draw Fig. 4.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     figure, (left, right) = panels(2)
     for layer, index, label in (("train", 2, "training"), ("test", 0, "test")):
         tracks: list[Track] = []

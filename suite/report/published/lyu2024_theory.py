@@ -18,7 +18,11 @@ from suite.report.published.lyu2024 import in_steps, log_scale, panels
 def _stretched(
     axes: Axes, runs: Experiment, arm: str, factor: float, index: int, name: str
 ) -> None:
-    """Draw the test loss of an arm over a multiple of the steps."""
+    """Draw the test loss of an arm over a multiple of the steps.
+
+    Raises:
+        NotMeasured: if what it needs was not run.
+    """
     tracks = [Track(t.steps * factor, t.values) for t in runs.tracks(arm, "loss", "test")]
     if not tracks:
         raise NotMeasured(f"test loss of arm {arm!r}")

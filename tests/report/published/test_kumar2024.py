@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import suite.report.published.kumar2024_knobs
+import suite.report.published.kumar2024_knobs  # noqa: F401
 import suite.report.published.kumar2024_rich  # noqa: F401
 from suite.launch.catalogue import config_folders
 from suite.report.drawing.style import paper_style
