@@ -46,6 +46,10 @@ GameName = Annotated[str, AfterValidator(_existing)]
 """A game's name, in lower case with underscores."""
 
 
+MOST_FRAMES = 10_000
+"""Of a decision, and idle ones at the start of a game."""
+
+
 class AtariProtocolConfig(RLTaskConfig):
     """How Atari games are played; the defaults are those of Mnih et al. 2015 as DQN Zoo runs them.
 
@@ -73,11 +77,11 @@ class AtariProtocolConfig(RLTaskConfig):
     protocol: Literal["rainbow2018", "dopamine", "atari100k"] = DEFAULT
     utd: Utd = 0.25
     learning_starts: Annotated[int, Field(ge=1)] = 50_000
-    frame_skip: Annotated[int, Field(ge=1)] = 4
+    frame_skip: Annotated[int, Field(ge=1, le=MOST_FRAMES)] = 4
     sticky: Annotated[float, Field(ge=0, lt=1)] = 0.0
     life_loss_ends_bootstrap: bool = True
     clip_rewards: bool = True
-    noop_max: Annotated[int, Field(ge=1)] = 30
+    noop_max: Annotated[int, Field(ge=1, le=MOST_FRAMES)] = 30
     fire_on_reset: bool = False
     full_action_space: bool = False
     max_episode_frames: Annotated[int, Field(ge=1)] = 108_000

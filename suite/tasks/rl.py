@@ -43,6 +43,10 @@ Utd = Annotated[float, Field(ge=1 / FINEST)]
 """Updates per agent step."""
 
 
+MOST_LANES = 10_000
+"""Environments of a runner, and runners."""
+
+
 class EvaluationConfig(Config):
     """Whole episodes by the policy as it stands, apart from training.
 
@@ -104,8 +108,8 @@ class RLTaskConfig(TaskConfig):
     backend: str = "envpool"
     frame_skip: int = 1
     utd: Utd = 1.0
-    lanes: Annotated[int, Field(ge=1)] = 1
-    runners: Annotated[int, Field(ge=0)] = 0
+    lanes: Annotated[int, Field(ge=1, le=MOST_LANES)] = 1
+    runners: Annotated[int, Field(ge=0, le=MOST_LANES)] = 0
     overlap: bool = False
     learning_starts: Annotated[int, Field(ge=1)] = 1000
     resume_env: Literal["auto", "replay", "fresh"] = "auto"
