@@ -15,6 +15,7 @@ from suite.launch.estimate import (
 )
 from suite.launch.progress import duration, say
 from suite.sweeps.sweep import Sweep
+from suite.training.batched import parted_by
 
 BUSY = 0.7
 """Share of a core below which a plan says that it would have liked more."""
@@ -53,6 +54,14 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
     console.print(table)
     for reason, labels in _skips(sweep).items():
         say(console, f"skipped: {reason}: {', '.join(labels)}")
+    parted = {i: names for i, run in sweep.runs.items() if (names := parted_by(run))}
+    if parted:
+        told = ", ".join(sorted({name for found in parted.values() for name in found}))
+        say(
+            console,
+            f"{len(parted)} runs are trained alone, not side by side, for they measure {told}: a "
+            "function of a plugin, which they would share. A StatefulMetric is made for each run.",
+        )
     wall = sweep_seconds(sweep.runs.values(), trials, slots, len({task for task, _ in cells}))
     plural = "" if len(costs) == 1 else "s"
     say(

@@ -68,6 +68,16 @@ def batch_key(config: RunConfig) -> Hashable | None:
     )
 
 
+def parted_by(config: RunConfig) -> list[str]:
+    """Return the metrics for whose sake a run is trained alone, though its task is one for many.
+
+    Functions of a plugin may keep things in their module, which runs of one process would share.
+    """
+    if not isinstance(config.task, SupervisedTaskConfig) or not config.task.whole_batch:
+        return []
+    return [name for name in config.metric_names if METRICS[name].shared]
+
+
 def decay(config: RunConfig, role: ParamRole) -> float:
     """Return the coefficient of a run's weight decay on a role, 0 without."""
     decays = (i for i in config.interventions if isinstance(i, WeightDecayConfig))

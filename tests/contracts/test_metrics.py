@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,13 +12,16 @@ from typing import Any, get_args
 import pytest
 import torch
 from examples import Continued, Interrupted, equal, facts, tasks
+from rich.console import Console
 from torch import Tensor, nn
 
 from suite.errors import ConfigError
+from suite.launch.plan import print_plan
 from suite.metrics.base import METRICS, Need, Observation, StatefulMetric, metric
 from suite.ranges import ANY, MAGNITUDE, SHARE
 from suite.rows import RECORDED
 from suite.run_config import RunConfig
+from suite.sweeps.sweep import Sweep, Trial
 from suite.tasks.base import TASKS
 from suite.training.batched import BatchedRun, batch_key
 from suite.training.session import MemorySession
@@ -259,6 +263,19 @@ def test_functions_from_outside_are_not_measured_side_by_side(
     assert key("counted") is None
     assert key(remembering) is not None
     assert key("loss") is not None
+
+    def plan(name: str) -> str:
+        task = {"kind": "sparse_sign", "dimension": 30, "points": 12, "test_points": 8}
+        mapping = {"task": task, "model": {"kind": "diagonal"}, "budget": 9}
+        config = RunConfig.from_mapping({**mapping, "metrics": {"names": [name]}})
+        page = io.StringIO()
+        sweep = Sweep("s", {}, (Trial("task", "arm", config),))
+        print_plan(sweep, 1, Console(file=page, width=1000))
+        return page.getvalue()
+
+    assert "1 runs are trained alone, not side by side, for they measure counted" in plan("counted")
+    assert "trained alone" not in plan(remembering)
+    assert "trained alone" not in plan("loss")
 
 
 def test_what_runs_would_share_or_lose_is_refused(
