@@ -44,8 +44,9 @@ def probe(uri: str) -> None:
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     # It would print the address of every run, with the password in it.
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    # A new database would be announced table by table.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
+    # A new database would be announced table by table, and a full disk with a traceback; errors
+    # come to us as exceptions.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     from mlflow.tracking import MlflowClient
 
     if uri.startswith("sqlite"):
