@@ -53,7 +53,7 @@ def print_catalogue(what: str, console: Console) -> None:
     if what not in kinds:
         raise ConfigError("list", what, nearest(what, kinds))
     table = Table(show_header=True, box=None)
-    table.add_column(what)
+    table.add_column(what, no_wrap=True)
     if what == "configs":
         table.add_column("what it is")
         for name, text in _configs().items():
