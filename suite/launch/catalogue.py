@@ -60,7 +60,7 @@ def print_catalogue(what: str, console: Console) -> None:
             table.add_row(name, text)
     elif what == "experiments":
         for heading in ("published size", "small", "claims", "figures"):
-            table.add_column(heading)
+            table.add_column(heading, overflow="fold")
         for name, where in sorted(_experiments().items()):
             table.add_row(name, *(", ".join(where[column]) for column in COLUMNS))
     elif what == "claims":
