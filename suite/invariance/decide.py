@@ -282,11 +282,7 @@ class Trial:
     @cached_property
     def others(self) -> list[Point]:
         """The first point with other draws; none where the network draws nothing."""
-        first = self._points[0]
-        drawn = [first.redrawn(1)]
-        if drawn[0] is None:
-            return []
-        drawn += [first.redrawn(seed) for seed in range(2, DRAWS)]
+        drawn = (self._points[0].redrawn(seed) for seed in range(1, DRAWS))
         return [point for point in drawn if point is not None]
 
     @classmethod

@@ -44,6 +44,7 @@ class Update:
     Attributes:
         step: gradient steps made.
         losses: of the updates since the last measurement.
+        parameters: all that the optimizer changes.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Update:
         self.observer, self.losses = observer, LossLog(what)
         self.step = 0
         self._lr, self._clip = config.optimizer.lr, clip
-        self._parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
+        self.parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
 
     def rate(self, step: int) -> float:
         """Return the learning rate of the update after `step` others."""
@@ -94,11 +95,11 @@ class Update:
         self.observer.before_update(step)
         found = loss()
         extra = self.stack.extra_loss()
-        for parameter in self._parameters:
+        for parameter in self.parameters:
             parameter.grad = None
         (found if extra is None else found + extra).backward()
         if self._clip is not None:
-            clip_norm_([p.grad for p in self._parameters if p.grad is not None], self._clip)
+            clip_norm_([p.grad for p in self.parameters if p.grad is not None], self._clip)
         self.stack.before_step(step, rate)
         self.optimizer.step()
         reset = self.stack.after_step(step, rate)

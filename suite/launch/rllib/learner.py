@@ -128,9 +128,8 @@ class NapLearner(TorchLearner):
         self.updates = Update(run, self.bound, self.observer, "TD loss", run.agent.grad_clip)
         self.stack, self.schedule = self.updates.stack, self.updates.schedule
         self.optimizer, self.losses = self.updates.optimizer, self.updates.losses
-        self._parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         self.register_optimizer(
-            module_id=module_id, optimizer=self.optimizer, params=self._parameters
+            module_id=module_id, optimizer=self.optimizer, params=self.updates.parameters
         )
 
     def _fresh(self, index: int) -> nn.Module:
@@ -160,7 +159,7 @@ class NapLearner(TorchLearner):
             drawn = self.bound.initial(self.step)
             reset_(chosen(self.bound, "all"), drawn, self.optimizer)
         elif switch.reset_optimizer:
-            clear_state(self.optimizer, self._parameters)
+            clear_state(self.optimizer, self.updates.parameters)
         if switch.copy_target:
             self.net.sync_target()
 
