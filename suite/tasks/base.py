@@ -165,8 +165,10 @@ class SupervisedTaskConfig(TaskConfig):
         """
         spec = self.spec()
         listed = sum(getattr(self, key, 0) for key in ("points", "test_points"))
-        most = max(listed, spec.modulus**2, spec.entries**2, *self.examples(run.clock()))
-        check_bytes("task", 4 * most * (prod(spec.inputs) + spec.outputs), f"{most:,} examples")
+        most = max(listed, spec.inputs.distinct, *self.examples(run.clock()))
+        check_bytes(
+            "task", 4 * most * (prod(spec.inputs.shape) + spec.outputs), f"{most:,} examples"
+        )
 
     def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
         """Return the task with its data on `device`."""

@@ -311,7 +311,7 @@ class RLTaskConfig(TaskConfig):
 
     def replay_bytes(self, agent: QLearningConfig) -> int:
         """Return the memory of a full replay of the agent's, its sum tree included."""
-        shape = self.spec().inputs
+        shape = self.spec().inputs.shape
         frame = prod(shape[1:]) if self.stack > 1 else 4 * prod(shape)
         sizes = RingSize.of(
             agent.replay_capacity, self.all_lanes, self.stack, agent.n_step, self.time_limit
@@ -326,7 +326,7 @@ class RLTaskConfig(TaskConfig):
         """
         assert isinstance(run.agent, QLearningConfig)
         check_bytes("agent.replay_capacity", self.replay_bytes(run.agent), "a full replay")
-        batch = 4 * run.agent.batch_size * prod(self.spec().inputs)
+        batch = 4 * run.agent.batch_size * prod(self.spec().inputs.shape)
         check_bytes("agent.batch_size", batch, "a batch")
 
     @property

@@ -14,6 +14,7 @@ from scipy import stats
 from suite.agents.base import AGENTS
 from suite.models.base import ModelSpec, build_model
 from suite.models.head_spec import PLAIN, HeadSpec
+from suite.models.inputs import Floats
 from suite.models.mlp import MlpConfig
 from suite.models.noisy import NoisyLinear, draw_noise, noisy_layers
 from suite.models.q_head import QHead
@@ -101,7 +102,9 @@ def test_plain_noise_is_not_truncated():
 )
 def test_the_choice_of_each_agent(agent, sigma, bound, output_means):
     config = AGENTS[agent](kind=agent)
-    net = build_model(MlpConfig(width=8, depth=2), ModelSpec((4,), 3, head=config.head), seed=0)
+    net = build_model(
+        MlpConfig(width=8, depth=2), ModelSpec(Floats((4,)), 3, head=config.head), seed=0
+    )
     layers = dict(net.named_modules())
     for stream in ("advantage", "value"):
         hidden, output = layers[f"head.{stream}.hidden"], layers[f"head.{stream}.output"]
