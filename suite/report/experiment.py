@@ -19,7 +19,7 @@ import pandas as pd
 
 from suite.errors import ConfigError
 from suite.ranges import ANY, Range, hull
-from suite.records.reader import load_results, read_config, read_status, read_sweep
+from suite.records.reader import load_results, read_config, read_sweep, status_of
 from suite.sweeps.overrides import Overrides
 
 Array = npt.NDArray[np.float64]
@@ -230,7 +230,7 @@ class Results:
         self._set, self._unread = _readable(sweep.overrides)
         self._tasks = sweep.tasks
         self._planned = [trial for trial in sweep.trials if trial.skip is None]
-        self._complete = [t for t in self._planned if read_status(folder, t).state == "complete"]
+        self._complete = [t for t in self._planned if status_of(folder, t).state == "complete"]
 
     @cached_property
     def _rows(self) -> Mapping[str, pd.DataFrame]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from suite.records.reader import Sweep
+from suite.records.reader import SweepRecord
 
 
 def provenance_table(
-    sweep: Sweep, provenances: Sequence[Mapping[str, Any]]
+    sweep: SweepRecord, provenances: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, list[str]]]:
     """Return name and values of each fact; more than one value where runs differ.
 
