@@ -104,6 +104,7 @@ def sweep_record(sweep: Sweep, command: str, results_id: str) -> dict[str, Any]:
         "command": command,
         "created": now(),
         "overrides": list(sweep.overrides),
+        "benchmark": sweep.benchmark,
         "tasks": tasks,
         "trials": trials,
     }

@@ -161,6 +161,7 @@ class SweepRecord(_Record):
         command: what the user typed.
         created: when, in ISO 8601.
         overrides: what was laid over the runs, such as ``budget=600``.
+        benchmark: the frozen benchmark that it is, "" if none.
         tasks: the tasks by label.
         trials: all trials, each task, arm and seed once.
     """
@@ -169,6 +170,7 @@ class SweepRecord(_Record):
     command: Words = ""
     created: Label = ""
     overrides: tuple[str, ...] = ()
+    benchmark: Label = ""
     tasks: Mapping[Label, TaskRecord]
     trials: Annotated[tuple[TrialRecord, ...], Field(max_length=MOST_TRIALS)]
 

@@ -21,6 +21,7 @@ def provenance_table(
     commands = _distinct([sweep.command, *(str(p.get("command") or "") for p in provenances)])
     started = _distinct(str(p.get("started") or "") for p in provenances)
     facts = [
+        ("benchmark", [sweep.benchmark] if sweep.benchmark else []),
         ("command", commands),
         ("seeds", [", ".join(map(str, seeds))] if seeds else []),
         ("commit", _distinct(map(_commit, provenances))),
@@ -31,7 +32,7 @@ def provenance_table(
         ("sweep made", [sweep.created] if sweep.created else []),
         ("runs started", [" to ".join(_distinct((min(started), max(started))))] if started else []),
     ]
-    optional = ("data", "plugins")
+    optional = ("benchmark", "data", "plugins")
     return [(n, v or ["not recorded"]) for n, v in facts if v or n not in optional]
 
 
