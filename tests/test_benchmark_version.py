@@ -20,7 +20,7 @@ experiments:
   a:
     base:
       task: {{kind: modular_addition, modulus: 5}}
-      model: {{kind: mlp, norm: layer}}
+      model: {{kind: transformer, norm: layer}}
       budget: 10
     seeds: [0, 1]
 """
