@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -27,11 +27,8 @@ from suite.models.base import check_bytes
 from suite.ranges import ANY, Range
 from suite.replay.sizes import RingSize
 from suite.rows import RETURNS
-from suite.tasks.base import TaskConfig
+from suite.tasks.base import Request, TaskConfig
 from suite.tasks.switch import SwitchConfig
-
-if TYPE_CHECKING:
-    from suite.run_config import RunConfig
 
 FINEST = 1_000_000
 """Largest denominator of an update-to-data ratio; 0.3 is then 3/10 and 0.333... is 1/3."""
@@ -238,7 +235,7 @@ class RLTaskConfig(TaskConfig):
         every = self.in_agent_steps(self.evaluation.every, budget, "task.evaluation.every")
         return [*range(self.evaluation.at_least_one(every), end, every), end]
 
-    def check(self, run: RunConfig) -> None:
+    def check(self, run: Request) -> None:
         """Check that the parts of a run of this task fit together.
 
         Raises:
@@ -286,7 +283,7 @@ class RLTaskConfig(TaskConfig):
                 f"{window} steps, for agent.n_step = {agent.n_step}",
             )
 
-    def _check_learners(self, run: RunConfig) -> None:
+    def _check_learners(self, run: Request) -> None:
         """Check what learners that share a batch cannot do.
 
         Raises:
@@ -318,7 +315,7 @@ class RLTaskConfig(TaskConfig):
         )
         return sizes.nbytes(frame, agent.prioritized is not None)
 
-    def check_memory(self, run: RunConfig) -> None:
+    def check_memory(self, run: Request) -> None:
         """Check that a full replay and a batch can be held.
 
         Raises:
