@@ -9,8 +9,8 @@ import math
 
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.kumar2024 import FACTOR
-from suite.report.claims.shared import base_rate
-from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
+from suite.report.claims.shared import base_rate, extremes
+from suite.report.experiment import Repetition, Track, Undetermined
 from suite.report.statistics.bounds import Bounds
 from suite.report.statistics.transitions import rising
 
@@ -73,18 +73,6 @@ def weight_norm(seed: Repetition, arm: str) -> Track:
 def unscaled(seed: Repetition) -> str:
     """Return the arm whose output scale is 1."""
     return seed.arm({"model.alpha": 1.0})
-
-
-def extremes(seed: Repetition) -> tuple[str, str]:
-    """Return the arms of the smallest and of the largest output scale.
-
-    Raises:
-        NotMeasured: if there is one scale alone.
-    """
-    found = seed.arms_by("model.alpha")
-    if found[0][0] == found[-1][0]:
-        raise NotMeasured("arms of two output scales")
-    return found[0][1], found[-1][1]
 
 
 def delay_with(seed: Repetition, alpha: float, decay: float) -> Bounds:
@@ -178,7 +166,7 @@ def scale_restores_the_delay(seed: Repetition) -> Bounds:
 )
 def delay_grows_with_scale(seed: Repetition) -> Bounds:
     """Rate and weight decay per step change as well, by the square of the scale."""
-    small, large = extremes(seed)
+    (_, small), (_, large) = extremes(seed, "model.alpha")
     return (accuracy_delay(seed, large, LEARNT) / accuracy_delay(seed, small, LEARNT)).log()
 
 

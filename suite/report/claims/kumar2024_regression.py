@@ -11,7 +11,8 @@ import numpy as np
 
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.kumar2024 import FACTOR
-from suite.report.claims.kumar2024_modular import extremes, lag
+from suite.report.claims.kumar2024_modular import lag
+from suite.report.claims.shared import extremes
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
 from suite.report.statistics.bounds import Bounds, largest, smallest
 from suite.report.statistics.transitions import rising
@@ -79,7 +80,7 @@ def losses(seed: Repetition) -> tuple[Track, Track]:
 )
 def scale_lengthens_the_lag(seed: Repetition) -> Bounds:
     """A ratio, for at small scales everything takes longer: the rate stays."""
-    small, large = extremes(seed)
+    (_, small), (_, large) = extremes(seed, "model.alpha")
     return lag(seed, large, IMAGES_LEVEL) - lag(seed, small, IMAGES_LEVEL)
 
 
@@ -94,7 +95,8 @@ def scale_lengthens_the_lag(seed: Repetition) -> Bounds:
 )
 def no_lag_at_the_smallest_scale(seed: Repetition) -> Bounds:
     """With initial weights as large as in the other arms."""
-    return lag(seed, extremes(seed)[0], IMAGES_LEVEL)
+    (_, small), _ = extremes(seed, "model.alpha")
+    return lag(seed, small, IMAGES_LEVEL)
 
 
 @claim(
@@ -111,7 +113,7 @@ def learnt_with_large_weights(seed: Repetition) -> float:
     Raises:
         Undetermined: if a run ended before it was known.
     """
-    arm = extremes(seed)[0]
+    (_, arm), _ = extremes(seed, "model.alpha")
     norm = seed.track(arm, "parameter_norm", "all")
     learnt = rising(seed.track(arm, "accuracy", "test"), IMAGES_LEVEL)
     if not learnt.exact:
@@ -130,7 +132,7 @@ def learnt_with_large_weights(seed: Repetition) -> float:
 )
 def scale_moves_the_gap(seed: Repetition) -> Bounds:
     """Times to 50%, which more of the scales reach than 90%."""
-    extremes(seed)
+    extremes(seed, "model.alpha")
     found = [lag(seed, arm, HALF) for _, arm in seed.arms_by("model.alpha")]
     return largest(found) - smallest(found)
 

@@ -12,7 +12,7 @@ from suite.report.claims.lyu2024_theory import (
     norm_misfit,
     only,
 )
-from suite.report.claims.shared import base_rate
+from suite.report.claims.shared import base_rate, extremes
 from suite.report.experiment import NotMeasured, Repetition
 from suite.report.statistics.bounds import Bounds, largest, smallest
 from suite.report.statistics.transitions import falling, falls
@@ -155,8 +155,7 @@ def proportional_to_log_scale(seed: Repetition) -> Bounds:
     Raises:
         NotMeasured: if what it needs was not run.
     """
-    arms = seed.arms_by("model.scale")
-    (small, early), (large, late) = arms[0], arms[-1]
+    (small, early), (large, late) = extremes(seed, "model.scale")
     if not math.isclose(math.log(large), 2 * math.log(small), rel_tol=1e-3):
         raise NotMeasured("a scale and its square")
     return transition(seed, late) / transition(seed, early)
@@ -172,15 +171,8 @@ def proportional_to_log_scale(seed: Repetition) -> Bounds:
     source="Lyu et al. 2024, Theorem 3.9; 20% is ours",
 )
 def slope_in_log_scale(seed: Repetition) -> Bounds:
-    """Slope of the transition in units of the decay.
-
-    Raises:
-        NotMeasured: if what it needs was not run.
-    """
-    arms = seed.arms_by("model.scale")
-    (small, early), (large, late) = arms[0], arms[-1]
-    if large <= small:
-        raise NotMeasured("two scales")
+    """Slope of the transition in units of the decay."""
+    (small, early), (large, late) = extremes(seed, "model.scale")
     moved = transition(seed, late) - transition(seed, early)
     return moved / decay_time(seed, late) / math.log(large / small)
 

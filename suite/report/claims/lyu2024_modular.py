@@ -16,6 +16,7 @@ from suite.report.claims.lyu2024_theory import (
     only,
     width,
 )
+from suite.report.claims.shared import extremes
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
 from suite.report.statistics.bounds import Bounds, largest, smallest
 from suite.report.statistics.transitions import rises, rising
@@ -224,15 +225,9 @@ def sharp(seed: Repetition) -> Bounds:
     source="Lyu et al. 2024, section 3.1",
 )
 def sharper_with_scale(seed: Repetition) -> Bounds:
-    """Ratio of widths.
-
-    Raises:
-        NotMeasured: if what it needs was not run.
-    """
-    arms = [arm for _, arm in seed.arms_by("model.scale")]
-    if len(arms) < 2:
-        raise NotMeasured("two scales")
-    narrow, wide = (width(_test(seed, arm), BEGINS, HALF, ENDS) for arm in (arms[-1], arms[0]))
+    """Ratio of widths."""
+    ends = extremes(seed, "model.scale")
+    wide, narrow = (width(_test(seed, arm), BEGINS, HALF, ENDS) for _, arm in ends)
     return narrow / wide.clip(1e-6)
 
 
