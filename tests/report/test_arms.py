@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from suite.report.arms import Ambiguous, Arms, NotMeasured
+from suite.report.build import build_report
 from suite.report.claims.base import Claim, above, judge
-from suite.report.experiment import Experiment, Repetition
+from suite.report.experiment import Experiment, Repetition, Results
+from suite.report.published.base import PUBLISHED
 
 NAP = {"kind": "nap", "every": 100}
 
@@ -163,3 +165,19 @@ def test_a_board_says_which_arms_a_claim_cannot_tell_apart() -> None:
     verdict = judge(claim, runs, "small")
     assert (verdict.verdict, verdict.n) == ("not run", 0)
     assert verdict.why == "several arms with model.alpha = 2: large, large,decayed"
+
+
+def test_a_figure_that_cannot_tell_arms_apart_is_left_out(writer: Any) -> None:
+    writer.task("kumar2024_fig2", ["a", "b"], seeds=[0])
+    for arm in "ab":
+        config = {"model": {"alpha": 1.0}, "budget": 100}
+        writer.run("kumar2024_fig2", arm, 0, [(1, 0.1), (100, 1.0)], config=config)
+    folder = writer.finish()
+    runs = Results(folder).experiment("kumar2024_fig2", "published")
+    assert runs is not None
+    with pytest.raises(Ambiguous, match=r"several arms with model\.alpha = 1: a, b"):
+        PUBLISHED["kumar2024_fig2"].function(runs)
+    build_report(folder)
+    names = [path.name for path in (folder / "report" / "figures").iterdir()]
+    assert names
+    assert not [name for name in names if name.startswith("published")]
