@@ -30,7 +30,7 @@ from suite.report.drawing.forest import FOREST_CAPTION, forest_figure, pages
 from suite.report.drawing.games_figure import CAPTION, games_figure
 from suite.report.drawing.style import arm_styles, paper_style
 from suite.report.drawing.svg import inline
-from suite.report.experiment import SMALL, NotMeasured, Results, Scale
+from suite.report.experiment import SMALL, Ambiguous, NotMeasured, Results, Scale
 from suite.report.page.incidents import INCIDENTS, incidents
 from suite.report.page.page import Drawing, render_page
 from suite.report.page.tables import plain_text, renderables
@@ -214,7 +214,7 @@ def _published(folder: Path) -> list[Drawing]:
                 continue
             try:
                 drawn = figure.function(runs)
-            except NotMeasured:
+            except (NotMeasured, Ambiguous):
                 continue
             name = f"published-{slug(figure.name)}" + ("-small" if scale == "small" else "")
             alt = f"{figure.name}, drawn from the runs of this folder."

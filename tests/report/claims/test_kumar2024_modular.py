@@ -23,7 +23,7 @@ def network(train: float, test: float, norms: tuple[float, float] = (50.0, 90.0)
     """An arm: when its accuracies jump, and the norm of each of its maps at start and end."""
     config = {"model": model, "optimizer": {"lr": model.pop("lr", 100.0)}}
     if "decay" in model:
-        config["interventions"] = [{"coefficient": model.pop("decay")}]
+        config["interventions"] = [{"kind": "weight_decay", "coefficient": model.pop("decay")}]
     path = [(0, norms[0]), (END, norms[1])]
     metrics = {("accuracy", "train"): rising(train), ("accuracy", "test"): rising(test)}
     for name in ("inner.hidden.weight", "inner.readout.weight"):
