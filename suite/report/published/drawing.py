@@ -1,23 +1,20 @@
-"""What published figures share: styles by place, and a metric over seeds as a line and band."""
+"""Lines of a metric over seeds on axes, for the renderer and for figures that are no grid."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from suite.ranges import ANY, Range
-from suite.report.drawing.curves import Curve, align
+from suite.report.drawing.curves import Curve
 from suite.report.drawing.lines import draw_runs
-from suite.report.drawing.style import COLOURS, DASHES, REFERENCE_COLOUR, SOLID, ArmStyle
+from suite.report.drawing.style import ArmStyle
 from suite.report.experiment import Experiment, Track
+from suite.report.published.lines import curve, look
 
-
-def look(index: int) -> ArmStyle:
-    """Return the style of the line in place `index`, black and solid first."""
-    if index == 0:
-        return ArmStyle(REFERENCE_COLOUR, SOLID, "o")
-    place = index - 1
-    return ArmStyle(COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)], "o")
+__all__ = ["draw", "draw_tracks", "look"]
 
 
 def draw(
@@ -47,39 +44,29 @@ def draw(
         label: entry in the legend.
         scale: factor on the values.
     """
-    tracks = runs.tracks(arm, metric, layer)
-    if not tracks:
+    line = curve(runs, arm, metric, layer, style=style, factor=scale)
+    if not line.tracks:
         return False
-    possible = runs.range_of(metric)
-    draw_tracks(axes, tracks, style=style, label=label, scale=scale, range=possible)
+    draw_tracks(axes, list(line.tracks.values()), style=style, label=label, range=line.range)
     return True
 
 
 def draw_tracks(
     axes: Axes,
-    tracks: list[Track],
+    tracks: Sequence[Track],
     *,
     style: ArmStyle,
     label: str | None = None,
-    scale: float = 1.0,
     range: Range = ANY,
 ) -> None:
     """Draw tracks of several seeds as `draw` does; `range` is that of their values."""
     end = max(float(track.steps[-1]) for track in tracks)
-    curves = [_held(track, end, scale) for track in tracks]
-    draw_runs(axes, curves, style, range=range.times(scale), label=label)
+    draw_runs(axes, [_held(track, end) for track in tracks], style, range=range, label=label)
 
 
-def mean_track(tracks: list[Track]) -> Track:
-    """Return the mean over seeds at the points of all of them, last values held."""
-    end = max(float(track.steps[-1]) for track in tracks)
-    x, values = align([_held(track, end, 1.0) for track in tracks])
-    return Track(x, values.mean(axis=0))
-
-
-def _held(track: Track, end: float, scale: float) -> Curve:
+def _held(track: Track, end: float) -> Curve:
     """Return a track as a curve to `end`, its last value held."""
-    x, y = track.steps, track.values * scale
+    x, y = track.steps, track.values
     if x[-1] < end:
         x, y = np.append(x, end), np.append(y, y[-1])
     return Curve(0, "complete", x, y)
