@@ -109,10 +109,9 @@ def figure_7(runs: Experiment) -> Grid:
             product,
             Axis(label, "log"),
             points=[
-                _final(runs, members, of, title, index)
+                _final(runs, members, of, f"{title} varied", index)
                 for index, (title, members) in enumerate(groups.items())
             ],
-            title="varied",
         )
         for label, of in (("relative movement", _movement), ("test loss, end / start", _end))
     ]
@@ -191,7 +190,7 @@ def _final(
     runs: Experiment,
     members: list[tuple[float, str]],
     of: Callable[[Repetition, str], float],
-    title: str,
+    label: str,
     index: int,
 ) -> Points:
     """Return a final value over sigma^2 alpha; markers that agree are seen inside each other."""
@@ -203,4 +202,4 @@ def _final(
         for _, arm in members
     ]
     style = ArmStyle((REFERENCE_COLOUR, *COLOURS)[index], SOLID, "os^"[index])
-    return Points(values, style, title, range=SIZE, size=(7.0, 4.5, 3.0)[index], hollow=True)
+    return Points(values, style, label, range=SIZE, size=(7.0, 4.5, 3.0)[index], hollow=True)

@@ -3,8 +3,8 @@
 - Panels with equal axes share them, and an axis is named once: under the lowest and to the left of
   the first of neighbours that are equal.
 - The legend stands above all panels and has every name once. Where one look has two names in
-  different panels, or one name two looks, each panel has a legend of its own above it, which shows
-  what panels before it have not.
+  different panels, or one name two looks, each panel has a legend of its own above it; one without
+  a title leaves out what panels before it have.
 - Log axes have ticks at powers of ten, or at 1, 2 and 5 times those where they span few of them.
 """
 
@@ -20,7 +20,7 @@ from matplotlib.axis import Axis as Ticks
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.mathtext import MathTextParser
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from suite.report.drawing.axes import count, log_axis, power_ticks
 from suite.report.drawing.lines import dashes
@@ -56,8 +56,8 @@ def _render(grid: Grid) -> Figure:
         if panel is None:
             axes.remove()
             continue
-        _share(axes, panel, drawn, grid.share_y)
         drawn.append((panel, axes))
+    _share(drawn, grid.share_y)
     for panel, axes in drawn:
         _draw(panel, axes)
     for panel, axes in drawn:
@@ -68,18 +68,17 @@ def _render(grid: Grid) -> Figure:
     return figure
 
 
-def _share(axes: Axes, panel: Panel, drawn: Sequence[tuple[Panel, Axes]], share_y: bool) -> None:
-    """Tie the axes of a panel to those of the first panel with equal ones, and set their scales."""
-    first_x = next((other for of, other in drawn if of.x == panel.x and not panel.cells), None)
-    first_y = next((other for of, other in drawn if of.y == panel.y and share_y), None)
-    if first_x is not None:
-        axes.sharex(first_x)
-    elif panel.x.scale == "log" and not panel.cells:
-        axes.set_xscale("log")
-    if first_y is not None:
-        axes.sharey(first_y)
-    elif panel.y.scale == "log" and not panel.cells:
-        axes.set_yscale("log", nonpositive="clip")
+def _share(drawn: Sequence[tuple[Panel, Axes]], share_y: bool) -> None:
+    """Tie equal axes of panels to each other, and set all scales."""
+    first: dict[tuple[str, Axis], Axes] = {}
+    for panel, axes in drawn:
+        if (other := first.setdefault(("x", panel.x), axes)) is not axes:
+            axes.sharex(other)
+        if share_y and (other := first.setdefault(("y", panel.y), axes)) is not axes:
+            axes.sharey(other)
+    for panel, axes in drawn:
+        axes.set_xscale(panel.x.scale)
+        axes.set_yscale(panel.y.scale)
 
 
 def _draw(panel: Panel, axes: Axes) -> None:
@@ -151,14 +150,14 @@ def _limits(panel: Panel, axes: Axes, together: Sequence[Panel]) -> None:
     """
     if panel.cells is not None:
         return
-    if panel.y.scale == "log":
+    if panel.y.scale == "log" and panel.lines:
         log_axis(axes, [y for shown in together for y in _heights(shown)])
     axes.set_xlim(panel.x.low, panel.x.high)
     axes.set_ylim(panel.y.low, panel.y.high)
     for axis, of in ((axes.xaxis, panel.x), (axes.yaxis, panel.y)):
         if of.ticks is not None:
             axis.set_ticks(of.ticks, [number(tick) for tick in of.ticks])
-            axis.set_minor_formatter(NullFormatter())
+            axis.set_minor_locator(NullLocator())
         elif of.scale == "log":
             _log_ticks(axis)
         elif axis is axes.xaxis:
@@ -167,12 +166,10 @@ def _limits(panel: Panel, axes: Axes, together: Sequence[Panel]) -> None:
 
 
 def _heights(panel: Panel) -> Iterator[Array]:
-    """Yield the values that the limits of a log axis of y must hold."""
+    """Yield the values that the limits of a log axis of y hold."""
     for line in panel.lines:
         for track in line.tracks.values():
             yield _on_axis(track, panel.x).values
-    for points in panel.points:
-        yield np.array([value.lo for _, seeds in points.values for value in seeds.values()])
 
 
 def _log_ticks(axis: Ticks) -> None:
@@ -213,7 +210,7 @@ def _legends(
         return
     known: set[Entry] = set()
     for entries, (panel, axes) in zip(panels, drawn, strict=True):
-        new = [entry for entry in entries if entry not in known]
+        new = [entry for entry in entries if panel.title or entry not in known]
         known.update(new)
         if new:
             axes.set_title("", loc="left")  # the legend has it
@@ -258,9 +255,15 @@ def _contents(entries: Iterable[Entry], width: float) -> dict[str, Any]:
     """Return the part of `legend`'s keywords that says what is in it, for a width in inches."""
     names = [plain(_text(name)) for name, _ in entries]
     handles = [Line2D([], [], **dict(look)) for _, look in entries]
-    columns = int(width / (max(map(text_width, names)) + HANDLE))
-    ncols = max(1, min(len(names), columns))
+    rows = next((n for n in range(1, len(names)) if _wide(names, n) <= width), len(names))
+    ncols = -(-len(names) // rows)
     return {"handles": handles, "labels": names, "ncols": ncols, "columnspacing": 1.4}
+
+
+def _wide(names: Sequence[str], rows: int) -> float:
+    """Return the width of a legend with so many rows, in inches."""
+    columns = (names[start : start + rows] for start in range(0, len(names), rows))
+    return sum(max(map(text_width, column)) + HANDLE for column in columns)
 
 
 def _text(text: str) -> str:
