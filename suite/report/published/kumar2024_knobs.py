@@ -12,11 +12,10 @@ from suite.report.drawing.style import COLOURS, REFERENCE_COLOUR, SOLID, ArmStyl
 from suite.report.experiment import Experiment, Repetition
 from suite.report.published.base import published
 from suite.report.published.data import STEPS, Axis, Cells, Grid, Line, Panel, Points, number
-from suite.report.published.lines import arms_in_order, both_splits, shades
+from suite.report.published.lines import RELATIVE, arms_in_order, both_splits, shades, split_panels
 from suite.report.statistics.bounds import Bounds
 
 ALPHA, EPSILON, SIGMA = "model.alpha", "model.inner.epsilon", "model.inner.init_scale"
-RELATIVE = Axis("loss relative to start")
 GROUPS = (r"$\alpha$", r"$\sigma$", r"$\sigma$, $\alpha = \sigma^{-2}$")
 
 
@@ -66,7 +65,8 @@ def figure_3e(runs: Experiment) -> Grid:
 def figure_5(runs: Experiment) -> Grid:
     """Losses by eigenvector."""
     arms = arms_in_order(runs, "task.index")
-    return Grid([_relative(runs, arm, f"$j$ = {index:g}") for index, arm in arms], len(arms))
+    titled = [(arm, f"$j$ = {index:g}") for index, arm in arms]
+    return Grid(split_panels(runs, titled, RELATIVE, relative=True), len(arms))
 
 
 @published(
@@ -82,12 +82,9 @@ def figure_19(runs: Experiment) -> Grid:
         for arm in runs.arms
     }
     rows, columns = (sorted({key[i] for key in cells}) for i in (0, 1))
-    panels = [
-        _relative(runs, cells[p, j], f"$P$ = {p}, $j$ = {j}") if (p, j) in cells else None
-        for p in rows
-        for j in columns
-    ]
-    return Grid(panels, len(columns), 1.6)
+    titled = [(arm, f"$P$ = {p}, $j$ = {j}") for (p, j), arm in cells.items()]
+    found = dict(zip(cells, split_panels(runs, titled, RELATIVE, relative=True), strict=True))
+    return Grid([found.get((p, j)) for p in rows for j in columns], len(columns), 1.6)
 
 
 @published(
@@ -156,11 +153,6 @@ def _shaded(
             *(runs, arm, "loss"), label=name(value), colour=colour, relative=True, splits=[split]
         )
     ]
-
-
-def _relative(runs: Experiment, arm: str, title: str) -> Panel:
-    """Return both relative losses of an arm."""
-    return Panel(STEPS, RELATIVE, both_splits(runs, arm, "loss", relative=True), title=title)
 
 
 def _scale_groups(runs: Experiment) -> dict[str, list[tuple[float, str]]]:

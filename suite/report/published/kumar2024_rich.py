@@ -8,7 +8,14 @@ from suite.report.drawing.style import COLOURS, REFERENCE_COLOUR
 from suite.report.experiment import Experiment
 from suite.report.published.base import published
 from suite.report.published.data import STEPS, Axis, Grid, Level, Line, Panel
-from suite.report.published.lines import arms_in_order, both_splits, curve, look
+from suite.report.published.lines import (
+    RELATIVE,
+    arms_in_order,
+    both_splits,
+    curve,
+    look,
+    split_panels,
+)
 
 SQUARED = Axis("mean squared error")
 TERMS = {"variance": "variance", "misalignment": "misalignment", "linear": "linear power"}
@@ -35,22 +42,18 @@ def figure_1(runs: Experiment) -> Grid:
 
 
 @published(
+    "kumar2024_fig11",
+    caption="Kumar et al. 2024, Fig. 11. As Fig. 4, with readouts that are trained too.",
+)
+@published(
     "kumar2024_fig4",
     caption="Kumar et al. 2024, Fig. 4. Left: training and test loss. Right: the three terms of "
     "the expected test loss and their sum. The paper shows one seed of two hidden units.",
 )
 def figure_4(runs: Experiment) -> Grid:
     """Losses, and the terms of the test loss."""
-    return _with_terms(runs, "network")
-
-
-@published(
-    "kumar2024_fig11",
-    caption="Kumar et al. 2024, Fig. 11. As Fig. 4, with readouts that are trained too.",
-)
-def figure_11(runs: Experiment) -> Grid:
-    """Losses and terms with both layers trained."""
-    return _with_terms(runs, "network")
+    left = Panel(STEPS, SQUARED, both_splits(runs, "network", "loss"))
+    return Grid([left, _terms(runs, "network", {"total": "sum"})], 2)
 
 
 @published(
@@ -61,10 +64,7 @@ def figure_11(runs: Experiment) -> Grid:
 def figure_9(runs: Experiment) -> Grid:
     """Losses and terms by number of training points."""
     arms = arms_in_order(runs, "task.points")
-    above = [
-        Panel(STEPS, SQUARED, both_splits(runs, arm, "loss"), title=f"{points:g} points")
-        for points, arm in arms
-    ]
+    above = split_panels(runs, [(arm, f"{points:g} points") for points, arm in arms], SQUARED)
     below = [_terms(runs, arm) for _, arm in arms]
     return Grid([*above, *below], len(arms), 1.9, share_y=False)
 
@@ -107,7 +107,8 @@ def figure_13c(runs: Experiment) -> Grid:
 def figure_14(runs: Experiment) -> Grid:
     """Losses by number of directions."""
     arms = arms_in_order(runs, "task.directions")
-    return _columns(runs, [(arm, f"directions: {count:g}") for count, arm in arms])
+    titled = [(arm, f"directions: {count:g}") for count, arm in arms]
+    return Grid(split_panels(runs, titled, RELATIVE, relative=True), len(arms), share_y=False)
 
 
 @published(
@@ -118,7 +119,8 @@ def figure_14(runs: Experiment) -> Grid:
 def figure_15(runs: Experiment) -> Grid:
     """Losses by degree of the target."""
     degrees = sorted((int(runs.setting(arm, "task.degree") or 2), arm) for arm in runs.arms)
-    return _columns(runs, [(arm, f"degree {degree}") for degree, arm in degrees])
+    titled = [(arm, f"degree {degree}") for degree, arm in degrees]
+    return Grid(split_panels(runs, titled, RELATIVE, relative=True), len(titled), share_y=False)
 
 
 def _twins(runs: Experiment) -> list[Line]:
@@ -135,20 +137,6 @@ def _norm(runs: Experiment) -> Panel:
 def _with_twin(runs: Experiment, loss: Axis) -> Grid:
     """Return the losses of a network and of its expansion, and the network's weight norm."""
     return Grid([Panel(STEPS, loss, _twins(runs)), _norm(runs)], 2)
-
-
-def _columns(runs: Experiment, arms: list[tuple[str, str]]) -> Grid:
-    relative = Axis("loss relative to start")
-    panels = [
-        Panel(STEPS, relative, both_splits(runs, arm, "loss", relative=True), title=title)
-        for arm, title in arms
-    ]
-    return Grid(panels, len(arms), share_y=False)
-
-
-def _with_terms(runs: Experiment, arm: str) -> Grid:
-    left = Panel(STEPS, SQUARED, both_splits(runs, arm, "loss"))
-    return Grid([left, _terms(runs, arm, {"total": "sum"})], 2)
 
 
 def _terms(runs: Experiment, arm: str, first: dict[str, str] | None = None) -> Panel:

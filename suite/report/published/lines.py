@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from suite.ranges import ANY, SIZE
 from suite.report.drawing.style import COLOURS, DASHES, GREY, REFERENCE_COLOUR, SOLID, ArmStyle
 from suite.report.experiment import Experiment, NotMeasured, Repetition, Track
-from suite.report.published.data import Axis, Level, Line
+from suite.report.published.data import STEPS, Axis, Level, Line, Panel
 
 SPLITS = {"train": "training", "test": "test"}
 """Layers of metrics on examples, and what figures call them; the test line is drawn on top."""
@@ -25,6 +25,7 @@ def shares(label: str) -> Axis:
 
 
 ACCURACY, TEST_ACCURACY = shares("accuracy"), shares("test accuracy")
+RELATIVE = Axis("loss relative to start")
 
 
 def look(index: int) -> ArmStyle:
@@ -119,6 +120,37 @@ def both_splits(
             relative=relative,
         )
         for split in splits
+    ]
+
+
+def ladder(
+    runs: Experiment,
+    named: Sequence[tuple[str, str]],
+    metric: str,
+    layer: str = "",
+    *,
+    factor: float = 1.0,
+) -> list[Line]:
+    """Return a metric of several arms, by (arm, label), each with the look of its place."""
+    return [
+        curve(runs, arm, metric, layer, style=look(place), label=label, factor=factor)
+        for place, (arm, label) in enumerate(named)
+    ]
+
+
+def split_panels(
+    runs: Experiment,
+    titled: Sequence[tuple[str, str]],
+    y: Axis,
+    *,
+    metric: str = "loss",
+    relative: bool = False,
+    x: Axis = STEPS,
+) -> list[Panel]:
+    """Return a panel with both splits of a metric for each (arm, title)."""
+    return [
+        Panel(x, y, both_splits(runs, arm, metric, relative=relative), title=title)
+        for arm, title in titled
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from suite.report.experiment import Experiment, NotMeasured, interventions
 from suite.report.published.base import published
 from suite.report.published.data import STEPS, Axis, Grid, Level, Panel, number
-from suite.report.published.lines import TEST_ACCURACY, curve, floor, look, shares
+from suite.report.published.lines import TEST_ACCURACY, curve, floor, ladder, look, shares
 
 
 def member(runs: Experiment, arm: str, kind: str, key: str) -> Any:
@@ -61,15 +61,14 @@ def figure_2_right(runs: Experiment) -> Grid:
         ("attention_rank", "attention_output", Axis("rank of attention outputs")),
     )
     arms = sorted((member(runs, arm, "scale_decay", "coefficient"), arm) for arm in runs.arms)
-    names = [f"scale decay {number(value)}" if value else "no scale decay" for value, _ in arms]
-    panels = []
-    for metric, layer, y in shown:
-        lines = [
-            curve(runs, arm, metric, layer, style=look(place), label=name)
-            for place, (name, (_, arm)) in enumerate(zip(names, arms, strict=True))
-        ]
-        levels = [floor(runs)] if metric == "accuracy" else []
-        panels.append(Panel(STEPS, y, lines, levels=levels))
+    named = [(arm, f"scale decay {number(by)}" if by else "no scale decay") for by, arm in arms]
+    panels = [
+        Panel(
+            *(STEPS, y, ladder(runs, named, metric, layer)),
+            levels=[floor(runs)] if metric == "accuracy" else [],
+        )
+        for metric, layer, y in shown
+    ]
     return Grid(panels, 3)
 
 
@@ -93,16 +92,14 @@ def figure_3(runs: Experiment) -> Grid:
             for arm in runs.arms
             if runs.setting(arm, "optimizer.lr") == peak
         )
-        looks = [(look(place), offset, arm) for place, (offset, arm) in enumerate(arms)]
-        accuracies = [
-            curve(runs, arm, "accuracy", "test", style=style, label=f"offset {offset:,}")
-            for style, offset, arm in looks
+        named = [(arm, f"offset {offset:,}") for offset, arm in arms]
+        accuracies = ladder(runs, named, "accuracy", "test")
+        flips = ladder(runs, named, "activation_pattern_change", "mean", factor=100)
+        offsets = [
+            Level(x=offset, colour=look(place).colour, dotted=True)
+            for place, (offset, _) in enumerate(arms)
+            if offset
         ]
-        flips = [
-            curve(runs, arm, "activation_pattern_change", "mean", style=style, factor=100)
-            for style, _, arm in looks
-        ]
-        offsets = [Level(x=o, colour=style.colour, dotted=True) for style, o, _ in looks if o]
         levels, title = [*offsets, floor(runs)], f"peak rate {number(peak)}"
         above.append(Panel(steps, TEST_ACCURACY, accuracies, levels=levels, title=title))
         below.append(Panel(steps, Axis("activations flipped (%)", "log"), flips, levels=offsets))

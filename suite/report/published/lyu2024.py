@@ -15,6 +15,7 @@ from suite.report.published.lines import (
     arms_in_order,
     both_splits,
     curve,
+    ladder,
     look,
     only_arm,
     shares,
@@ -73,15 +74,8 @@ def _of_arms(runs: Experiment, path: str, name: str) -> Grid:
         ("accuracy", "test", TEST_ACCURACY),
         ("parameter_norm", "all", Axis("norm of parameters", "log")),
     )
-    arms = arms_in_order(runs, path)
-    panels = []
-    for metric, layer, y in contents:
-        lines = [
-            curve(runs, arm, metric, layer, style=look(place), label=f"{name} {number(value)}")
-            for place, (value, arm) in enumerate(arms)
-        ]
-        panels.append(Panel(STEPS, y, lines))
-    return Grid(panels, 3)
+    named = [(arm, f"{name} {number(value)}") for value, arm in arms_in_order(runs, path)]
+    return Grid([Panel(STEPS, y, ladder(runs, named, *of)) for *of, y in contents], 3)
 
 
 @published(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from suite.report.experiment import Experiment
 from suite.report.published.base import published
 from suite.report.published.data import STEPS, Axis, Grid, Level, Panel, number
-from suite.report.published.lines import arms_in_order, curve, look
+from suite.report.published.lines import arms_in_order, curve, ladder, look
 
 LOSS = Axis("test loss", "log")
 
@@ -29,15 +29,13 @@ def _both_times(
         stretch: factor on the steps by arm; arms without one are left out of the right panel.
         levels: of the right panel.
     """
-    left, right = [], []
-    for place, (arm, name) in enumerate(named):
-        look_of = look(place)
-        left.append(curve(runs, arm, "loss", "test", style=look_of, label=name))
-        if arm in stretch:
-            by = stretch[arm]
-            line = curve(runs, arm, "loss", "test", style=look_of, label=name, stretch=by)
-            right.append(line)
-    return Grid([Panel(STEPS, LOSS, left), Panel(time, LOSS, right, levels=levels)], 2)
+    left = Panel(STEPS, LOSS, ladder(runs, named, "loss", "test"))
+    right = [
+        curve(runs, arm, "loss", "test", style=look(place), label=name, stretch=stretch[arm])
+        for place, (arm, name) in enumerate(named)
+        if arm in stretch
+    ]
+    return Grid([left, Panel(time, LOSS, right, levels=levels)], 2)
 
 
 @published(

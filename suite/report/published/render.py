@@ -27,8 +27,7 @@ from suite.report.drawing.lines import dashes
 from suite.report.drawing.style import GREY, WIDTH, plain, text_width
 from suite.report.experiment import Array, Track
 from suite.report.published.data import Axis, Cells, Grid, Level, Panel, number
-from suite.report.published.drawing import draw_tracks
-from suite.report.published.marks import draw_points
+from suite.report.published.drawing import draw_points, draw_tracks
 
 NARROW = 0.6
 """Width of a figure with one column of panels, as a share of that of others."""
@@ -215,7 +214,11 @@ def _legends(
         if new:
             axes.set_title("", loc="left")  # the legend has it
             contents = _contents(new, width / across - HANDLE)
-            place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+            place: dict[str, Any] = {
+                "loc": "lower left",
+                "bbox_to_anchor": (0.0, 1.0),
+                "borderaxespad": 0.2,
+            }
             axes.legend(**contents, **place, title=_text(panel.title), alignment="left")
 
 
