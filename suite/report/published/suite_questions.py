@@ -74,11 +74,10 @@ def norm_or_elr(runs: Experiment) -> Grid:
             )
             style = replace(look(index), marker=MARKERS[index % len(MARKERS)])
             label = f"{KEYS[held].removeprefix('effective ')} {number(value)}"
-
             nudge = 1.03 ** (index - 1)
             reached = _places(runs, arms, step_reached)
-            possible = Range(0, end)
-            times.append(Points(reached, style, label, range=possible, joined=True, nudge=nudge))
+            time_range = Range(0, end)
+            times.append(Points(reached, style, label, range=time_range, joined=True, nudge=nudge))
             if along == "schedule.value" and value == 1.0:
                 levels += _inverse(reached)
             ends += [

@@ -7,6 +7,7 @@ import io
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +17,7 @@ from suite.ranges import SHARE, SIZE, Range
 from suite.registry import Registry
 from suite.report.drawing.empty import NOT_MEASURED, explain_empty
 from suite.report.drawing.style import GREY, REFERENCE_COLOUR, paper_style
-from suite.report.experiment import Experiment, NotMeasured, Track
+from suite.report.experiment import Experiment, NotMeasured, Repetition, Track
 from suite.report.published.base import PUBLISHED, published
 from suite.report.published.data import (
     COLUMNS,
@@ -29,6 +30,7 @@ from suite.report.published.data import (
     Panel,
     Points,
 )
+from suite.report.published.drawing import draw as draw_on
 from suite.report.published.lines import ACCURACY, look, split_look
 from suite.report.published.render import AT_LEAST, render
 from suite.report.statistics.bounds import Bounds
@@ -309,6 +311,20 @@ def test_a_figure_may_be_a_matplotlib_figure(registry: Registry[object]) -> None
 
     assert isinstance(PUBLISHED["mine"].of(Experiment("other", "small", [])), Figure)
     assert (PUBLISHED["mine"].experiment, PUBLISHED["mine"].caption) == ("other", "Words.")
+
+
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_what_plugins_draw_on_axes(seeds: int) -> None:
+    columns = ["metric", "layer", "step", "value"]
+    rows = pd.DataFrame([("loss", "test", s, 2.0 + s) for s in (1, 2)], columns=columns)
+    of = [Repetition(seed, {("t", "a"): "id"}, {"id": {}}, {"id": rows}) for seed in range(seeds)]
+    runs = Experiment("x", "small", of)
+    axes = Figure().subplots()
+    assert draw_on(axes, runs, "a", "loss", "test", style=look(0), label="a", scale=10)
+    assert list(axes.lines[0].get_ydata()) == [30, 40]
+    assert axes.get_legend_handles_labels()[1] == ["a"]
+    assert not draw_on(axes, runs, "a", "loss", "train", style=look(1))
+    assert len(axes.lines) == 1
 
 
 def test_a_grid_without_data_is_not_measured(registry: Registry[object]) -> None:
