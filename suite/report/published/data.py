@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from suite.ranges import ANY, Range
-from suite.report.drawing.style import GREY, SOLID, ArmStyle
+from suite.report.drawing.style import GREY, REFERENCE_COLOUR, SOLID, ArmStyle
 from suite.report.experiment import Array, Track
 from suite.report.statistics.bounds import Bounds
 
 COLUMNS = ("panel", "title", "x_name", "y_name", "line", "seed", "x", "y", "bound")
 """Columns of a figure's CSV file."""
-BLACK_LINE = ArmStyle("#000000", SOLID, "o")
+BLACK_LINE = ArmStyle(REFERENCE_COLOUR, SOLID, "o")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ STEPS = Axis("gradient steps", "log", low=1)
 
 @dataclass(frozen=True)
 class Line:
-    """A quantity over x: the mean over seeds with its interval, see `draw_runs`.
+    """A quantity over x: the mean over seeds with its interval, or seed by seed.
 
     Attributes:
         tracks: by seed. Runs that ended early keep their last value.
@@ -108,7 +108,7 @@ class Level:
     Attributes:
         x: a value, or (points,) of a curve; None for a horizontal line.
         y: a value, or (points,) of a curve; None for a vertical line.
-        label: name in the legend, "" for none. A named one is in the CSV file.
+        label: name in the legend, "" for none. A named line is in the CSV file.
         colour: of the line.
         dotted: whether it is dotted.
     """
@@ -177,7 +177,7 @@ class Panel:
             for seed, value in values.items():
                 yield f"{self.y.label} = {y:g}", seed, x, value.lo, _bound(value)
         for level in self.levels:
-            if level.label:
+            if level.label and (level.x is None or level.y is None):
                 yield level.label, "", _or_blank(level.x), _or_blank(level.y), ""
 
 

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import matplotlib
@@ -51,11 +52,11 @@ def _render(grid: Grid) -> Figure:
     figure = Figure((width, grid.height * rows + 0.4), layout="constrained")
     places = list(figure.subplots(rows, grid.columns, squeeze=False).flat)
     drawn: list[tuple[Panel, Axes]] = []
-    for axes, panel in zip(places, [*grid.panels, *[None] * len(places)], strict=False):
+    for axes, panel in zip_longest(places, grid.panels):
         if panel is None:
             axes.remove()
-            continue
-        drawn.append((panel, axes))
+        else:
+            drawn.append((panel, axes))
     _share(drawn, grid.share_y)
     for panel, axes in drawn:
         _draw(panel, axes)
@@ -272,7 +273,8 @@ def _wide(names: Sequence[str], rows: int) -> float:
 def _text(text: str) -> str:
     """Return a text whose mathematics can be set; as it is, dollars and all, where it cannot."""
     try:
-        MathTextParser("path").parse(text)
+        if "$" in text:
+            MathTextParser("path").parse(text)
     except ValueError:
         return text.replace("$", r"\$")
     return text
