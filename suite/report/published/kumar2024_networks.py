@@ -128,7 +128,7 @@ def figure_12(runs: Experiment) -> Grid:
     """Accuracies for three pairs of output scale and weight decay."""
 
     def title(arm: str) -> str:
-        decay = runs.setting(arm, "interventions.0.coefficient")
+        decay = runs.setting(arm, "interventions.weight_decay.coefficient")
         return f"{scale_of(runs)(arm)}, decay {number(decay)}"
 
     return by_arm(runs, runs.arms, title, 3)

@@ -100,7 +100,7 @@ def figure_2b(runs: Experiment) -> Grid:
 )
 def figure_2c(runs: Experiment) -> Grid:
     """Accuracies and norm by weight decay."""
-    return _of_arms(runs, "interventions.0.coefficient", "decay")
+    return _of_arms(runs, "interventions.weight_decay.coefficient", "decay")
 
 
 @published(
@@ -181,7 +181,7 @@ def figure_scale(runs: Experiment) -> Grid:
     arms = arms_in_order(runs, "model.scale")
     stretch = {
         arm: float(runs.setting(arm, "optimizer.lr"))
-        * float(runs.setting(arm, "interventions.0.coefficient"))
+        * float(runs.setting(arm, "interventions.weight_decay.coefficient"))
         / math.log(scale)
         for scale, arm in arms
     }

@@ -9,7 +9,8 @@ from typing import Concatenate, ParamSpec
 import numpy as np
 
 from suite.ranges import Range
-from suite.report.claims.lyle2025_grokking import length, projected, step_reached
+from suite.report.claims.lyle2025_grokking import projected, step_reached
+from suite.report.claims.shared import length
 from suite.report.claims.suite_mlp_transfer import rate_of
 from suite.report.experiment import Experiment, Repetition
 from suite.report.published.base import published

@@ -44,7 +44,7 @@ def made_up(name: str, seeds: int, layers: list[tuple[str, str]]) -> Experiment:
         configs, rows = {}, {}
         for index, setting in enumerate(SETTINGS[name]):
             model = {"alpha": setting["alpha"]}
-            decay = [{"coefficient": setting.get("decay", 0.0)}]
+            decay = [{"kind": "weight_decay", "coefficient": setting.get("decay", 0.0)}]
             task = {"modulus": setting.get("modulus", 23)}
             configs[str(index)] = {"model": model, "task": task, "interventions": decay}
             flat = [
