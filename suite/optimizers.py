@@ -75,7 +75,7 @@ AnyOptimizer = Annotated[SerializeAsAny[OptimizerConfig], one_of(OPTIMIZERS, def
 
 @OPTIMIZERS.register("adam")
 class AdamConfig(OptimizerConfig):
-    """Adam (Kingma and Ba 2015); decay of the weights is an intervention of its own."""
+    """Adam (Kingma and Ba 2015); for weight decay use the intervention `weight_decay`."""
 
     kind: Literal["adam"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 1e-3
@@ -91,7 +91,7 @@ class AdamConfig(OptimizerConfig):
 
 @OPTIMIZERS.register("sgd")
 class SgdConfig(OptimizerConfig):
-    """Stochastic gradient descent, with heavy-ball or Nesterov momentum if asked for."""
+    """Stochastic gradient descent, optionally with heavy-ball or Nesterov momentum."""
 
     normalised_updates: ClassVar[bool] = False
     kind: Literal["sgd"] = "sgd"

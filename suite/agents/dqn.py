@@ -159,6 +159,6 @@ class QLearningConfig(AgentConfig):
 
 @AGENTS.register("dqn")
 class DqnConfig(QLearningConfig):
-    """DQN with the values of Mnih et al. 2015; each part can be switched on."""
+    """DQN with the settings of Mnih et al. 2015; parts of Rainbow can be switched on one by one."""
 
     kind: Literal["dqn"] = "dqn"

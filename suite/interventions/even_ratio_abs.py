@@ -90,7 +90,7 @@ class EvenRatioAbs(Intervention):
 
 @INTERVENTIONS.register("even_ratio_abs")
 class EvenRatioAbsConfig(InterventionConfig):
-    """How many updates lie between two looks at the sizes of the layers."""
+    """Learning rates proportional to the mean |w| of each layer (Lyle et al. 2025, Fig. 5 left)."""
 
     kind: Literal["even_ratio_abs"] = "even_ratio_abs"
     every: Annotated[int, Field(ge=1)] = 10

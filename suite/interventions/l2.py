@@ -94,7 +94,7 @@ class L2(Intervention):
 
 @INTERVENTIONS.register("l2")
 class L2Config(InterventionConfig):
-    """Strength of the penalty on the size of weights, and the roles it falls on."""
+    """L2 penalty in the loss on parameters of the chosen roles."""
 
     kind: Literal["l2"] = "l2"
     coefficient: Annotated[float, Field(ge=0)] = 1e-3
@@ -107,7 +107,7 @@ class L2Config(InterventionConfig):
 
 @INTERVENTIONS.register("l2_init")
 class L2InitConfig(InterventionConfig):
-    """Strength of the penalty on the distance from the start, and the roles it falls on."""
+    """L2 penalty in the loss on the distance from the initial values (Kumar et al. 2023)."""
 
     kind: Literal["l2_init"] = "l2_init"
     coefficient: Annotated[float, Field(ge=0)] = 1e-3

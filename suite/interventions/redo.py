@@ -210,7 +210,7 @@ class Redo(Timed):
 
 @INTERVENTIONS.register("redo")
 class RedoConfig(TimedConfig):
-    """When to recycle, and the score `tau` up to which a unit is dormant."""
+    """ReDo: gives dormant units new incoming weights at intervals (Sokar et al. 2023)."""
 
     looks_at_batches: ClassVar[bool] = True
     kind: Literal["redo"] = "redo"

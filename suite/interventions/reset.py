@@ -78,10 +78,10 @@ class Reset(Timed):
 
 @INTERVENTIONS.register("reset")
 class ResetConfig(TimedConfig):
-    """When to reset, and which layers.
+    """Gives layers new initial values at intervals and clears their optimizer state.
 
-    `layers`: ``last``, the output layers; ``head``, everything behind the torso, that is the last
-    hidden layers and the outputs of a value network, and the norm layers between; ``all``.
+    `layers`: ``last``, the output layers; ``head``, everything after the torso: the last hidden
+    layers and the outputs of a value network, and the norm layers between them; ``all``.
     """
 
     kind: Literal["reset"] = "reset"

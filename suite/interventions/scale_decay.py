@@ -42,7 +42,10 @@ class ScaleDecay(Intervention):
 
 @INTERVENTIONS.register("scale_decay")
 class ScaleDecayConfig(InterventionConfig):
-    """Strength and target of the decay; the paper's coefficients are 1 and 10."""
+    """Decay of the gains and offsets of norm layers to zero or their initial values.
+
+    The coefficients of Lyle et al. 2025 are 1 and 10.
+    """
 
     kind: Literal["scale_decay"] = "scale_decay"
     coefficient: Annotated[float, Field(ge=0)] = 1.0

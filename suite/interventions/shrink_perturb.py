@@ -76,7 +76,7 @@ class ShrinkPerturb(Timed):
 
 @INTERVENTIONS.register("shrink_perturb")
 class ShrinkPerturbConfig(TimedConfig):
-    """When, how much, and on which roles; whether the optimizer forgets these tensors too."""
+    """Shrinks weights and adds part of fresh initial values at intervals (Ash and Adams 2020)."""
 
     kind: Literal["shrink_perturb"] = "shrink_perturb"
     shrink: Annotated[float, Field(ge=0, le=1)] = 0.8

@@ -83,7 +83,7 @@ def unseen_entry(seen: Observation) -> dict[str, Tensor]:
 
 @metric("nuclear_misfit", "1", "parameters", "model", "task", "splits", range=MAGNITUDE)
 def nuclear_misfit(seen: Observation) -> dict[str, Tensor]:
-    """Frobenius distance from the completion of least nuclear norm, over its norm.
+    """Relative Frobenius distance from the completion of least nuclear norm.
 
     The completion is worked out once per problem, which the arms of a seed share.
     """

@@ -41,7 +41,7 @@ def _per_tensor(seen: Observation, *, normalised_updates: bool) -> dict[str, Ten
 
 @metric("effective_lr", "1/step", "parameters", range=MAGNITUDE)
 def effective_lr_normalised(seen: Observation) -> dict[str, Tensor]:
-    """``lr / |W|`` of every matrix: the effective rate of Adam and its kin."""
+    """``lr / |W|`` of every matrix: the effective rate of normalised updates such as Adam's."""
     return _per_tensor(seen, normalised_updates=True)
 
 

@@ -43,7 +43,7 @@ def regression(kernel: Tensor, cross: Tensor, targets: Tensor) -> Tensor:
 
 @metric("kernel_regression", "1", "parameters", "initial", "model", "splits", range=MAGNITUDE)
 def kernel_regression(seen: Observation) -> dict[str, Tensor]:
-    """Mean squared test error of the regression, on the targets and on what the start leaves."""
+    """Mean squared test error of regression with the network's initial tangent kernel."""
     if not has_kernel(seen) or "train" not in seen.splits or seen.criterion != SQUARED:
         return {}
     assert seen.model is not None

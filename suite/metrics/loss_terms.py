@@ -39,7 +39,7 @@ def loss_terms(linear: Tensor, square: Tensor, target: Tensor) -> dict[str, Tens
 
 @metric("loss_terms", "1", "parameters", "model", "task", range=MAGNITUDE)
 def terms_of_the_loss(seen: Observation) -> dict[str, Tensor]:
-    """Variance, misalignment, power of the linear part, and their sum, the expected test loss."""
+    """Expected test loss and its three terms: variance, misalignment and linear part."""
     square = getattr(seen.task, "square", None)
     target = square() if callable(square) else None
     if target is None or seen.model is None:

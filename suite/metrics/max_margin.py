@@ -48,7 +48,7 @@ def max_margin(inputs: Tensor, labels: Tensor) -> Tensor:
 
 @metric("max_margin_cosine", "1", "parameters", "model", "task", "splits", range=COSINE)
 def max_margin_cosine(seen: Observation) -> dict[str, Tensor]:
-    """Cosine of ``u^2 - v^2`` and the classifier of largest L2 margin, worked out once per run."""
+    """Cosine of ``u^2 - v^2`` and the classifier of largest L2 margin, computed once per run."""
     task, model = seen.task, seen.model
     if not isinstance(task, SparseSign) or not isinstance(model, DiagonalNetwork):
         return {}

@@ -16,7 +16,7 @@ from suite.ranges import SIZE
 
 @metric("relative_movement", "1", "parameters", "initial", range=SIZE)
 def relative_movement(seen: Observation) -> dict[str, Tensor]:
-    """Distance from the start over the norm there, of each matrix and of all together.
+    """Distance from the start over the initial norm, of each matrix and of all together.
 
     Matrices that are zero at the start have none.
     """

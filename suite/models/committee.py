@@ -122,15 +122,15 @@ class CommitteeMachine(nn.Module):
 
 @MODELS.register("committee")
 class CommitteeConfig(ModelConfig):
-    """Number of units, the activation, the start, and whether readouts are trained.
+    """Committee machine with squared units, readouts fixed or trained (Kumar et al. 2024).
 
     Attributes:
         width: N.
-        epsilon: of the nonlinear term of the activation.
+        epsilon: factor of the nonlinear term of the activation.
         trained_readout: start the readouts at N(0, 1) and train them (Kumar et al. 2024, Fig. 11).
         init_scale: sigma, the standard deviation of the initial weights (Fig. 7).
         towards: c, how far the start is moved towards a solution (Fig. 10).
-        hermite: k of the Hermite polynomial in place of the square (Fig. 15).
+        hermite: degree k of a Hermite polynomial that replaces the square (Fig. 15).
     """
 
     values: ClassVar[frozenset[str]] = frozenset({"epsilon", "init_scale", "towards"})

@@ -74,7 +74,10 @@ class BatchedDiagonal(BatchedModel):
 
 @MODELS.register("diagonal")
 class DiagonalConfig(ModelConfig):
-    """The initial norm A of all parameters; 128 in Lyu et al. 2024, Fig. 1."""
+    """Diagonal linear network: a linear map with weights u^2 - v^2 (Lyu et al. 2024).
+
+    `initial_norm` is the norm A of all parameters; 128 in Fig. 1 of the paper.
+    """
 
     random_start: ClassVar[bool] = False
     values: ClassVar[frozenset[str]] = frozenset({"initial_norm"})

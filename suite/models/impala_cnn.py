@@ -59,7 +59,7 @@ class Residual(nn.Module):
 
 @MODELS.register("impala_cnn")
 class ImpalaCnnConfig(ModelConfig):
-    """The network of Espeholt et al. 2018; `width` multiplies its channels 16, 32 and 32."""
+    """Residual value network of Impala (Espeholt et al. 2018); `width` multiplies its channels."""
 
     kind: Literal["impala_cnn"] = "impala_cnn"
     hidden: Annotated[int, Field(ge=1)] = 256

@@ -148,7 +148,7 @@ class BatchedLinearised(BatchedModel):
 
 @MODELS.register("linearised")
 class LinearisedConfig(WrapperConfig):
-    """Any model, to first order at its start."""
+    """Any model replaced by its first-order expansion at the start, the limit of lazy training."""
 
     kind: Literal["linearised"] = "linearised"
 

@@ -53,7 +53,7 @@ class MeanFieldMlp(nn.Module):
 
 @MODELS.register("mean_field_mlp")
 class MeanFieldMlpConfig(ModelConfig):
-    """Sizes and the factor on the initial weights; the defaults are those of Fig. 6a."""
+    """ReLU network in the mean-field parametrisation, no biases (Kumar et al. 2024, Fig. 6a)."""
 
     kind: Literal["mean_field_mlp"] = "mean_field_mlp"
     width: Annotated[int, Field(ge=1)] = 200

@@ -67,7 +67,7 @@ class PairMlp(nn.Module):
 
 @MODELS.register("pair_mlp")
 class PairMlpConfig(ModelConfig):
-    """Size and normalisation of the perceptron.
+    """Multi-layer perceptron on pairs of integers, plain or with norm layers; no biases.
 
     Attributes:
         embedding: width of the operands' table; None for one-hot codes.

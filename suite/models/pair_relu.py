@@ -132,7 +132,9 @@ class BatchedPairRelu(BatchedModel):
 
 @MODELS.register("pair_relu")
 class PairReluConfig(ModelConfig):
-    """Width and start; the paper's width is 1,024.
+    """Two-layer ReLU network on pairs of integers (Lyu et al. 2024, Fig. 2).
+
+    The paper's width is 1,024.
 
     Attributes:
         width: h.

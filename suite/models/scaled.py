@@ -100,11 +100,11 @@ class BatchedScaled(BatchedModel):
 
 @MODELS.register("scaled")
 class ScaledConfig(WrapperConfig):
-    """Any model with an output scale, and centred.
+    """Any model with its outputs multiplied by `alpha`, minus the initial outputs if `centred`.
 
     Attributes:
         alpha: factor on its outputs.
-        centred: take the outputs of the start away first.
+        centred: subtract the initial outputs first.
     """
 
     values: ClassVar[frozenset[str]] = frozenset({"alpha"})

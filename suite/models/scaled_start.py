@@ -24,11 +24,11 @@ from suite.params import ParamRole, RoleName, classify
 
 @MODELS.register("scaled_start")
 class ScaledStartConfig(WrapperConfig):
-    """Any model, its matrices larger or smaller at the start.
+    """Any model with its initial matrices multiplied by a factor.
 
     Attributes:
         factor: on its initial weights.
-        roles: whose; all matrices by default, while gains, offsets and biases start as ever.
+        roles: roles to scale; by default all matrices, but not gains, offsets and biases.
     """
 
     values: ClassVar[frozenset[str]] = frozenset({"factor"})

@@ -76,7 +76,7 @@ class ThreeTokenTransformer(nn.Module):
 
 @MODELS.register("three_token_transformer")
 class ThreeTokenTransformerConfig(ModelConfig):
-    """Sizes; the defaults are the papers'."""
+    """One-layer transformer on strings "x y =", without norm layers (Nanda et al. 2023)."""
 
     kind: Literal["three_token_transformer"] = "three_token_transformer"
     width: Annotated[int, Field(ge=1)] = 128

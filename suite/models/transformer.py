@@ -173,7 +173,7 @@ class GrokkingTransformer(nn.Module):
 
 @MODELS.register("transformer")
 class TransformerConfig(ModelConfig):
-    """Size and normalisation of the grokking transformer; the defaults are the paper's."""
+    """Grokking transformer of Lyle et al. 2025: one attention block and one MLP, no biases."""
 
     kind: Literal["transformer"] = "transformer"
     width: Annotated[int, Field(ge=1)] = 128

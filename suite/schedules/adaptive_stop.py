@@ -183,7 +183,7 @@ class AdaptiveStop(AdaptiveSchedule):
 
 @SCHEDULES.register("adaptive_stop")
 class AdaptiveStopConfig(ScheduleConfig):
-    """Cycles until they do harm, then the constant `final`; the rule is the module's."""
+    """Cycles that stop when they make the loss worse, then the constant `final`."""
 
     kind: Literal["adaptive_stop"] = "adaptive_stop"
     period: Duration

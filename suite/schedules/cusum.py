@@ -107,7 +107,7 @@ class Cusum:
 
 @TRIGGERS.register("cusum")
 class CusumConfig(TriggerConfig):
-    """Standardised CUSUM of the loss; the keys are the settings of `Cusum`."""
+    """Change detector: standardised CUSUM of the logarithm of the batch loss (Page 1954)."""
 
     kind: Literal["cusum"] = "cusum"
     k: Annotated[float, Field(ge=0)] = 1.0

@@ -168,7 +168,7 @@ class AtariProtocolConfig(RLTaskConfig):
 
 @TASKS.register("atari")
 class AtariConfig(AtariProtocolConfig):
-    """One game.
+    """One Atari game, learnt from frames by deep Q-learning.
 
     Attributes:
         game: name, in lower case with underscores.

@@ -46,7 +46,9 @@ TIME_LIMITS = {
 
 @TASKS.register("classic_control")
 class ClassicControlConfig(RLTaskConfig):
-    """One environment; a time limit truncates, so the return is bootstrapped beyond it.
+    """One small control problem, such as CartPole, learnt by deep Q-learning.
+
+    A time limit truncates, so the return is bootstrapped beyond it.
 
     Attributes:
         env: name.

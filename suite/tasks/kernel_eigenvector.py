@@ -34,14 +34,16 @@ from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 @TASKS.register("kernel_eigenvector")
 class KernelEigenvectorConfig(FixedSetConfig):
-    """Sizes, the eigenvector and the network; each update sees the whole training set.
+    """Regression on an eigenvector of the network's initial tangent kernel (Kumar et al. 2024).
+
+    Each update sees the whole training set.
 
     Attributes:
         index: j, from 1.
         dimension: D.
         points: P, for training.
         test_points: Q.
-        network: whose kernel.
+        network: the network whose kernel is used.
     """
 
     headline: ClassVar[tuple[str, str]] = ("loss", "test")

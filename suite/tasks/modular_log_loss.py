@@ -31,7 +31,9 @@ from suite.tasks.modular_addition import ModularAddition, ModularAdditionConfig
 
 @TASKS.register("modular_log_loss")
 class ModularLogLossConfig(ModularAdditionConfig):
-    """The keys of `modular_addition`, whose splits it shares, and when the first regime ends.
+    """Modular addition by descent on the logarithm of the loss (Lyu et al. 2024, Fig. 4).
+
+    Has the keys and the splits of `modular_addition`.
 
     Attributes:
         boost: factor on the base rate in the first regime; 10 in the authors' code.

@@ -42,14 +42,14 @@ RETURN, NORMALISED = "visit_return", "human_normalised_visit_return"
 
 @TASKS.register("sequential_atari")
 class SequentialAtariConfig(AtariProtocolConfig):
-    """A sequence of games under one protocol.
+    """Several Atari games in sequence, each visited repeatedly: continual learning.
 
     Attributes:
         games: in the order of play, each once; or a name in `suite.atari.sets`.
         visits: how often the sequence is played; twice in Lyle et al. 2024.
-        visit_length: of each visit, in agent steps or frames; 20 million frames there.
-        switch: what is forgotten between visits.
-        full_action_space: always, for the games share the output layer.
+        visit_length: length of each visit, in agent steps or frames; 20 million frames there.
+        switch: what is reset between visits.
+        full_action_space: always true, because the games share the output layer.
     """
 
     headline: ClassVar[tuple[str, str]] = (RETURN, "")

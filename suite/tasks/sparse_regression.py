@@ -32,7 +32,7 @@ BLOCK = 4096
 
 @TASKS.register("sparse_regression")
 class SparseRegressionConfig(FixedSetConfig):
-    """Sizes, and what an update sees.
+    """Sparse linear regression with noise in the labels of updates (Lyu et al. 2024, B.2).
 
     Attributes:
         dimension: d.

@@ -29,7 +29,9 @@ from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 @TASKS.register("sparse_sign")
 class SparseSignConfig(FixedSetConfig):
-    """Which labels, and sizes; each update sees the whole training set.
+    """Classification by a few of many coordinates, or by one direction (Lyu et al. 2024, Fig. 1).
+
+    Each update sees the whole training set.
 
     Attributes:
         labels: ``sparse`` (Fig. 1a) or ``direction`` (Fig. 1b).

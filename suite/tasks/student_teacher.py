@@ -28,7 +28,9 @@ from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 @TASKS.register("student_teacher")
 class StudentTeacherConfig(FixedSetConfig):
-    """Sizes; each update sees the whole training set.
+    """Regression on the outputs of a random tanh network (Kumar et al. 2024, Figs. 8 and 17).
+
+    Each update sees the whole training set.
 
     Attributes:
         dimension: of the inputs.

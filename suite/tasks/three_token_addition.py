@@ -23,7 +23,10 @@ from suite.tasks.pairs import Pairs, PairsConfig
 
 @TASKS.register("three_token_addition")
 class ThreeTokenAdditionConfig(PairsConfig):
-    """Modulus and training share; 113 and 0.4 in Kumar et al. 2024, 0.3 in Nanda et al. 2023."""
+    """Modular addition as strings "x y =" (Kumar et al. 2024, Fig. 12; Nanda et al. 2023).
+
+    The modulus is 113. The training fraction is 0.4 in Kumar et al. 2024, 0.3 in Nanda et al. 2023.
+    """
 
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {"kind": "three_token_addition", "modulus": 7, "fraction": 0.5},

@@ -45,7 +45,10 @@ class PhaseConfig(Config):
 
 @TASKS.register("warm_start_images")
 class WarmStartImagesConfig(SupervisedTaskConfig):
-    """Data set, phases and batch; the paper's are CIFAR-10 and 70 epochs each, its batch is not."""
+    """Image classification where the training data arrive in phases (Lyle et al. 2025, Fig. 4).
+
+    The paper uses CIFAR-10 and 70 epochs per phase, and does not state its batch size.
+    """
 
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {
