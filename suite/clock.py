@@ -137,7 +137,7 @@ class Clock:
                 return round(value / self.agent_steps_per_step)
             if unit == "frames":
                 return round(value / self.frames_per_agent_step / self.agent_steps_per_step)
-        raise ConfigError(key, {unit: value}, f"a unit that this task has; it has no {unit}")
+        raise ConfigError(key, {unit: value}, f"a unit of this task; it has no {unit}")
 
     def period(self, duration: Duration, key: str = "") -> int:
         """Return a length that is repeated, in gradient steps, at least 1.

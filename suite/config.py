@@ -110,7 +110,7 @@ def _first_fault(
                 _join(where, path, given), value, f"no such key; did you mean {known}?"
             )
         case "missing":
-            return ConfigError(_join(where, path, given), None, "a value, for this key is required")
+            return ConfigError(_join(where, path, given), None, "a value; this key is required")
         case "model_type":
             keys = ", ".join(_model_at(cls, path).model_fields)
             return ConfigError(_join(where, path, given), value, f"a mapping of {keys}")

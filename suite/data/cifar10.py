@@ -164,7 +164,7 @@ def _decoded(path: Path, split: Split, row: int, code: bytes) -> NDArray[np.uint
                 raise fault(path, found, split.expected)
             return np.asarray(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        found = f"in row {row:,} bytes that are no PNG or JPEG ({type(error).__name__})"
+        found = f"in row {row:,} bytes that are not PNG or JPEG ({type(error).__name__})"
         raise fault(path, found, split.expected) from error
 
 
@@ -181,7 +181,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.known:
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of CIFAR-10")
+            raise pickle.UnpicklingError(f"{module}.{name} is not part of CIFAR-10")
         return self.known[module, name]
 
 
@@ -212,7 +212,7 @@ def _batch(path: Path, archive: tarfile.TarFile, name: str, expected: str) -> Ar
     member = archive.getmember(f"cifar-10-batches-py/{name}")
     stream = archive.extractfile(member) if member.isreg() else None
     if stream is None:  # a link, say, to somewhere else
-        raise fault(path, f"{member.name} that is no plain file", expected)
+        raise fault(path, f"{member.name} that is not a plain file", expected)
     batch = _Unpickler(stream, encoding="bytes").load()
     flat = np.asarray(batch[b"data"], np.uint8)
     images = np.ascontiguousarray(flat.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))

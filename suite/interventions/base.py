@@ -87,7 +87,7 @@ class Bound:
             ValueError: if there is no way to draw them.
         """
         if self.fresh is None:
-            raise ValueError("fresh: got None; expected a function that builds the network anew")
+            raise ValueError("fresh: got None; expected a function that builds the network again")
         drawn = dict(self.fresh(index).named_parameters())
         named = dict(self.model.named_parameters())
         return {name: drawn[name].detach().to(named[name]) for name in self.roles}

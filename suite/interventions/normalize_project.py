@@ -108,7 +108,7 @@ class Projection:
     >>> list(nap.names)
     ['0.weight']
     >>> nap.left
-    {'3.weight': 'not scale-invariant: the outputs feel its scale'}
+    {'3.weight': 'not scale-invariant: the outputs depend on its scale'}
     >>> _ = net[0].weight.data.mul_(3)
     >>> nap.step()
     >>> bool(torch.isclose(net[0].weight.norm(), nap.targets["0.weight"]))
@@ -165,8 +165,8 @@ class Projection:
         none = {n for n, s in kept.items() if not s.is_meta and not bool((s > TINY).any())}
         if none and not isinstance(which, str):
             raise ValueError(
-                f"which: got {min(none)!r}, which is zero and would stay so; expected tensors that "
-                "are not zero at the start"
+                f"which: got {min(none)!r}, which is zero and would stay zero; expected tensors "
+                "that are not zero at the start"
             )
         self._leave(none)
         if not self._names:
@@ -174,7 +174,7 @@ class Projection:
             why = "; ".join([*told[:4], *([f"and {len(told) - 4} more"] if told[4:] else [])])
             raise ValueError(
                 f"which: got {which!r}, which selects no tensor of this model"
-                f"{why and f' ({why})'}; expected normalisation layers right behind bias-free "
+                f"{why and f' ({why})'}; expected normalisation layers directly after bias-free "
                 "linear maps (those of a transformer read sums of its stream, whose parts keep "
                 "their scale), or which='matrices'"
             )

@@ -189,7 +189,7 @@ class Redo(Timed):
                 ]:
                     wide.expand_as(self.bound.model.get_parameter(name))
         except (ValueError, RuntimeError) as error:
-            expected = f"a network whose hidden units lie between linear maps ({error})"
+            expected = f"a network with hidden units between linear maps ({error})"
             raise ConfigError("interventions.redo", None, expected) from error
 
     def act(self, done: int) -> bool:

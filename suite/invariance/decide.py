@@ -187,7 +187,7 @@ class Point:
         if not any(t.is_floating_point() or t.is_complex() for t in self.outputs):
             raise ValueError(f"probe: the model returns no tensor of real numbers; {NAMES}")
         if any(t.isnan().any() for t in self.outputs):
-            raise ValueError(f"probe: the outputs are not finite, which tells nothing; {NAMES}")
+            raise ValueError(f"probe: the outputs are not finite, so there is no answer; {NAMES}")
         self._sizes = reach(self.outputs, self._pass(_shaken(values)))
         if self.moved({}) > TOLERANCE / 10:
             raise ValueError(f"probe: the outputs vary from pass to pass; {NAMES}")
@@ -224,8 +224,8 @@ class Point:
             silent = {**self.values, bias: torch.zeros_like(self.values[bias])}
             after = self._pass({**silent, **scaled})
             if change(self._pass(silent), after, self._sizes) <= TOLERANCE:
-                return f"{NOT} beside its bias, which would have to be scaled along"
-        return f"{NOT}: the outputs feel its scale"
+                return f"{NOT} because its bias would have to be scaled too"
+        return f"{NOT}: the outputs depend on its scale"
 
     def redrawn(self, seed: int) -> Point | None:
         """Return this point with other draws, None if they change nothing."""

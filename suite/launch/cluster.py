@@ -139,7 +139,7 @@ def _check_reachable(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if "://" in address or not colon or not port.isdigit():
         raise ConfigError(
-            "--address", address, "auto or HOST:PORT, run on a machine of the cluster"
+            "--address", address, "auto or HOST:PORT; run this on a machine of the cluster"
         )
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
@@ -172,7 +172,7 @@ def check_resources(
         for name, there in have.items():
             asked = sum(bundle[name[:-1].upper()] for bundle in engine_of(config).bundles(config))
             if asked > there:
-                raise ConfigError(f"resources.{name}", asked, f"at most the {there} there are")
+                raise ConfigError(f"resources.{name}", asked, f"at most the {there} available")
     for engine in ENGINES.values():
         own = [config for config in configs if engine_of(config) is engine]
         engine.check_memory(own, int(have["cpus"]))

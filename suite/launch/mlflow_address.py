@@ -101,6 +101,6 @@ def refusal(storage: Storage, uri: str, error: Exception) -> ConfigError:
     if isinstance(error, ConfigError):
         return error
     if uri == default_uri(storage):
-        wanted = f"an MLflow database that opens ({said(error)}); moved away, it is made anew"
+        wanted = f"an MLflow database that opens ({said(error)}); without it a new one is made"
         return ConfigError("--results", str(storage.root / MLFLOW), wanted)
     return ConfigError("--mlflow-uri", redact(uri), f"a store that keeps records ({said(error)})")

@@ -17,10 +17,10 @@ from suite.text.secrets import redact
 WORDS = {
     errno.ENOSPC: "no space is left on the disk",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "a file may not grow any larger",
+    errno.EFBIG: "a file has reached the largest size allowed",
     errno.EACCES: "there is no permission to use a file",
     errno.EPERM: "there is no permission to use a file",
-    errno.EROFS: "the file system can only be read",
+    errno.EROFS: "the file system is read-only",
     errno.EMFILE: "too many files are open (`ulimit -n` says how many may be)",
     errno.ENFILE: "too many files are open on this machine",
     errno.EIO: "the disk cannot be read or written",
@@ -82,11 +82,11 @@ def explain_trial(text: str) -> str:
     'ValueError: no'
     """
     if "OutOfMemoryError" in text or "running low on memory" in text:
-        return "memory ran out, so Ray killed its process; --num-cpus lets fewer run at a time"
+        return "memory ran out, so Ray killed its process; use --num-cpus to run fewer at a time"
     if any(name in text for name in ("ActorDiedError", "RayActorError", "ActorUnavailableError")):
         return (
-            "its process died without a word, as one does that is killed; "
-            "where memory ran out, --num-cpus lets fewer run at a time"
+            "its process died without a message, as when it is killed; "
+            "if memory ran out, use --num-cpus to run fewer at a time"
         )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:

@@ -33,7 +33,7 @@ def read_plugins(names: Sequence[str]) -> list[tuple[str, str]]:
         if path.suffix == ".py":
             try:
                 if path.exists() and not path.is_file():  # a pipe would be waited for
-                    raise OSError("it is no plain file")
+                    raise OSError("it is not a plain file")
                 found.append((name, path.read_text(encoding="utf-8")))
             except (OSError, ValueError) as error:
                 raise ConfigError("--plugin", name, f"a readable file ({error})") from None

@@ -135,10 +135,10 @@ def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
         except (OSError, ValueError, KeyError, TypeError):
             raise ConfigError("--results", str(record), "a readable sweep.json") from None
         if name != sweep.name:
-            wanted = f"a folder of the sweep {sweep.name!r}, which this is not (it holds {name!r})"
+            wanted = f"a folder of the sweep {sweep.name!r}; this one holds {name!r}"
             raise ConfigError("--results", options.results, wanted)
         if known and known.isdisjoint(sweep.tasks):
-            wanted = f"a folder of this sweep; it holds another {name!r}, with other tasks"
+            wanted = f"a folder of this sweep; this one holds another {name!r} with other tasks"
             raise ConfigError("--results", options.results, wanted)
     elif options.resume:
         raise ConfigError("--resume", options.results, "a results folder that holds a sweep")
@@ -285,7 +285,7 @@ def _compare_plugins(storage: Storage, relative: str, options: Options) -> None:
         return
     for name, digest in digests(options.plugins).items():
         if before.get(name, digest) != digest:
-            wanted = "a file as it was when the runs in this folder were made, or --fresh"
+            wanted = "the same file as when the runs in this folder were made, or --fresh"
             raise ConfigError("--plugin", name, wanted)
 
 
@@ -346,7 +346,7 @@ def _report(
 def _stopped(outage: str, root: Path, options: Options, console: Console) -> int:
     """Say what ended the sweep and how to go on; return the exit code."""
     begun = (root / layout.SWEEP).is_file()
-    kept = " What is finished or checkpointed is kept." if begun else ""
+    kept = " Finished runs and checkpoints are kept." if begun else ""
     more = f" (more in {root / LOG})" if (root / LOG).is_file() else ""
     say(console, f"Stopped: {outage}{more}.{kept}")
     say(console, f"Continue with: {resume_command(options, begun)}")
@@ -361,11 +361,11 @@ def _tell_of_mlflow(sink: MlflowSink, options: Options, console: Console) -> Non
         lacking = f"{len(sink.behind)} runs" if sink.behind else "the report"
         say(
             console,
-            f"MLflow lacks rows or ends of {lacking}; nothing is lost, the results folder has all "
-            f"of it. When the store answers again, this sends it: {resume_command(options)}",
+            f"MLflow lacks rows or final states of {lacking}. Nothing is lost: the results folder "
+            f"has everything. When the store answers again, run: {resume_command(options)}",
         )
     elif sink.errors:
-        say(console, "MLflow has all rows all the same: they were sent when it answered again.")
+        say(console, "MLflow has all rows now: they were sent when it answered again.")
     where = redact(sink.uri)
     if not where.startswith("http"):
         where = f"{program('mlflow')} ui --backend-store-uri {shlex.quote(where)}"

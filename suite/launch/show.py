@@ -33,7 +33,7 @@ def fetched(directory: str) -> Storage:
     storage = Storage(directory)
     storage.pull(layout.SWEEP)
     if not (storage.root / layout.SWEEP).is_file():
-        raise ConfigError("DIR", directory, "a results folder, which holds a sweep.json")
+        raise ConfigError("DIR", directory, "a results folder with a sweep.json")
     fetch_all(storage)
     return storage
 
@@ -62,9 +62,9 @@ def show_claims(directory: str, only: str, kept: Path | None, console: Console) 
     console.print(as_table(judged if only == "*" else verdicts))
     if only == "*" and len(judged) < len(verdicts):
         others = len(verdicts) - len(judged)
-        say(console, f"{others} claims are about experiments that this folder has no runs of.")
+        say(console, f"{others} claims are about experiments without runs in this folder.")
     if only != "*":
-        say(console, "Not written: this is a part of the board; without --only all of it is.")
+        say(console, "Nothing was written, because --only shows a part of the board.")
         return
     for path in write_board(storage.root, verdicts):
         say(console, str(path))

@@ -120,7 +120,7 @@ class _Stop:
         signal.alarm(0)  # Ray's abort, if the signal came while it started
         if not self.asked.is_set():
             name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-            say(self._console, f"Stopping after {name}; what is checkpointed is kept.")
+            say(self._console, f"Stopping after {name}; checkpoints are kept.")
             self._since = time.monotonic()
             self.asked.set()
 

@@ -94,7 +94,7 @@ class Checkpoints:
         except OSError as error:
             if not _is_full(error) or len(self.kept) < KEPT:
                 raise
-            _LOG.warning("%s: %s; %s is given up", self._relative, error, self.kept[0].name)
+            _LOG.warning("%s: %s; %s is deleted", self._relative, error, self.kept[0].name)
         self._remove(self.kept.pop(0))
         return self._make(mark, write)
 

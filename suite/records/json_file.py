@@ -41,10 +41,10 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     Raises:
         FileNotFoundError: if there is none.
         OSError: if it cannot be read.
-        ValueError: if it is no plain file or larger than `most` bytes.
+        ValueError: if it is not a plain file or larger than `most` bytes.
     """
     if not path.is_file() and path.exists():
-        raise ValueError("it is no plain file")
+        raise ValueError("it is not a plain file")
     with path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
@@ -97,6 +97,6 @@ def read_json(path: Path, most: int = MOST_BYTES) -> Any:
     Raises:
         FileNotFoundError: if there is none.
         OSError: if it cannot be read.
-        ValueError: if it is no plain file, too large, no JSON, or nested too deeply.
+        ValueError: if it is not a plain file, too large, no JSON, or nested too deeply.
     """
     return loads(read_bytes(path, most))

@@ -237,7 +237,7 @@ def read_sweep(folder: str | Path) -> SweepRecord:
         ConfigError: if the folder is not a results folder.
     """
     path = Path(folder) / SWEEP
-    wanted = "a results folder, which a sweep makes (run NAME --results DIR)"
+    wanted = "a results folder made by a sweep (run NAME --results DIR)"
     if not Path(folder).is_dir():
         raise ConfigError("results", str(folder), f"{wanted}; there is no such folder")
     try:

@@ -114,7 +114,9 @@ def _pieces(path: Path) -> Iterator[_Piece]:
             data = rest + block
             end = data.rfind(b"\n") + 1
             if end == 0 and len(block) == _CHUNK:
-                warnings.warn(f"{path}: left out from line {number}, without an end", stacklevel=2)
+                warnings.warn(
+                    f"{path}: left out from line {number}, which has no end", stacklevel=2
+                )
                 return
             if data[:end].strip():
                 yield _Piece(path, number, data[:end])

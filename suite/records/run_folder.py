@@ -32,7 +32,7 @@ FILES = (layout.CONFIG, layout.PROVENANCE, layout.ROWS, layout.ERROR, layout.STA
 REFUSED = "checkpoint_refused"
 """Metric of the row that says so, in its layer."""
 
-FROM_NOTHING = "started again from nothing"
+FROM_NOTHING = "started again from the beginning"
 LOCK_TIMEOUT_S = 30.0
 
 

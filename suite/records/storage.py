@@ -87,7 +87,7 @@ class Storage:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
-                key, self.address, f"a folder that can be made ({error.strerror})"
+                key, self.address, f"a folder that can be created ({error.strerror})"
             ) from None
         if not os.access(self.root, os.W_OK):
             raise ConfigError(key, self.address, "a folder that can be written to")

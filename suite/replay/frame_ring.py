@@ -285,7 +285,7 @@ class FrameRing:
             index = np.concatenate([index[kept], draw(size)])
             window = self.resolve(index)
             kept = np.flatnonzero(window.eligible)
-        raise RuntimeError(f"the replay of {len(self)} slots holds nothing that can be sampled")
+        raise RuntimeError(f"the replay of {len(self)} slots has nothing that can be sampled")
 
     def uniform(self, size: int, generator: np.random.Generator | None = None) -> Ints:
         """Return `size` slots drawn uniformly over all filled ones.

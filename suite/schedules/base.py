@@ -75,7 +75,7 @@ def build_part(key: str, part: ScheduleConfig, clock: Clock) -> Schedule:
     except ConfigError as error:
         raise ConfigError(f"{key}.{error.key}", error.value, error.expected) from None
     if isinstance(schedule, AdaptiveSchedule):
-        expected = "a schedule that depends on the step alone; adaptive ones stand by themselves"
+        expected = "a schedule that depends only on the step; adaptive ones cannot be nested"
         raise ConfigError(f"{key}.kind", part.kind, expected)
     return schedule
 

@@ -49,7 +49,7 @@ def check_name(text: str) -> str:
     """
     if is_name(text) and unicodedata.normalize("NFC", text) == text:
         return text
-    wanted = f"a name of at most {MOST_NAME} letters, digits and {SIGNS}, and not of dots alone"
+    wanted = f"a name of at most {MOST_NAME} letters, digits and {SIGNS}, and not only dots"
     raise ConfigError("", text, wanted)
 
 
@@ -103,12 +103,12 @@ def check_apart(key: str, labels: Iterable[str], *forms: Callable[[str], str]) -
     for label in labels:
         if len(label) > MOST_LABEL:
             raise ConfigError(
-                key, label, f"names that make a label of at most {MOST_LABEL} letters"
+                key, label, f"names that make a label of at most {MOST_LABEL} characters"
             )
         for index, form in enumerate((folded, *forms)):
             other = seen.setdefault((index, form(label)), label)
             if other != label:
-                wanted = f"names that differ in more than case and signs; there is {other!r}"
+                wanted = f"names that differ in more than case and signs; {other!r} exists"
                 raise ConfigError(key, label, wanted)
 
 

@@ -66,7 +66,9 @@ class Overrides:
                 continue
             for other in searched:
                 if key == other or key.startswith(f"{other}.") or other.startswith(f"{key}."):
-                    raise ConfigError(f"--set {key}", value, f"another key: {other} is searched")
+                    raise ConfigError(
+                        f"--set {key}", value, f"another key; the search sets {other}"
+                    )
 
     def check_used(self, tasks: Collection[str]) -> None:
         """Check that each was for a task that there is.

@@ -112,7 +112,7 @@ class Sweep:
             if trial.skip is None:
                 other = seen.setdefault((trial.task, trial.run_id), trial.arm)
                 if other != trial.arm:
-                    wanted = "changes that leave arms apart, or --only to choose one of them"
+                    wanted = "changes that keep arms different, or --only to choose one of them"
                     arms = f"{trial.task}: {other!r} and {trial.arm!r} are now the same run"
                     raise ConfigError("--set", arms, wanted)
 
@@ -215,7 +215,7 @@ def _expand(
             task, arm = named or config.task.label, _Arm(cell, point)
             name = arm.label(experiment.arm_axes)
             if arms.setdefault(task, {}).setdefault(name, arm) != arm:
-                raise ConfigError(f"{where}axes", name, "names that no two arms share")
+                raise ConfigError(f"{where}axes", name, "a different name for each arm")
             skip = reason or config.skip_reason()
             for seed in experiment.seeds:
                 run = config.model_copy(update={"seed": seed})

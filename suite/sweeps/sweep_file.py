@@ -73,7 +73,7 @@ def experiments_of(
         ground = find_config(name, [path.parent, *folders])
         below = _document(ground)
         if "extends" in below:
-            raise ConfigError(f"{where}extends", ground.stem, "a file that extends no other")
+            raise ConfigError(f"{where}extends", ground.stem, "a file that does not extend another")
         document = _lay_over(below, document, where)
     if "experiments" not in document and "include" not in document:
         _check_keys(document, (*ExperimentConfig.model_fields, *FILE_KEYS), where)
@@ -90,7 +90,9 @@ def experiments_of(
         except ConfigError as error:
             raise ConfigError(f"{where}experiments", label, error.expected) from None
     if clash := bodies.keys() & included.keys():
-        raise ConfigError(f"{where}experiments", clash.pop(), "names that no file included has")
+        raise ConfigError(
+            f"{where}experiments", clash.pop(), "names that differ from those of the included files"
+        )
     if not (bodies or included):
         raise ConfigError(f"{where}experiments", bodies, "at least one experiment")
     return {**included, **{label: _spelled_out(body, where) for label, body in bodies.items()}}
@@ -137,7 +139,7 @@ def _included(
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise ConfigError(key, names, "a list of sweep files")
     if len(above) > MOST_FILES:
-        raise ConfigError(key, names, f"at most {MOST_FILES} files that include one another")
+        raise ConfigError(key, names, f"at most {MOST_FILES} files in a chain of includes")
     one_seed = document.pop("one_seed", False)
     if not isinstance(one_seed, bool):
         raise ConfigError(f"{path.name}: one_seed", one_seed, "true or false")
@@ -149,7 +151,7 @@ def _included(
     for name in names:
         other = find_config(name, [path.parent, *folders])
         if other.resolve() in above:
-            raise ConfigError(key, name, "no file that this one is included by")
+            raise ConfigError(key, name, "a file that does not include this one")
         for label, body in experiments_of(other, folders, above).items():
             if not label:
                 raise ConfigError(key, name, "a file with 'experiments'")
@@ -221,7 +223,7 @@ def _spelled_out(document: Mapping[str, Any], where: str) -> dict[str, Any]:
             inner[names[0]] = _mapping_of(inner.get(names[0], {}), label, "names to values")
             inner = inner[names[0]]
         if names[-1] in inner:
-            raise ConfigError(where + key, value, f"one value; {inner[names[-1]]!r} is another")
+            raise ConfigError(where + key, value, f"one value; it also has {inner[names[-1]]!r}")
         inner[names[-1]] = value
     return found
 
@@ -299,7 +301,7 @@ def _lay_axes(below: dict[str, Any], over: dict[str, Any], where: str) -> dict[s
             else:
                 found[axis][name] = change
         if values and not found[axis]:
-            wanted = "null for the axis to take all of it out"
+            wanted = "null for the axis, to remove all of it"
             raise ConfigError(f"{where}axes.{axis}", dict(values), wanted)
     return found
 

@@ -61,7 +61,7 @@ def _plain(text: str) -> Any:
         value = float(text)
         mantissa = re.split("[eE]", text)[0]
         if math.isinf(value) or (value == 0 and mantissa.strip("+-.0")):
-            raise ValueError("a number that 64 bits hold")
+            raise ValueError("a number that fits in 64 bits")
         return value
     return text
 
@@ -73,7 +73,7 @@ def _whole(text: str) -> int:
         value = int(digits, base)
         if -(2**63) <= value < 2**63:
             return value
-    raise ValueError("a whole number that 64 bits hold")
+    raise ValueError("a whole number that fits in 64 bits")
 
 
 class _Fault(yaml.MarkedYAMLError):
@@ -154,9 +154,9 @@ class _Builder:
         self._nodes += more
         self._deepest = max(self._deepest, depth)
         if depth > MOST_DEPTH:
-            raise _Fault(f"more than {MOST_DEPTH} lists and mappings inside one another", event)
+            raise _Fault(f"more than {MOST_DEPTH} nested lists and mappings", event)
         if self._nodes > MOST_NODES:
-            raise _Fault(f"more than {MOST_NODES:,} values, those behind aliases counted", event)
+            raise _Fault(f"more than {MOST_NODES:,} values, counting those behind aliases", event)
 
     def _list(self, depth: int) -> list[Any]:
         values = []
@@ -170,9 +170,9 @@ class _Builder:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key_value, key = self._node(event, depth + 1)
             if key is None:
-                raise _Fault(f"a key that is no word: {str(key_value)[:60]}", event)
+                raise _Fault(f"a key that is not a string: {str(key_value)[:60]}", event)
             if key_value is None:
-                raise _Fault("a key that is null; quoted it is a word", event)
+                raise _Fault("a key that is null; in quotes it is a string", event)
             merges = key == "<<" and isinstance(event, yaml.ScalarEvent) and event.implicit[0]
             if key in own or (merges and below is not None):
                 raise _Fault(f"{key!r} twice", event)
@@ -193,7 +193,7 @@ def _merged(value: Any, event: Any) -> dict[str, Any]:
     """
     parts = value if isinstance(value, list) else [value]
     if not all(isinstance(part, dict) for part in parts):
-        raise _Fault("<< with something else than a mapping, or a list of mappings", event)
+        raise _Fault("<< without a mapping or a list of mappings", event)
     found: dict[str, Any] = {}
     for part in reversed(parts):
         found.update(part)

@@ -302,7 +302,7 @@ class RLTaskConfig(TaskConfig):
                 raise ConfigError(
                     f"interventions[{index}]",
                     intervention.kind,
-                    "no resources.learners beside it: it looks at whole batches, which they share",
+                    "no resources.learners: it needs whole batches, and learners split them",
                 )
 
     def kept_steps(self) -> int:

@@ -166,7 +166,7 @@ class SequentialAtariConfig(AtariProtocolConfig):
             raise ConfigError(
                 "budget",
                 budget.model_dump(),
-                "no budget: task.visits and task.visit_length say how long it runs",
+                "no budget: task.visits and task.visit_length set the length",
             )
         return self.all_visits * self.length
 

@@ -12,9 +12,9 @@ from suite.errors import ConfigError
 HIDDEN = "***"
 
 ADVICE = (
-    "The password or token in --mlflow-uri is written down nowhere. Leave it out and set "
+    "The password or token in --mlflow-uri is not saved anywhere. Leave it out and set "
     "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN; or set "
-    "MLFLOW_TRACKING_URI to the whole address in place of --mlflow-uri."
+    "MLFLOW_TRACKING_URI to the whole address instead of --mlflow-uri."
 )
 """What to do with an address that held a secret."""
 
@@ -126,7 +126,7 @@ def refuse_secrets(key: str, address: str) -> None:
     """
     if "://" in address and secrets_of(address):
         wanted = (
-            "an address without a password or key, which belong into the environment "
+            "an address without a password or key; set them in the environment "
             "(such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
         )
         raise ConfigError(key, redact(address), wanted)

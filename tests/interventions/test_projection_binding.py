@@ -111,7 +111,7 @@ def test_it_says_what_it_takes_and_what_it_leaves(caplog: pytest.LogCaptureFixtu
         assert "0.weight" in text
         assert "3.weight" in text
         assert "feel its scale" in text
-    assert nap.left == {"3.weight": "not scale-invariant: the outputs feel its scale"}
+    assert nap.left == {"3.weight": "not scale-invariant: the outputs depend on its scale"}
 
 
 def test_frozen_matrices_are_left() -> None:

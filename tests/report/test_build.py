@@ -158,7 +158,7 @@ def test_refilled_replays_and_lost_blocks_are_told_run_by_run(writer: Any) -> No
         "b, seed 1: filled its replay again once after a restore (4,000 agent steps); "
         "lost 3 blocks with runner 1, runner 2, which died",
     ]
-    assert text.count("What happened on the way") == 1
+    assert text.count("Events during the runs") == 1
 
 
 def test_a_sweep_without_any_run_folder(writer: Any) -> None:

@@ -24,7 +24,7 @@ def budget_line(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> s
     """
     groups, unknown = _groups(task, configs)
     if not groups:
-        return "Budget: not known before a run has started."
+        return "Budget: not known until a run has started."
     waiting = f" Not known yet: {'; '.join(unknown)}." if unknown else ""
     early = _ended_early(task, configs)
     if len(groups) == 1:

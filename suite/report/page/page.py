@@ -34,8 +34,8 @@ from suite.report.statistics.summary import TaskResult
 from suite.text.terminal import visible
 
 QUESTION = (
-    "What does controlling the effective learning rate (ELR, the size of an update relative to the "
-    "size of the parameters) buy when the learning problem changes?"
+    "Does it help to control the effective learning rate (ELR, the size of an update relative to "
+    "the size of the parameters) when the learning problem changes?"
 )
 _SHOWN_VERDICTS = {
     "higher": "higher",

@@ -18,18 +18,18 @@ NO_INTERVAL = f"no interval: fewer than {FEWEST} seeds"
 VERDICTS = {
     "higher": "higher",
     "lower": "lower",
-    "includes 0": "not told apart (the interval includes 0)",
+    "includes 0": "no clear difference (the interval includes 0)",
     "no spread": "undecided (the same difference on every seed)",
     "no interval": f"undecided ({NO_INTERVAL})",
     "none": "no seed in common yet",
     "skipped": "skipped",
 }
 HOW_TO_READ = (
-    "Means are over seeds; brackets are 95% intervals of the mean: none below "
-    f"{FEWEST} seeds, Student's t up to {MOST_FOR_T}, cut to the values that the metric can have, "
+    "Means are over seeds. Brackets are 95% intervals of the mean: none below "
+    f"{FEWEST} seeds, Student's t up to {MOST_FOR_T} (cut to the possible values of the metric), "
     "percentile bootstrap above. Differences are paired by seed. Intervals are not adjusted for "
-    "the number of comparisons. Seeds that score the same give an interval without width, which is "
-    "no certainty."
+    "the number of comparisons. Seeds with equal scores give an interval of zero width, which "
+    "does not mean certainty."
 )
 
 
@@ -132,7 +132,7 @@ def reading(task: TaskResult) -> tuple[str, list[tuple[str, list[str]]]]:
         return "No run of this task has a result yet", []
     compared = [arm for arm in task.arms if arm.reference is not None]
     if not compared:
-        return "No arm of this task is named as a reference, so no differences are given", []
+        return "This task has no reference arm, so no differences are given", []
     if len(task.references) > 1:
         return "Against each arm's own reference", _verdicts(compared, task)
     reference = next(arm for arm in task.arms if arm.label == task.references[0])
@@ -207,7 +207,7 @@ def impossible(task: TaskResult) -> str:
     scores = "1 score lies" if outside == 1 else f"{outside} scores lie"
     return (
         f"{scores} {' or '.join(words)}, outside the range that {task.metric} declares; "
-        "the intervals leave a bound that is passed out of account."
+        "intervals ignore a bound that a score has passed."
     )
 
 

@@ -254,7 +254,7 @@ def notes(group: GamesResult) -> list[str]:
         reasons = (f"{game} ({reason})" for game, reason in group.left_out.items())
         found.append(f"Left out: {'; '.join(reasons)}.")
     found += [
-        f"{arm.label}: {arm.left_out} complete runs do not count, for other games have fewer."
+        f"{arm.label}: {arm.left_out} complete runs do not count, because other games have fewer."
         for arm in group.arms
         if arm.left_out
     ]
