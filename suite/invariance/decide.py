@@ -105,7 +105,7 @@ def scale_invariant(model: nn.Module, probe: Any = None, per: Per = "tensor") ->
     model, _ = unwrap(model)
     if type(model).forward is nn.Module.forward:
         LOG.warning(
-            "%s has no forward: its modules are taken to follow one another; if they do not, pass "
+            "%s has no forward: its modules are assumed to run in order; if they do not, pass "
             "the names of the tensors in which=",
             type(model).__name__,
         )
@@ -272,8 +272,8 @@ class ProbedNetwork:
             return [*self._points, Point(self.passes, self._typical(like_own=False))]
         except Exception as error:  # whatever a network may raise
             LOG.warning(
-                "%s fails with matrices drawn at random (%s): what is scale-invariant is told from "
-                "values near its own alone",
+                "%s fails with matrices drawn at random (%s): only values near its own decide what "
+                "is scale-invariant",
                 type(self.model).__name__,
                 _said(error),
             )

@@ -125,7 +125,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another step in it": (lambda c: _edit(c, step=3), "manifest.json: the checksum"),
     "fewer files in it": (_no_files, "manifest.json: the checksum"),
     "a file in its place": (lambda c: (shutil.rmtree(c), c.write_text("x")), "it is not a folder"),
-    "a link in its place": (lambda c: c.rename(c.parent / "x") and c.symlink_to("x"), "no folder"),
+    "a link in its place": (
+        lambda c: c.rename(c.parent / "x") and c.symlink_to("x"),
+        "not a folder",
+    ),
 }
 
 
@@ -178,7 +181,10 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     folder.close()
     folder = _go(tmp_path)
     (said,) = _said(folder)
-    assert "checkpoint-8 was refused: it is of the run ba9876543210; continued from step 6" in said
+    assert (
+        "checkpoint-8 was refused: it belongs to the run ba9876543210; continued from step 6"
+        in said
+    )
     assert _measured(folder) == list(range(STEPS))
 
 
@@ -187,7 +193,7 @@ def test_a_checkpoint_under_the_name_of_another_step_is_refused(tmp_path: Path) 
     folder.close()
     (folder.path / "checkpoint-6").rename(folder.path / "checkpoint-9")
     (said,) = _said(_go(tmp_path))
-    assert "checkpoint-9 was refused: it is of step 6; continued from step 4" in said
+    assert "checkpoint-9 was refused: it belongs to step 6; continued from step 4" in said
 
 
 def test_names_that_are_no_checkpoints_are_left_alone(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_unfinished_sweeps_are_reported_as_such(writer: Any) -> None:
     for part in (
         *("3 runs are not finished", "No run is complete yet", "No run of this task has a result"),
         *("loss is nan at step 3", "out of memory", "NaP needs &lt;norm&gt; layers"),
-        *("No measurements of this task yet", "There is no such store"),
+        *("No measurements of this task yet", "This results folder has no MLflow store"),
     ):
         assert part in text, part
     assert report.summary["t"]["b"]["failed"] == 2
