@@ -361,9 +361,9 @@ class ProbedNetwork:
         if len(names) > 1:
             told += f" and doubling all {len(names)} by {together:.1%}"
         raise ValueError(
-            f"which: {name!r} is scale-invariant, but not at its own values: {told}, as where a "
-            "norm layer's epsilon is not small beside what it reads; expected larger initial "
-            "weights, or a list of names without it"
+            f"which: {name!r} is scale-invariant, but not at its own values: {told}, as when "
+            "the epsilon of a norm layer is not small compared with its input; expected larger "
+            "initial weights, or a list of names without it"
         )
 
 
