@@ -1,4 +1,4 @@
-"""What is minimised and what counts as right: losses with their slopes, in closed form.
+"""Criteria: losses with their gradients in closed form, and when an output counts as correct.
 
 A criterion compares outputs with targets, mean over examples::
 

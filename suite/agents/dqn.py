@@ -1,8 +1,8 @@
-"""Deep Q-networks (Mnih et al. 2015) and, each switchable, what became of them.
+"""Deep Q-networks (Mnih et al. 2015) and their extensions, each switchable.
 
 Double Q-learning (van Hasselt et al. 2016), dueling streams (Wang et al. 2016), n-step returns,
 prioritised replay (Schaul et al. 2016), distributions over returns (Bellemare et al. 2017) and
-noisy nets (Fortunato et al. 2018): all of them together are Rainbow (Hessel et al. 2018).
+noisy nets (Fortunato et al. 2018). Together they are Rainbow (Hessel et al. 2018).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rainbow (Hessel et al. 2018) and its data-efficient form (van Hasselt et al. 2019), as presets.
 
-What is not the agent's stands in `tune_configs/`: the optimizer (Adam, rate 6.25e-5, epsilon
+Settings outside the agent are in `tune_configs/`: the optimizer (Adam, rate 6.25e-5, epsilon
 1.5e-4), the update-to-data ratio, the warm-up and the network.
 """
 
@@ -17,7 +17,7 @@ from suite.agents.dqn import DistributionConfig, EpsilonConfig, PrioritizedConfi
 class AllPartsConfig(QLearningConfig):
     """All the parts of `QLearningConfig` switched on, with the values of DQN Zoo's Rainbow.
 
-    Those of Hessel et al. 2018, table 1, are the same save for the noise (0.5 there), the uniform
+    Those of Hessel et al. 2018, table 1, are the same except for the noise (0.5 there), the uniform
     share and the bound on errors (none there). The noise itself is plain, as in Fortunato et al.
     2018 and in Dopamine's data-efficient Rainbow.
 

@@ -1,4 +1,4 @@
-"""Whether a file is what its name says: sizes, shapes, classes and, where known, checksums."""
+"""Checks that a file has the content of its name: sizes, shapes, classes, known checksums."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
 """CIFAR-10 from parquet (columns ``img`` with encoded ``bytes``, and ``label``) or the archive.
 
-The archive of its makers is known by its checksum, without which nothing in it is read: it holds
-pickles. Parquet copies there are many, so they are known by what is in them: as many images of each
-class as there should be, 32 x 32 in RGB, whose mean colour in each class is that of CIFAR-10. That
-tells it from other sets of the same shape and from the same images under other labels; a copy in
-JPEG passes, and is called what it is.
+The original archive holds pickles, so it is read only if its checksum matches. There are many
+parquet copies, so these are checked by content: the right number of images per class, 32 x 32 in
+RGB, with the mean colours of the classes of CIFAR-10. This rejects other sets of the same shape,
+and the same images with other labels. A copy in JPEG passes, and is reported as JPEG.
 """
 
 from __future__ import annotations

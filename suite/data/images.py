@@ -1,8 +1,8 @@
 """Small image sets as whole arrays: scikit-learn's digits, MNIST and CIFAR-10.
 
 Digits come with scikit-learn and need no file. CIFAR-10 is read from parquet or from the original
-python archive (`suite.data.cifar10`), MNIST from IDX files (`suite.data.mnist`). A file that is not
-the set that it is called is refused.
+python archive (`suite.data.cifar10`), MNIST from IDX files (`suite.data.mnist`). Files with other
+content are refused.
 """
 
 from __future__ import annotations

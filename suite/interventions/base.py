@@ -1,7 +1,7 @@
 """The intervention protocol and the stack that both trainers share.
 
-Once, after the optimizer is made, `attach` hands it over. An update then runs the slots in this
-order, whatever the order of the list in the config::
+After the optimizer is made, `attach` passes it on once. An update then runs the slots in this
+order, independent of the order of the list in the config::
 
     begin_phase                                      # where a phase begins; then PROJECT
     loss   = task loss + sum(extra_loss)             # slot LOSS
@@ -12,7 +12,7 @@ order, whatever the order of the list in the config::
     take_events                                      # what happened, for the rows
 
 Interventions act on parameters and optimizer state in place, by identity and by role. A hook that a
-method leaves alone is not called.
+method does not override is not called.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Intervention:
 
         Returns:
             True if the network was reset, so that a copy of it, such as an agent's target network,
-            has to be made anew.
+            has to be made again.
         """
 
     def take_events(self) -> list[Event]:

@@ -1,4 +1,4 @@
-"""L2 penalties, coupled: a term of the loss, so that an adaptive optimizer rescales it too.
+"""L2 penalties as a term of the loss (coupled): an adaptive optimizer rescales them too.
 
 ``l2`` adds ``coefficient * sum |w|^2``; ``l2_init`` adds ``coefficient * sum |w - w_0|^2`` with w_0
 the initial values, the regenerative regularisation of Kumar et al. 2023, which pulls a network that

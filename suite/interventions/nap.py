@@ -1,4 +1,4 @@
-"""Normalize-and-Project as an intervention: `Projection`, and what becomes of gains and offsets."""
+"""Normalize-and-Project as an intervention: `Projection`, and how to treat gains and offsets."""
 
 from __future__ import annotations
 

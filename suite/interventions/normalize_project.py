@@ -1,13 +1,13 @@
 """Normalize-and-Project: rescale each weight to its norm at initialisation (Lyle et al. 2024).
 
-After the optimizer's step, ``W <- W * |W_0| / |W|`` (2024, Algorithm 1; 2025, Eq. 2). With the norm
-pinned, the effective learning rate of a scale-invariant weight follows the schedule alone: it is
-``lr / |W|^2`` for plain gradient steps and ``lr / |W|`` for normalised ones such as Adam's.
+After the optimizer's step, ``W <- W * |W_0| / |W|`` (2024, Algorithm 1; 2025, Eq. 2). With a fixed
+norm, the effective learning rate of a scale-invariant weight follows only the schedule: it is ``lr
+/ |W|^2`` for plain gradient steps and ``lr / |W|`` for normalised ones such as Adam's.
 
-Which tensors: ``invariant`` takes the weights whose scale a normalisation layer takes away, for
-which f(cW) = f(W), leaving output layer, gains and offsets (2024, 1.3); ``matrices`` takes every
-tensor of two or more dimensions, embeddings and decoder included, as the grokking experiments do
-with and without norm layers (2025, section 4); a list takes the tensors it names.
+Which tensors: ``invariant`` selects the weights whose scale a normalisation layer removes, for
+which f(cW) = f(W), but not output layer, gains and offsets (2024, 1.3); ``matrices`` selects every
+tensor of two or more dimensions, including embeddings and decoder, as the grokking experiments do
+with and without norm layers (2025, section 4); a list selects the tensors it names.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Projection:
             modules that are replaced later are found again by their names.
         every: project on every `every`-th call of `step`.
         per: one norm per tensor (a convolution kernel is one tensor) or per row (output unit).
-        which: ``invariant``, told by passes through the network (`suite.invariance`);
+        which: ``invariant``, found by passes through the network (`suite.invariance`);
             ``matrices``; or the names of the tensors.
         probe: a batch of inputs for these passes: a tensor, a tuple of arguments or a mapping of
             keyword arguments. Without one, inputs are made up where sizes of layers tell them.
@@ -130,7 +130,7 @@ class Projection:
 
     Raises:
         ValueError: if nothing would be projected, a name is unknown, `every` is below 1, a tensor
-            that is named is zero, or if it cannot be told what is scale-invariant.
+            that is named is zero, or if scale invariance cannot be decided.
     """
 
     def __init__(

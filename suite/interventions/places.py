@@ -1,4 +1,4 @@
-"""Parameters by their places in a network, watched, since modules and parameters get replaced."""
+"""Parameters by their place in a network, watched because they may be replaced."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Decoupled, as in AdamW: ``g <- g - lr * coefficient * (g - g*)`` with g* = 0, the paper's "weight
 decay applied to the scale parameters", or g* = the initial value. Under projection the weights
-cannot shrink; the gains can, and so can the attention inputs.
+cannot shrink, but the gains can, and with them the attention inputs.
 """
 
 from __future__ import annotations

@@ -1,20 +1,20 @@
 """Which weights are scale-invariant: f(cW) = f(W) for any c > 0 (Lyle et al. 2024, section 2).
 
-Neither the names nor the order of modules tells. A residual branch may or may not end in a
-normalisation layer, a head may be registered first, a bias is harmless before BatchNorm and not
+The names and the order of modules do not answer this. A residual branch may or may not end in a
+normalisation layer, a head may be registered first, a bias is harmless before BatchNorm but not
 before LayerNorm. So each weight is multiplied by a large power of two and by a small one, and the
-outputs on a batch of inputs must stay as they are, with the network in the mode it trains in.
+outputs on a batch of inputs must not change, with the network in training mode.
 
-The question is about the network, not about its values of the moment: an output layer that starts
-at 0 would make everything in front of it look invariant, and so would a bias of 0, a small
-residual branch or a gain of 0. It is therefore asked at values where nothing vanishes: matrices of
-the scale 1 / sqrt(fan-in), other parameters moved off their initial values; twice, so that chance
-does not tell. Beside large inputs weights are made smaller still, or biases and the bends of
-nonlinearities would not show. Rows (output units) are invariant if each can be multiplied by a
-factor of its own: behind BatchNorm they are, behind LayerNorm only whole tensors.
+The question is about the network, not about its current values. An output layer that starts at 0
+would make everything before it look invariant, and so would a bias of 0, a small residual branch or
+a gain of 0. So the test uses values where nothing vanishes: matrices of the scale 1 / sqrt(fan-in),
+other parameters moved away from their initial values. It runs twice, to exclude chance. With large
+inputs, weights are made even smaller; otherwise biases and the bends of nonlinearities would not
+show. Rows (output units) are invariant if each can be multiplied by a different factor: true before
+BatchNorm; before LayerNorm only whole tensors are invariant.
 
-At the network's own values an invariant weight may be too small: a normalisation layer's epsilon
-then counts. This is checked as well, by doubling, and refused.
+At the network's own values an invariant weight may be so small that the epsilon of a normalisation
+layer matters. This is checked by doubling the weight, and refused.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def row_axis(model: nn.Module, name: str) -> int | None:
 
 
 def scale_invariant(model: nn.Module, probe: Any = None, per: Per = "tensor") -> Selection:
-    """Return the hidden weights of a network whose scale its outputs do not feel.
+    """Return the hidden weights of a network whose scale does not change its outputs.
 
     A network that says itself which they are, in ``scale_invariant_weights``, is taken at its word,
     and its word is checked if there is a probe.
@@ -147,7 +147,7 @@ ASKED = (ParamRole.WEIGHT, ParamRole.OUTPUT)
 def check_invariant(
     model: nn.Module, names: Sequence[str], probe: Any, per: Per = "tensor"
 ) -> None:
-    """Check that the outputs on `probe` do not feel the scale of the named tensors.
+    """Check that the outputs on `probe` do not depend on the scale of the named tensors.
 
     Args:
         model: the network; it stays as it is.

@@ -1,4 +1,4 @@
-"""What can be named: sweep files and the registered parts."""
+"""The `list` command: sweep files, registered parts, claims and experiments."""
 
 from __future__ import annotations
 

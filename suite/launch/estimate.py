@@ -1,10 +1,10 @@
 """Predicting how long runs and sweeps take and how much memory they need, without running them.
 
-The arithmetic of an update is counted on the meta device and divided by the matrix-product rate
-of this machine, measured for a moment; overheads are rules of thumb. That takes no time and is good
-to a factor of a few, enough to say which run is the longest. A plan also measures what the updates,
-measurements and emulator steps of its trials really take (`suite.launch.engines`), and counts
-what else a sweep consists of: starting Ray and its workers, and the report.
+The arithmetic of an update is counted on the meta device and divided by this machine's rate of
+matrix products, measured briefly; overheads are rules of thumb. This takes no time and is accurate
+to a factor of a few, enough to find the longest run. A plan also times real updates, measurements
+and emulator steps of its trials (`suite.launch.engines`), and adds the rest of a sweep: starting
+Ray and its workers, and the report.
 """
 
 from __future__ import annotations

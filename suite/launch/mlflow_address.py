@@ -1,4 +1,4 @@
-"""Addresses of MLflow stores: whether one answers, and what it says if it does not."""
+"""Addresses of MLflow stores: checks that one answers, and explains if it does not."""
 
 from __future__ import annotations
 

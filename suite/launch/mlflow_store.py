@@ -1,7 +1,7 @@
-"""An MLflow store as the sweep sees it: an experiment, a parent run and a child for each run.
+"""The sweep's records in an MLflow store: an experiment, a parent run and a child for each run.
 
-Everything is found again by tags, so that a sweep which is continued, or whose store lost a part,
-goes on in the same records; what is gone from them is made anew. Every call may be repeated.
+Records are found by tags. So a sweep that is resumed, or whose store lost a part, continues in the
+same records; missing ones are created again. Every call may be repeated.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ class Store:
                 self.client.delete_run(parent.info.run_id)
 
     def doubt(self, run_id: str) -> None:
-        """Look anew for a run when it is next wanted: a call that concerned it has failed."""
+        """Look up a run again when it is next needed, because a call about it has failed."""
         self.children.pop(run_id, None)
         self._doubtful = True
 

@@ -1,4 +1,4 @@
-"""What ends a sweep from without, said in one sentence: the disk, memory, Ray, the machine."""
+"""External causes that end a sweep, in one sentence: the disk, memory, Ray, the machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WORDS = {
     errno.ENOMEM: "there is not enough memory",
     errno.ENOTCONN: "the network file system is not connected",
 }
-"""Errors of the system that no request and no code of ours is to blame for."""
+"""Errors of the system that are caused neither by the request nor by the suite."""
 
 LOG = "driver-error.txt"
 """File of the results folder with the traceback of what ended the latest sweep."""

@@ -18,7 +18,7 @@ from suite.sweeps.sweep import Sweep
 from suite.training.batched import parted_by
 
 BUSY = 0.7
-"""Share of a core below which a plan says that it would have liked more."""
+"""Share of a core below which a plan says that the machine is busy."""
 
 
 def print_plan(sweep: Sweep, slots: int, console: Console) -> None:

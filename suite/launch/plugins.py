@@ -1,8 +1,8 @@
 """Plugins: a user's own tasks, models, schedules, interventions and metrics, without a fork.
 
 A plugin is a Python file or an importable module whose import registers its parts. A worker imports
-its plugins anew for every trial, so that nothing a plugin keeps in its modules goes from one run to
-the next; modules that a plugin imports in turn are its own affair.
+its plugins again for every trial, so that state in a plugin's module does not pass from one run to
+the next. Modules that a plugin imports are not imported again.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _digest(source: str) -> str:
 
 
 def load_plugins(plugins: Sequence[Sequence[str]], *, anew: bool = False) -> None:
-    """Import plugins, once per process unless they are wanted anew.
+    """Import plugins, once per process unless `anew`.
 
     A file that has changed since replaces what it was.
 

@@ -1,4 +1,4 @@
-"""Commands as a user can paste them: programs of the environment that runs now."""
+"""Commands that a user can paste: with the paths of the current environment's programs."""
 
 from __future__ import annotations
 

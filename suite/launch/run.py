@@ -1,4 +1,4 @@
-"""Running a sweep: what is done already is kept, the rest goes to Tune, then comes the report."""
+"""Runs a sweep: finished runs are kept, the rest goes to Tune, then the report is built."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Options:
     Attributes:
         results: results folder, or an address such as ``s3://bucket/sweep``.
         resume: insist on continuing what is in the folder.
-        fresh: delete what the folder has of these runs, and start anew.
+        fresh: delete these runs from the folder, and start again.
         address: Ray cluster to join; None starts Ray on this machine.
         num_cpus: cores to use on this machine; None for all.
         num_gpus: GPUs to use on this machine; None for all.
@@ -276,7 +276,7 @@ def _compare_plugins(storage: Storage, relative: str, options: Options) -> None:
     """Check that a run which is done was made with the plugins of now.
 
     Raises:
-        ConfigError: if one has changed: its runs would be told from others by nothing.
+        ConfigError: if one has changed: its runs could not be distinguished from others.
     """
     storage.pull(f"{relative}/{layout.PROVENANCE}")
     try:

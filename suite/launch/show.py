@@ -1,4 +1,4 @@
-"""Building the report of a results folder, or the board of claims, and printing its table."""
+"""Builds the report of a results folder, or the board of claims, and prints its table."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def show_claims(directory: str, only: str, kept: Path | None, console: Console) 
 
 
 def show_report(results: Path, console: Console) -> dict[str, Any]:
-    """Build the report, print the table and where things lie; return the summary."""
+    """Build the report, print the table and the path of the page; return the summary."""
     from suite.report.build import build_report
 
     report = build_report(results)

@@ -1,4 +1,4 @@
-"""Where the command line begins: what is not installed is one message."""
+"""Entry point of the command line: a missing package gives one message."""
 
 from __future__ import annotations
 

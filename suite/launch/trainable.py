@@ -1,8 +1,8 @@
 """One trial of a sweep, as a Tune function trainable: RunConfigs in, a folder for each run out.
 
-The same function serves all engines, so that resume, rows and failures work alike. A trial is one
-run, or several that are trained side by side. What happens lies in the runs' folders; Tune hears of
-progress and of the few rows that live displays and MLflow want, every other second.
+The same function serves all engines, so that resume, rows and failures work in the same way. A
+trial is one run, or several that are trained side by side. Results are in the runs' folders. Every
+two seconds Tune gets the progress and the few rows that live displays and MLflow need.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An engine: what the launcher must know of a kind of run, whatever it trains."""
+"""The engine interface: what the launcher must know about a kind of run."""
 
 from __future__ import annotations
 

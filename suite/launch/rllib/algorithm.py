@@ -1,4 +1,4 @@
-"""The algorithm: act, remember, learn, in the exact proportion that the run asks for.
+"""The algorithm: act, store, learn, in the exact ratio of the run.
 
 ::
 
@@ -10,8 +10,8 @@
             learner <- a batch from the ring
         runner <- the learner's weights
 
-An algorithm works under ``ray.tune.Tuner`` and by ``config.build_algo()``; one call of ``train``
-goes on for about `iteration_agent_steps` agent steps or `iteration_s` seconds.
+An algorithm works under ``ray.tune.Tuner`` and with ``config.build_algo()``. One call of ``train``
+lasts about `iteration_agent_steps` agent steps or `iteration_s` seconds.
 """
 
 from __future__ import annotations
@@ -340,7 +340,7 @@ class NapDQN(CheckpointedAlgorithm):
         return {**results, DONE: self.finished}
 
     def _setup_logdir(self) -> None:
-        """Without Tune's storage there is nothing to keep: use a folder that goes with us."""
+        """Without Tune's storage there is nothing to keep: use a temporary folder."""
         if self._storage is not None:
             super()._setup_logdir()  # type: ignore[no-untyped-call]
         else:

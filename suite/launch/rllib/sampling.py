@@ -1,7 +1,7 @@
-"""Sampling: blocks from the runner of this process, or from any number of remote ones.
+"""Sampling: blocks from the runner of this process, or from any number of remote runners.
 
-Remote runners get the weights with the request for a block. One that dies is restarted by RLlib;
-the block it was making is lost, and its lanes go on with new episodes once it is back.
+Remote runners get the weights with the request for a block. RLlib restarts one that dies; the block
+it was collecting is lost, and its lanes continue with new episodes when it is back.
 """
 
 from __future__ import annotations
