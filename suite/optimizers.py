@@ -1,8 +1,8 @@
 """Optimizers: fused where PyTorch can, with one parameter group per factor on the rate.
 
-A fused step costs as much per group as for all parameters of a small network, so roles that share
-a rate share a group. Every group carries ``scale``, its factor on the rate in force, so that a
-schedule is one number a step; and ``names``, so that rates can be logged by parameter.
+A fused step of one group costs as much as of all parameters of a small network, so roles with the
+same rate share a group. Every group has ``scale``, its factor on the rate in force, so that a
+schedule is one number per step; and ``names``, so that rates can be logged by parameter.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Registries: one named collection of components per folder, discovered, never listed by hand.
 
 A component is a frozen pydantic model (a subclass of the folder's base config) whose field ``kind``
-names it. Dropping a file with a registered component into the folder is all that it takes.
+names it. To add one, put a file with a registered component into the folder.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For a scale-invariant tensor the rate that gives the same dynamics at unit norm is ``lr / |W|^2``
 for plain gradient steps and ``lr / |W|`` for normalised ones such as Adam's (Lyle et al. 2025,
-section 3; 2024, 1.1). What an update did in fact is ``|dW| / |W|``.
+section 3; 2024, 1.1). The rate that an update actually had is ``|dW| / |W|``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much the features moved over an interval, on a fixed probe set (Lyle et al. 2025, section 3).
+"""Change of the features over an interval, on a fixed probe set (Lyle et al. 2025, section 3).
 
 For features f of n probe inputs, a matrix (n, d) per layer:
 

@@ -1,4 +1,4 @@
-"""The time of the gradient flow that descent at a changing rate has covered, in logarithms."""
+"""The logarithm of the gradient-flow time that descent at a changing rate has covered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How near the effective weight of a diagonal network is to the classifier of largest L2 margin.
+"""Similarity of a diagonal network's effective weight and the classifier of largest L2 margin.
 
 That classifier, the solution of ``min |w|^2 / 2 with y_i w . x_i >= 1``, is the end of the kernel
 phase (Lyu et al. 2024, section 3.2.3). Its dual, ``min_(a >= 0) a^T Q a / 2 - sum a`` with ``Q_ij =

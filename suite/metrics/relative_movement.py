@@ -1,7 +1,7 @@
 """How far weights moved, relative to where they began: ``|w - w_0| / |w_0|``.
 
-The measure of laziness of Kumar et al. 2024, Fig. 7. Readouts that are not trained are no part of
-it; in the authors' code they are in the denominator.
+This is the measure of laziness of Kumar et al. 2024, Fig. 7. Readouts that are not trained are
+excluded; in the authors' code they are in the denominator.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Models are built from config and know nothing of training.
+"""Base of models. They are built from config and do not depend on training.
 
-Every nonlinearity is a module of its own (so that features can be read with a hook), linear maps
-and convolutions lose their biases where normalisation layers follow them, and an `nn.Identity`
-subclass `Tap` marks other points that metrics read.
+Every nonlinearity is a separate module, so that features can be read with a hook. Linear maps and
+convolutions have no biases if a normalisation layer follows. An `nn.Identity` subclass `Tap` marks
+other points that metrics read.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Tap(nn.Identity):
 
 
 class Aside(nn.Module):
-    """A frozen copy of a network, kept for its outputs; its features are nobody's business."""
+    """A frozen copy of a network, kept only for its outputs; its features are never measured."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

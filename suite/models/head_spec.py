@@ -1,4 +1,4 @@
-"""What an agent asks of the last layers of its value network."""
+"""The form of the last layers of a value network, as its agent needs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of bytes on their way into a network: channels-last order, scaled to [0, 1]."""
+"""Prepares frames of bytes for a network: channels-last order, scaled to [0, 1]."""
 
 from __future__ import annotations
 

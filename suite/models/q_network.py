@@ -1,7 +1,7 @@
 """Value networks for stacked frames: convolutions one after the other, plain or normalised.
 
 Each is a chain of convolutions without padding, a hidden layer and a linear output, one value per
-action. With ``norm: layer`` a normalisation layer stands before every nonlinearity and no linear
+action. With ``norm: layer`` there is a normalisation layer before every nonlinearity and no linear
 map has a bias, so that the kernels and the hidden weight are scale-invariant (Lyle et al. 2024,
 section 2).
 """

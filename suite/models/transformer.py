@@ -1,10 +1,10 @@
 """The one-layer grokking transformer of Lyle et al. 2025 (section 4, Table 1), in factored form.
 
 Inputs are strings of five tokens "x . y = _" and the answer is read at the last position. Before
-the only attention block a position sees its own token and place and nothing else, so keys, values
-and scores are computed once per (token, place): 2p + 3 rows, not 5 per example. Of the last
-position's residual stream, MLP and logits nothing can be shared; of the other positions' nothing is
-needed. The result equals that of the plain network.
+the only attention block a position sees only its own token and position, so keys, values and scores
+are computed once per (token, position): 2p + 3 rows, not 5 per example. The last position's
+residual stream, MLP and logits cannot be shared; those of the other positions are not needed. The
+result equals that of the plain network.
 """
 
 from __future__ import annotations

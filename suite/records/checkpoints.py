@@ -1,7 +1,7 @@
 """The checkpoints of one run: the last two are kept, each sealed, and a damaged one is refused.
 
 A checkpoint is a folder that is filled under a temporary name, sealed (`suite.records.manifest`)
-and renamed. Whatever interrupts that leaves the ones before it as they were.
+and renamed. An interruption does not change the earlier ones.
 """
 
 from __future__ import annotations

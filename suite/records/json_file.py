@@ -1,6 +1,6 @@
-"""JSON as every reader takes it: written without NaN and Infinity, read without a way to crash.
+"""Strict JSON: written without NaN and Infinity, read without a risk of crashing.
 
-What is read may come from strangers: a file may be of any size and depth, and hold anything.
+Files may come from someone else: they may have any size, depth and content.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""The manifest of a checkpoint: what it consists of, by size and checksum, and what it belongs to.
+"""The manifest of a checkpoint: its files with size and checksum, its run and its step.
 
-``manifest.json`` is written last and makes a checkpoint count. It holds the size and the SHA-256 of
-every file, those of the rows that were there (``rows.jsonl`` as it was then), the run, the step and
-a checksum of itself. One that does not fit is refused, with the reason in words.
+``manifest.json`` is written last and makes a checkpoint valid. It holds the size and the SHA-256 of
+every file and of ``rows.jsonl`` at that time, the run, the step and a checksum of itself. A
+checkpoint that does not match is refused, with the reason in words.
 
 Checkpoints of version 0.9 and earlier have ``rows.json`` instead: the length of the rows and no
-checksums. What they have is checked: the rows are whole lines, and archives pass their own CRC-32.
+checksums. These are checked as far as possible: rows must be whole lines, and archives must match
+their own CRC-32.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Reading a results folder back: what was asked, how each run ended, and every row as one table.
+"""Reads a results folder: the request, how each run ended, and all rows as one table.
 
-A folder is read as it lies there, whether its sweep is finished, running or was killed: files that
-are not there yet count as empty, and a torn last line of ``rows.jsonl`` is ignored. Only
-``sweep.json`` must be there, for it says what the runs are.
+A folder can be read while its sweep is finished, running or killed: missing files count as empty,
+and an incomplete last line of ``rows.jsonl`` is ignored. Only ``sweep.json`` is required, because
+it lists the runs.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class SweepRecord(_Record):
         name: of its files.
         command: what the user typed.
         created: when, in ISO 8601.
-        overrides: what was laid over the runs, such as ``budget=600``.
+        overrides: changes to all runs, such as ``budget=600``.
         tasks: the tasks by label.
         trials: all trials, each task, arm and seed once.
     """
@@ -196,7 +196,7 @@ class SweepRecord(_Record):
 
 
 def _overrides(command: Any) -> list[str]:
-    """Return what ``--set`` laid over the runs, such as ``budget=600``, by a typed command."""
+    """Return the changes of ``--set`` in a typed command, such as ``budget=600``."""
     try:
         words = shlex.split(command) if isinstance(command, str) else []
     except ValueError:

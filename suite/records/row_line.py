@@ -1,4 +1,4 @@
-"""A line of ``rows.jsonl`` read by itself: the one place that says what a row is."""
+"""Reads one line of ``rows.jsonl``: the only place that defines a row."""
 
 from __future__ import annotations
 

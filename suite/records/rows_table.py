@@ -1,7 +1,6 @@
-"""Rows of many runs as one table: read in bulk, and line by line only where something is wrong.
+"""Rows of many runs as one table: read in bulk, and line by line only after an error.
 
-A row counts if it is one of the run in whose folder it lies; what else there is, is left out with a
-warning.
+A row counts if it belongs to the run of its folder; other lines are left out with a warning.
 """
 
 from __future__ import annotations

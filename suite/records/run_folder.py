@@ -1,8 +1,8 @@
 """The folder of one run: rows are appended, checkpoints replaced, and every state is recoverable.
 
-A checkpoint notes what ``rows.jsonl`` was, so that a run which continues drops the rows past its
-checkpoint. One that is damaged is refused by name, and the one before it is used; if there is none,
-the run starts again. Either is said in a row, `REFUSED`, that the report shows.
+A checkpoint records the state of ``rows.jsonl``, so that a resumed run drops the rows after its
+checkpoint. A damaged checkpoint is refused by name, and the one before it is used; if there is
+none, the run starts from the beginning. Both cases write a row `REFUSED`, which the report shows.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class RunFolder:
             raise
 
     def _lock(self) -> None:
-        """Wait until nobody else writes here: the worker of a driver that was killed, say.
+        """Wait until no other process writes here, such as the worker of a killed driver.
 
         Raises:
             TimeoutError: if somebody still does after half a minute.

@@ -1,7 +1,7 @@
-"""Where results lie: a local folder, or a remote address that a local copy is synchronised with.
+"""The place of results: a local folder, or a remote address synchronised with a local copy.
 
-Runs always write to local files. With an address such as ``s3://bucket/sweep`` those files are sent
-up at every checkpoint and at the end, and fetched before a run continues elsewhere.
+Runs always write to local files. With an address such as ``s3://bucket/sweep`` these files are
+uploaded at every checkpoint and at the end, and downloaded before a run continues elsewhere.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ class Storage:
     def pull(self, relative: str) -> None:
         """Make a file or folder what it is at the remote address; local: nothing to do.
 
-        What is not there is deleted here too, save for locks. A folder's own files only are
-        deleted before its copy comes, so whoever holds a lock in it keeps it.
+        Files that are missing there are deleted here too, except locks. A folder's own files only
+        are deleted before its copy comes, so whoever holds a lock in it keeps it.
 
         Raises:
             ConfigError: if a name at the address leads out of the results folder; nothing outside

@@ -4,9 +4,10 @@ Slot i of N filled ones is drawn with probability
 
     P(i) = uniform_share / N + (1 - uniform_share) p_i^exponent / sum_k p_k^exponent,
 
-p the size of its latest error, and weighted by ``(N P(i))^-beta`` over the largest weight of its
-batch. What is new gets the largest p seen so far, what has no action no priority at all. Draws that
-are not eligible are dropped, as in the ring itself, so among what is eligible the proportions hold.
+with p the size of its latest error. Its weight is ``(N P(i))^-beta`` divided by the largest weight
+of the batch. New slots get the largest p seen so far; slots without an action get no priority.
+Draws that are not eligible are dropped, as in the ring itself, so the proportions among eligible
+slots are correct.
 """
 
 from __future__ import annotations
