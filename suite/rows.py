@@ -1,4 +1,4 @@
-"""Rows: one measurement each, the only thing that tables, figures and verdicts are made from."""
+"""Rows: one measurement each, the only source of tables, figures and verdicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Building the report: tables, figures and one page, from a results folder and nothing else."""
+"""Builds the report (tables, figures and one page) from a results folder only."""
 
 from __future__ import annotations
 

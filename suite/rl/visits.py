@@ -1,4 +1,4 @@
-"""The visits of a run to its environments, one after another: which is on, and what it came to."""
+"""The visits of a run to its environments in sequence: the current one, and their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cycles with a peak of their own each: re-warming above the first (Lyle et al. 2025, Fig. 13)."""
+"""Cycles with different peaks: re-warming above the first peak (Lyle et al. 2025, Fig. 13)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One cycle over the whole run, whatever its phases: a control arm of Lyle et al. 2025, Fig. 5."""
+"""One cycle over the whole run, ignoring phases: a control arm of Lyle et al. 2025, Fig. 5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One experiment of a sweep, as YAML spells it; `suite.sweeps.sweep` says what keys mean."""
+"""One experiment of a sweep, as written in YAML; `suite.sweeps.sweep` documents the keys."""
 
 from __future__ import annotations
 

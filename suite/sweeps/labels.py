@@ -1,7 +1,7 @@
-"""Labels: what tasks and arms are called in tables, keys and names of files.
+"""Labels: the names of tasks and arms in tables, keys and file names.
 
-A label is made of names that users give. Each label is made of other names in one way only, and
-labels stay apart where case or the form of a letter is not told apart, as in some file systems.
+A label is made of names that users give. Each label stands for exactly one list of names. Labels
+stay distinct where case or the form of a letter is ignored, as in some file systems.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def slug(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """Return what stays of a label where case and the form of a letter are not told apart.
+    """Return a label in a form without differences of case and letter form.
 
     >>> folded("NaP") == folded("nap")
     True

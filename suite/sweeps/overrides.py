@@ -1,4 +1,4 @@
-"""``--set``: changes from the command line, laid over the runs of some tasks or of all."""
+"""``--set``: changes from the command line to the runs of some or all tasks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Overrides:
         """Return a run's request with the changes for its task.
 
         Raises:
-            ConfigError: if one does not fit what it is laid over.
+            ConfigError: if one does not fit the config that it changes.
         """
         for index, (_, key, value) in enumerate(self._parsed):
             if key != "seeds" and self._matches[index](label):

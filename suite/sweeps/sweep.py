@@ -1,4 +1,4 @@
-"""Sweeps: a YAML file to the list of its trials, impossible ones skipped with a reason.
+"""Sweeps: from a YAML file to the list of its trials; impossible ones are skipped with a reason.
 
 A file holds one experiment, or several under ``experiments:``::
 
@@ -18,10 +18,10 @@ A file holds one experiment, or several under ``experiments:``::
 Names of experiments, axes and their values are letters, digits and a few signs
 (`suite.sweeps.labels`).
 
-``extends:`` takes another file as the ground that this one is laid over; one level only.
-``include:`` lists files whose experiments are taken over as they are, beside or instead of a file's
-own; then ``seeds:`` at the top replaces theirs, ``one_seed: true`` keeps the first of each, and
-``changes:`` lays partial configs over their bases by label.
+``extends:`` merges this file into another one; one level only. ``include:`` lists files whose
+experiments are used unchanged, in addition to or instead of the file's own. Then ``seeds:`` at the
+top replaces their seeds, ``one_seed: true`` keeps the first of each, and ``changes:`` merges
+partial configs into their bases by label.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class TaskPlan:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep ready to run: its name, tasks and trials, and what was laid over them."""
+    """A sweep ready to run: its name, tasks and trials, and the changes of ``--set``."""
 
     name: str
     tasks: dict[str, TaskPlan]
@@ -140,7 +140,7 @@ def load_sweep(
     Args:
         names: paths, or bare names looked up in `folders`.
         folders: where bare names are looked up, in order.
-        overrides: ``[TASK:]key.path=value``, laid over every run (of the tasks that match the
+        overrides: ``[TASK:]key.path=value``, changes of every run (of the tasks that match the
             glob); ``seeds=[...]`` replaces the seeds.
 
     Raises:

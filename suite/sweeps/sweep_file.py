@@ -1,9 +1,8 @@
-"""Sweep files: found by name, laid over one another, and taken apart into experiments.
+"""Sweep files: found by name, merged, and split into experiments.
 
-``extends:`` takes another file as the ground that this one is laid over, one level deep; an axis,
-or a value of one, that this one sets to null is taken out;
-``include:`` takes over the experiments of others (see `suite.sweeps.sweep`), with ``changes:`` to
-their bases by label.
+``extends:`` merges this file into another one, one level deep; an axis, or a value of one, that
+this file sets to null is removed. ``include:`` uses the experiments of other files (see
+`suite.sweeps.sweep`), with ``changes:`` to their bases by label.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ FILE_KEYS = ("extends", "include", "experiments", "changes", "one_seed")
 """Keys of a file beside those of an experiment."""
 
 MOST_FILES = 20
-"""Files that include one another in a row."""
+"""Longest chain of files that include one another."""
 
 
 def find_config(name: str, folders: Sequence[Path]) -> Path:
@@ -229,7 +228,7 @@ def _spelled_out(document: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _lay_over(below: dict[str, Any], document: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return a file, or an experiment, laid over the one that it extends."""
+    """Return a file, or an experiment, merged into the one that it extends."""
     kept = ("base", "experiments", "seeds")  # of which there must be some
     gone = {k for k, v in document.items() if v is None and k in below and k not in kept}
     below, document = (
@@ -267,7 +266,7 @@ def _lay_by_name(
     key: str,
     lay: Callable[[dict[str, Any], dict[str, Any], str], Any],
 ) -> dict[str, Any]:
-    """Return mappings laid over others of the same names."""
+    """Return mappings merged into others by name."""
     found = {}
     for name in {**low, **high}:
         where = f"{key}.{name}"
@@ -277,7 +276,7 @@ def _lay_by_name(
 
 
 def _lay_axes(below: dict[str, Any], over: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return axes laid over others; null takes an axis, or a value of one, out.
+    """Return axes merged into others; null removes an axis, or a value of one.
 
     Raises:
         ConfigError: if there is no such axis or value to take out, or an axis is left without any.

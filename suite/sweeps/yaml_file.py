@@ -1,10 +1,10 @@
-"""YAML 1.2 with the types of its core schema: ``010`` is ten, ``1:30`` and ``on`` are words.
+"""YAML 1.2 with the types of its core schema: ``010`` is ten, ``1:30`` and ``on`` are strings.
 
-PyYAML scans and parses; what it makes of plain scalars is YAML 1.1, so values are built here from
-its events (https://yaml.org/spec/1.2.2/#103-core-schema). ruamel.yaml's 1.2 still reads ``1_000``,
-``0b11`` and dates. Keys are names: strings, as they are written. Merges (``<<: *a``) are taken, for
-many files have them. What is ambiguous, hostile or lossy is refused with its line: a key twice, a
-further document, other tags, numbers beyond 64 bits, nesting and aliases beyond all use.
+PyYAML scans and parses, but it reads plain scalars as YAML 1.1. So values are built here from its
+events (https://yaml.org/spec/1.2.2/#103-core-schema). ruamel.yaml's 1.2 still reads ``1_000``,
+``0b11`` and dates. Keys are strings, as they are written. Merges (``<<: *a``) are supported,
+because many files have them. Ambiguous, hostile or lossy content is refused with its line: a
+repeated key, a second document, other tags, numbers beyond 64 bits, excessive nesting and aliases.
 """
 
 from __future__ import annotations

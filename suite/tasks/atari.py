@@ -1,8 +1,8 @@
 """Atari games of the Arcade Learning Environment (Bellemare et al. 2013; Mnih et al. 2015).
 
 Frames are grey, 84 by 84, the maximum of the last two of `frame_skip` emulator frames; an
-observation is a stack of four. Whatever is learnt from, returns that are reported are sums of the
-game's own score over whole games, never per life.
+observation is a stack of four. Reported returns are always sums of the game's own score over whole
+games, never per life.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class AtariProtocolConfig(RLTaskConfig):
     @model_validator(mode="before")
     @classmethod
     def _by_protocol(cls, data: Any) -> Any:
-        """Fill in what the protocol says and the request does not.
+        """Fill in the protocol's values for keys that the request does not set.
 
         Raises:
             ConfigError: for a protocol that there is not.

@@ -1,4 +1,4 @@
-"""The task protocol: what is learnt, from which data, in which phases, and how it is scored."""
+"""The task protocol: target, data, phases and score."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class TaskConfig(Component):
             agent: class of the run's agent.
 
         Raises:
-            ConfigError: if that cannot be told.
+            ConfigError: if that cannot be decided.
         """
         return request
 

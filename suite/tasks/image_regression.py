@@ -1,7 +1,7 @@
 """Regression on one-hot labels of a few images (Liu et al. 2023; Kumar et al. 2024, Fig. 6a).
 
 The images for training and for testing are drawn from the training images of a data set, their
-pixels in [0, 1]. Batches run through the training images in an order that stays the same.
+pixels in [0, 1]. Batches run through the training images in a fixed order.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Inputs are strings "x . y = _" with 0 <= x, y < p; the target is (x + y) mod p. A random fraction of
 the p^2 ordered pairs is for training, the rest for testing; (x, y) and (y, x) are different
-examples, so a network that learns commutativity alone scores about the training fraction.
+examples, so a network that learns only commutativity scores about the training fraction.
 """
 
 from __future__ import annotations

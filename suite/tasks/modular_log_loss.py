@@ -1,13 +1,13 @@
 """Modular addition by descent on the logarithm of the loss (Lyu et al. 2024, Appendix B.1).
 
-Without weight decay the margins of a homogeneous network grow for ever, more and more slowly,
-unless the rate is divided by the loss L. With the base rate eta an update is::
+Without weight decay the margins of a homogeneous network grow for ever, but ever more slowly unless
+the rate is divided by the loss L. With the base rate eta an update is::
 
     w <- w - boost eta grad L          while log L > threshold
     w <- w - eta grad log L            then: the rate eta / L on L
 
 The sum of the rates on L is the time of the gradient flow. It starts at 1 and grows to
-exp(10,000), so its logarithm is what is kept, and L itself is never formed.
+exp(10,000), so only its logarithm is kept, and L itself is never computed.
 """
 
 from __future__ import annotations

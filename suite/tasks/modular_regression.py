@@ -2,7 +2,7 @@
 
 Inputs are pairs (x, y) of integers below p, the target is the one-hot code of (x + y) mod p; the
 loss is the squared error, mean over pairs and codes' entries, so 1 / p for outputs of 0. A pair is
-right where the largest output is the target's.
+correct if the largest output is the target's.
 """
 
 from __future__ import annotations

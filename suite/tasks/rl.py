@@ -1,8 +1,7 @@
-"""Base of the tasks that the reinforcement-learning engine runs: an environment and its pace.
+"""Base of the reinforcement-learning tasks: an environment and its update ratio.
 
-Two units of time: an agent step is one decision, a gradient step one update. After
-`learning_starts` agent steps, exactly `utd` updates are made per agent step, fractions carried
-over::
+There are two units of time: an agent step is one decision, a gradient step is one update. After
+`learning_starts` agent steps, exactly `utd` updates are made per agent step; fractions accumulate::
 
     updates(agent steps) = floor((agent steps - learning_starts) * utd)
 """
@@ -37,7 +36,7 @@ FINEST = 1_000_000
 """Largest denominator of an update-to-data ratio; 0.3 is then 3/10 and 0.333... is 1/3."""
 
 AUTO_REPLAY = 200_000
-"""Steps of the lanes that a restored run takes again unless told otherwise: under a minute."""
+"""Steps of the lanes that a restored run repeats by default: under a minute."""
 
 Utd = Annotated[float, Field(ge=1 / FINEST)]
 """Updates per agent step."""
@@ -228,7 +227,7 @@ class RLTaskConfig(TaskConfig):
         """Return the agent steps after which the policy is evaluated, the end being the last.
 
         Raises:
-            ConfigError: if they are told in a unit that the task does not have.
+            ConfigError: if they are in a unit that the task does not have.
         """
         if self.evaluation is None:
             return []
@@ -343,7 +342,7 @@ class RLTaskConfig(TaskConfig):
         return None
 
     def pool_options(self) -> dict[str, Any]:
-        """Return the options the simulator makes its environments with, save for the time limit."""
+        """Return the simulator's options for its environments, except the time limit."""
         return {}
 
     def clip(self) -> float | None:

@@ -5,8 +5,8 @@
     x ~ N(0, I)         y = w . x,  w = 1 on the first k coordinates, else 0
     update              one example drawn at random, gradient of (f(x) - y - xi)^2,  xi ~ N(0, 1)
 
-The noise is drawn anew for every update. It acts on a diagonal network as a weight decay of the
-order of the rate does: u_k v_k shrinks by a factor 1 - 16 eta^2 on average.
+Every update draws new noise. It acts on a diagonal network like a weight decay of the order of the
+rate: u_k v_k shrinks by a factor 1 - 16 eta^2 on average.
 """
 
 from __future__ import annotations

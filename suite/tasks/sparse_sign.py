@@ -5,8 +5,8 @@
     grokking       x uniform on {-1, 1}^d,  y = sign(w . x), w = 1 on the first k coordinates, k odd
     misgrokking    z ~ N(0, I), w a random unit vector, y = sign(w . z), x = z + (gamma / 2) y w
 
-In the first the classifier of the largest L1 margin generalises and that of the largest L2 margin
-does not; in the second it is the other way round.
+In the first, the classifier of the largest L1 margin generalises and that of the largest L2 margin
+does not; in the second it is the opposite.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
     x ~ N(0, I)         y = teacher(x)
 
-A point is right where the squared error, mean over the outputs, is below 0.001; the metric
+A point is correct if the squared error, mean over the outputs, is below 0.001; the metric
 `accuracy_within` gives the share of right points for other thresholds too.
 """
 

@@ -1,4 +1,4 @@
-"""What happens where one environment of a sequence gives way to the next."""
+"""What is reset when a sequence switches to the next environment."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ class SwitchConfig(Config):
             not stated. Without it the old game's transitions go on being learnt from.
         copy_target: whether the target network is copied at once; not stated. Without it the first
             targets are those of an older network, until the next copy.
-        restart_epsilon: whether exploration begins anew; not stated, and of no effect in Rainbow.
-        fresh_network: whether the weights are drawn anew, too: the reference in the paper's Fig. 6,
+        restart_epsilon: whether exploration starts again; not stated, no effect in Rainbow.
+        fresh_network: whether all weights get new initial values: the reference in the paper's Fig.
+        6,
             a randomly initialised network on each game.
     """
 

@@ -1,7 +1,7 @@
 """Modular addition as strings "x y =" (Nanda et al. 2023; Kumar et al. 2024, Figs. 6b and 12).
 
 The answer is (x + y) mod p, read behind "="; classes are all p + 1 tokens, "=" among them. The loss
-is the cross-entropy in float64, for in float32 it would vanish long before training is over.
+is the cross-entropy in float64, because in float32 it would vanish long before the end of training.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Warm-started image classification: data arrive in phases (Ash and Adams 2020; Lyle et al. 2025).
 
-Phase i trains on a random subset of a given fraction of the training images, the subsets nested;
-the usual run is a fraction, then everything. A network warmed up on the small subset tends to end
-below one that starts fresh on the full set.
+Phase i trains on a random subset of a given fraction of the training images; the subsets are
+nested. The usual run is a fraction, then everything. A network trained first on the small subset
+tends to end below one that starts fresh on the full set.
 """
 
 from __future__ import annotations

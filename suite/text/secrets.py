@@ -1,4 +1,4 @@
-"""Passwords and tokens in addresses: told apart where they come in, so that they get no further."""
+"""Passwords and tokens in addresses: recognised on input, so that no output contains them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ADVICE = (
 )
 """What to do with an address that held a secret."""
 
-# Greedy, for a password may hold anything, even an @ or a stroke; but host:port/path has none.
+# Greedy, because a password may hold any character, even @ or /; but host:port/path has none.
 _USER = re.compile(r"(?P<scheme>\b[\w.+-]+)://(?P<user>(?!/)(?![\w.-]+(?::\d+)?/)[^\s'\"<>]*)@")
 _QUERY = re.compile(
     r"(?P<name>[?&;#][\w.-]*(?:pass|pwd|token|secret|key|credential|auth|sig)[\w.-]*=)"

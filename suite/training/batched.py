@@ -6,9 +6,9 @@ descent on the whole training set are trained side by side::
     outputs, slopes            of all runs, in closed form
     w <- (1 - rate decay) w - rate gradient        rate and decay of each run
 
-Each of them stays a `SupervisedRun` of its own in everything else: its parameters are a slice of
-the stacked tensors, so that metrics, rows, checkpoints and failures are those of a run alone. The
-numbers agree with a run alone up to rounding.
+In everything else each of them stays a separate `SupervisedRun`: its parameters are a slice of the
+stacked tensors, so that it has its own metrics, rows, checkpoints and failures. The numbers agree
+with a run alone up to rounding.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Figures: learning curves with the schedule and the measured effective rate under them.
 
-One figure per task. Top panel: the headline metric, or the training return where the headline is
-measured at the end alone; mean over complete runs with its pointwise 95%
-interval, thin lines of single runs instead of it where there are fewer than five, and alone where
-there are fewer than three. It is logarithmic if the metric's scale is. Below, on the same x axis:
-the learning rate in force; the effective rate, measured (``|dW| / |W|`` of the latest update, heavy
-lines) and nominal (``lr / |W|``, thin lines), geometric means over runs; and, where it was
-measured, how much the activation pattern changes. Runs that are not complete are thin lines, with a
-cross where they broke off. Triangles mark a trigger's alarms, dotted lines the starts of phases.
+One figure per task. Top panel: the headline metric, or the training return if the headline is
+measured only at the end. It shows the mean over complete runs with its pointwise 95% interval; with
+fewer than five runs, thin lines of single runs instead of the interval; with fewer than three, only
+these lines. It is logarithmic if the metric's scale is. Below, on the same x axis: the learning
+rate in force; the effective rate, measured (``|dW| / |W|`` of the latest update, heavy lines) and
+nominal (``lr / |W|``, thin lines), geometric means over runs; and the change of the activation
+pattern, if it was measured. Runs that are not complete are thin lines, with a cross at their end.
+Triangles mark a trigger's alarms, dotted lines the starts of phases.
 """
 
 from __future__ import annotations

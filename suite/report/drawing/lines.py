@@ -1,7 +1,7 @@
 """Lines of figures: a quantity over many runs as a mean with its band, or run by run.
 
-On a log axis the mean is the geometric one and the band that of the logarithms, so the axis must
-have its scale before anything is drawn. What was measured once is a marker with a bar.
+On a log axis the mean is geometric and the band is that of the logarithms, so set the scale of the
+axis before drawing. A quantity that was measured once is a marker with a bar.
 """
 
 from __future__ import annotations

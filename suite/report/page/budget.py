@@ -1,4 +1,4 @@
-"""What each arm was given to spend: a comparison means little if budgets differ unseen."""
+"""The budget of each arm: a comparison means little if readers cannot see different budgets."""
 
 from __future__ import annotations
 

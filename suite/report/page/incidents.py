@@ -1,4 +1,4 @@
-"""What happened to runs that their scores do not show: refills, lost blocks, bad checkpoints."""
+"""Events in runs that their scores do not show: refills, lost blocks, bad checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing but itself: no network, no scripts, no other file."""
+"""The report as one self-contained page: no network, no scripts, no other file."""
 
 from __future__ import annotations
 

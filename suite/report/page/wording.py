@@ -1,7 +1,7 @@
-"""Numbers and sentences of the report, in words that claim no more than the numbers do.
+"""Numbers and sentences of the report; the words claim no more than the numbers.
 
-A difference is called higher or lower only if its 95% interval leaves out 0. Whether higher is
-better is the reader's business: the metric may be a loss.
+A difference is called higher or lower only if its 95% interval excludes 0. The reader decides
+whether higher is better: the metric may be a loss.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def interval(estimate: Estimate | None, places: int, *, sign: bool = False) -> s
 def verdict(difference: Estimate | None) -> str:
     """Return ``higher``, ``lower``, ``includes 0``, ``no interval``, ``no spread`` or ``none``.
 
-    Seeds that all differ by the same amount, as coarse scores of few seeds may, say nothing of
-    how much others would.
+    Seeds that all differ by the same amount, as with coarse scores of few seeds, say nothing about
+    other seeds.
 
     >>> verdict(Estimate(0.5, 0.25, 0.75, 3)), verdict(Estimate(0.5, -0.25, 1.25, 3))
     ('higher', 'includes 0')

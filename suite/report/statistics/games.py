@@ -1,9 +1,9 @@
-"""Atari games of a sweep taken together: human-normalised scores, aggregated over games by arm.
+"""Groups of Atari games in a sweep: human-normalised scores, aggregated over games by arm.
 
-Tasks go together if each is one Atari game, their labels differ in its name alone, and arms and
-headline metric are the same. Of such a group those games count that have a human score and, for
-every arm that has any result, a complete run; all arms are thus measured on the same games. An arm
-has as many runs of each game as its game with the fewest, the first seeds.
+Tasks form a group if each is one Atari game, their labels differ only in its name, and arms and
+headline metric are the same. A game counts if it has a human score and a complete run of every arm
+that has any result, so all arms are measured on the same games. Each game of an arm has as many
+runs as the arm's game with the fewest: the first seeds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From rows to the numbers of the report: per task and arm, the headline metric over seeds.
 
-A run is scored by the last row of its task's headline metric, and only once it is complete. Runs
-that failed or diverged have no score: they are counted, never averaged in and never left unsaid.
-Intervals stay inside the range that the headline metric declares.
+The score of a complete run is the last row of its task's headline metric. Runs that failed or
+diverged have no score: they are always counted and reported, never averaged in. Intervals stay
+inside the range that the headline metric declares.
 """
 
 from __future__ import annotations
