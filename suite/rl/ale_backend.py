@@ -6,9 +6,8 @@ differences of ALE are corrected here:
 
 - The stack of a new game repeats its first frame; ALE's is padded with black frames.
 - A time limit counts agent steps and shows the last frame. ALE counts frames, including those
-before
-    the agent acts, and leaves out the screen on which it stops. So ALE gets no limit; the
-    game is cut here and reset on the next step, whose action is ignored as after any end.
+  before the agent acts, and leaves out the screen on which it stops. So ALE gets no limit; the game
+  is cut here and reset on the next step, whose action is ignored as after any end.
 - `info` has envpool's `reward` and `elapsed_step`.
 
 These differences remain:
@@ -17,7 +16,7 @@ These differences remain:
   `fire_on_reset` ALE fires first and idles one frame less, envpool idles and then fires; the two
   agree for `noop_max` 1.
 - Random draws of the number of idle frames and of sticky actions. The same seed gives other games.
-- The last frame of a game that is over is the one before; nothing is learnt from it.
+- The last frame of a finished game repeats the one before; nothing is learnt from it.
 """
 
 from __future__ import annotations
