@@ -35,7 +35,7 @@ class DivergedError(RuntimeError):
 
 
 def _shown(value: Any) -> str:
-    """Return a value as it is printed, cut where that is long."""
+    """Return a value as printed, cut if it is long."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # such as a whole number of 5,000 digits

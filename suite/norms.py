@@ -129,7 +129,7 @@ def squared_norms(
     Args:
         tensors: any shapes; a row is an entry along the first dimension (an output unit).
         per: ``tensor`` gives scalars; ``row`` gives shape (rows, 1, ...), ready to broadcast.
-        flats: `Flats` of the tensors, if they are at hand.
+        flats: `Flats` of the tensors, if available.
         axes: of each tensor's rows; the first by default.
 
     >>> squared_norms([torch.tensor([[3.0, 4.0], [1.0, 0.0]])])

@@ -144,7 +144,7 @@ def clear_moments(optimizer: torch.optim.Optimizer, parameter: nn.Parameter, mas
 
 
 def split_groups(optimizer: torch.optim.Optimizer) -> None:
-    """Give every parameter a group of its own, in place; order and settings stay."""
+    """Give every parameter its own group, in place; order and settings stay."""
     optimizer.param_groups[:] = [
         {**group, "params": [parameter], "names": [name]}
         for group in optimizer.param_groups

@@ -97,7 +97,7 @@ class QLearningConfig(AgentConfig):
         grad_clip: bound on the norm of the whole gradient, such as 10 in DQN Zoo's Rainbow; None
             in its DQN.
         epsilon: share of random actions.
-        dueling: whether value and advantages have streams of their own.
+        dueling: whether value and advantages have separate streams.
         distribution: learn distributions over returns; `loss` is then their cross-entropy.
         noisy: initial noise of the head's linear maps, in units of ``1 / sqrt(inputs)``.
         noise_bound: where the normal variables that noise is made of are truncated; 2 in DQN Zoo,

@@ -127,7 +127,7 @@ SIGNED = {
     "surround": ANY,
     "tennis": ANY,
 }
-"""Games of the table whose score may be negative: it counts points lost, too, or seconds."""
+"""Games of the table whose score may be negative: it also counts lost points, or seconds."""
 
 
 def score_range(game: str) -> Range:

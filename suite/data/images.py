@@ -54,7 +54,7 @@ class ImageSet:
         train_labels: (n,) integers.
         test_images: as `train_images`.
         test_labels: as `train_labels`.
-        source: what the numbers come from, to be stated beside results.
+        source: the origin of the numbers, to be stated with results.
     """
 
     train_images: Bytes

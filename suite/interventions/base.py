@@ -215,7 +215,7 @@ class InterventionStack:
         What was measured and evaluated at the end of the phase before has seen nothing of it.
 
         Returns:
-            Whether the network was reset, so that copies of it have to be made anew.
+            Whether the network was reset, so that copies of it have to be made again.
         """
         if step not in self._phases or not self._beginning:
             return False
@@ -238,7 +238,7 @@ class InterventionStack:
         """Call the members after the optimizer's step, projection last.
 
         Returns:
-            Whether the network was reset, so that copies of it have to be made anew.
+            Whether the network was reset, so that copies of it have to be made again.
         """
         reset = False
         for member in self._after:

@@ -31,11 +31,11 @@ from suite.optimizers import split_groups
 from suite.params import ParamRole
 
 LAYERS = (ParamRole.WEIGHT, ParamRole.OUTPUT, ParamRole.EMBEDDING)
-"""Roles whose tensors have rates of their own."""
+"""Roles of tensors with their own rates."""
 
 
 class EvenRatioAbs(Intervention):
-    """Gives every layer a parameter group, whose scale follows the layer's mean |w|."""
+    """Gives every layer a parameter group with a scale that follows the layer's mean |w|."""
 
     slot = Slot.BEFORE
 

@@ -44,7 +44,7 @@ def project_(
         tensors: weights.
         targets: norms, shaped as `squared_norms` gives them; of scalars a vector will do.
         per: one norm per tensor, or one per row.
-        flats: `Flats` of the tensors, if they are at hand.
+        flats: `Flats` of the tensors, if available.
         axes: of each tensor's rows; the first by default.
     """
     if per == "tensor":
@@ -156,7 +156,7 @@ class Projection:
             check_plain(name, parameter)
         kept: dict[str, Tensor] = {}
         for name, parameter, axis in zip(names, self._parameters, self._axes, strict=True):
-            # One by one, for they may be on several devices.
+            # One by one, because they may be on several devices.
             (kept[name],) = squared_norms([wide(parameter.detach())], per, axes=[axis])
         for name, square in kept.items():
             check_finite(name, square)

@@ -122,7 +122,7 @@ def recycle_(
         parameters: by name.
         initial: fresh initial values, by name.
         renewed: elements that get fresh values.
-        silenced: elements that get zero, whatever they got before.
+        silenced: elements that get zero, also if they were drawn before.
         optimizer: what holds the moments; None leaves them.
     """
     for name, mask in renewed:
@@ -170,7 +170,7 @@ class Redo(Timed):
         return [layer for layer in layers if not layer.others]
 
     def _check(self) -> None:
-        """Check that the network's units and their weights can be told apart.
+        """Check that the network's units and their weights can be separated.
 
         Raises:
             ConfigError: if they cannot, with the reasons.
@@ -221,6 +221,6 @@ class RedoConfig(TimedConfig):
         """Return a `Redo`.
 
         Raises:
-            ConfigError: if the network has no hidden units, or none that can be told apart.
+            ConfigError: if the network has no hidden units, or none that can be separated.
         """
         return Redo(self, bound)

@@ -93,7 +93,7 @@ def scale_invariant(model: nn.Module, probe: Any = None, per: Per = "tensor") ->
     and its word is checked if there is a probe.
 
     Args:
-        model: the network; its values, modes and the random generators stay as they are.
+        model: the network; its values, modes and the random generators do not change.
         probe: inputs: a tensor; a tuple or list of arguments; a mapping of keyword arguments.
             Without any, inputs are made up from the sizes of the layers.
         per: whether whole tensors or their rows are asked about.
@@ -150,7 +150,7 @@ def check_invariant(
     """Check that the outputs on `probe` do not depend on the scale of the named tensors.
 
     Args:
-        model: the network; it stays as it is.
+        model: the network; it does not change.
         names: parameters to check.
         probe: inputs, as for `scale_invariant`.
         per: whether whole tensors or their rows are asked about.
@@ -335,7 +335,7 @@ class ProbedNetwork:
         return self.points[1].objection(name, axis, per) if len(self.points) > 1 else None
 
     def check_size(self, names: Sequence[str], per: Per) -> None:
-        """Check that scale-invariant tensors are large beside the epsilons behind them.
+        """Check that scale-invariant tensors are large compared with the epsilons after them.
 
         Raises:
             ValueError: naming one that is not.

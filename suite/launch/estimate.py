@@ -27,7 +27,7 @@ PROCESS_BYTES = 500 * 2**20
 """Memory of a worker before data and model."""
 
 MEASURED_S = 2.0
-"""Seconds of its own processor time after which a plan measures no further kind of trial."""
+"""Seconds of processor time after which a plan stops timing kinds of trials."""
 
 WAITED = 4
 """Times as long on the wall after which it does not either."""
@@ -138,7 +138,7 @@ def _measured(
 
 
 def _kind(group: Sequence[RunConfig]) -> Hashable:
-    """Return what trials have in common whose updates take equally long."""
+    """Return a key that is equal for trials with equally long updates."""
     run = group[0]
     parts = (run.task, run.model, run.agent, run.metrics)
     texts = [json.dumps(p.canonical() if p else None, sort_keys=True, default=str) for p in parts]

@@ -11,7 +11,7 @@ import hashlib
 import re
 
 LIVE_LAYERS = ("", "all", "mean", "train", "test")
-"""Layers whose rows are sent along; most others stay in the run's folder."""
+"""Layers with rows that are also sent; most others stay in the run's folder."""
 
 BY_GAME = (
     *("episode_return", "mean_return_20", "evaluation_return"),

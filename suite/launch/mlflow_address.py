@@ -28,7 +28,7 @@ def check_store(uri: str) -> None:
     """
     try:
         probe(uri)
-    except Exception as error:  # whatever kind of store it is
+    except Exception as error:  # for any kind of store
         wanted = f"a tracking store that answers ({said(error)})"
         raise ConfigError("--mlflow-uri", redact(uri), wanted) from None
 
@@ -37,7 +37,7 @@ def probe(uri: str) -> None:
     """Ask a store something; a local one must let itself be written to.
 
     Raises:
-        Exception: whatever kind its client raises, if that does not work.
+        Exception: any kind that its client raises, if that does not work.
     """
     # The sink tries again by itself, later.
     for name, value in {"MAX_RETRIES": "1", "TIMEOUT": "10"}.items():

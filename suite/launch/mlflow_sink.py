@@ -274,7 +274,7 @@ class MlflowSink:
         return time.monotonic() < self._resume_at
 
     def _work(self) -> None:
-        """Write what is queued every few seconds; at the end, whatever MLflow lacks."""
+        """Write the queue every few seconds; at the end, everything that MLflow lacks."""
         while not self._stop.wait(FLUSH_EVERY_S):
             self._flush()
             for run_id in sorted(self.behind):
@@ -404,7 +404,7 @@ class MlflowSink:
     def _complete(self, run_id: str, child: Child, rows: list[LiveRow], whole: bool) -> Child:
         """Send what MLflow lacks of the rows in a run's folder; return the record they are in.
 
-        A record with rows that the run has no longer, for it went another way after a checkpoint,
+        A record with rows that the run no longer has, because it differed after a checkpoint,
         is made again.
 
         Args:

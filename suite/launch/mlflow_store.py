@@ -32,7 +32,7 @@ RUN = "suite.run_id"
 """Tag of the run that a record is of."""
 
 LEVEL = "suite.level"
-"""Tag of a run whose rows MLflow has: the digest of its rows."""
+"""Tag of a run with all rows in MLflow: the digest of its rows."""
 
 STATE = "suite.state"
 """Tag of a run that has ended: how."""

@@ -35,14 +35,14 @@ LOG = "driver-error.txt"
 
 
 class Outage(RuntimeError):
-    """The machine, the disk or Ray failed under a sweep; what is finished is kept."""
+    """The machine, the disk or Ray failed during a sweep; finished runs are kept."""
 
 
 def explain(error: BaseException) -> str:
     """Return one line on what went wrong.
 
-    The system's own errors are looked for in the error, in what caused it and, since Ray passes
-    errors on as text, in their texts.
+    System errors are searched in the error, in its causes and, because Ray passes errors on as
+    text, in their texts.
 
     >>> explain(OSError(errno.ENOSPC, "No space left on device", "/a/b"))
     'no space is left on the disk (/a/b)'
@@ -76,7 +76,7 @@ def explain_text(text: str) -> str:
 
 
 def explain_trial(text: str) -> str:
-    r"""Return one line on what a trial died of, from Ray's text on it.
+    r"""Return one line on why a trial died, from Ray's text.
 
     >>> explain_trial("Traceback\n  line\nValueError: no")
     'ValueError: no'
@@ -128,11 +128,11 @@ def keep_traceback(error: BaseException, folder: Path) -> None:
 def within(
     seconds: float, call: Callable[[], Any], late: str, stay: threading.Event | None = None
 ) -> Any:
-    """Return what a call returns, in another thread, or give it up.
+    """Return the result of a call in another thread, with a timeout.
 
     Args:
         seconds: how long to wait for it.
-        call: goes on by itself if it is given up.
+        call: continues in its thread after a timeout.
         late: what to say then.
         stay: the thread lives on until this is set; at once, if None.
 

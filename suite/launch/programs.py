@@ -12,7 +12,7 @@ def program(name: str) -> str:
     """Return a program by its name if the shell finds this environment's, else by its path.
 
     Args:
-        name: of a program that is installed beside this Python, such as ``mlflow``.
+        name: of a program that is installed with this Python, such as ``mlflow``.
     """
     here = Path(sys.executable).parent / name
     found = shutil.which(name)

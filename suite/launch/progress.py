@@ -46,7 +46,7 @@ def make_console() -> Console:
 
 
 def say(console: Console, text: str) -> None:
-    """Print one line as it is: no markup, no colours, no wrapping of what may be copied.
+    """Print one line unchanged: no markup, no colours, no wrapping, so that it can be copied.
 
     Line ends and control characters are shown as escapes, because the text may come from files.
     """

@@ -78,7 +78,7 @@ class Options:
 
 
 def sweep_record(sweep: Sweep, command: str, results_id: str) -> dict[str, Any]:
-    """Return the content of ``sweep.json``: all that a report needs to know beside the runs."""
+    """Return the content of ``sweep.json``: everything that a report needs besides the runs."""
     tasks: dict[str, Any] = {}
     for label, plan in sweep.tasks.items():
         configs = [t.config for t in sweep.trials if t.task == label]
@@ -110,7 +110,7 @@ def sweep_record(sweep: Sweep, command: str, results_id: str) -> dict[str, Any]:
 
 
 def _ranges(configs: Sequence[RunConfig]) -> dict[str, Any]:
-    """Return the range of each metric, and of what else a task bounds, that is true of all runs."""
+    """Return ranges that hold in all runs, of each metric and of other rows with bounds."""
     declared = [config.ranges for config in configs]
     names = sorted({name for ranges in declared for name in ranges})
     found = {name: {r.get(name) or RECORDED.get(name) for r in declared} for name in names}
@@ -119,7 +119,7 @@ def _ranges(configs: Sequence[RunConfig]) -> dict[str, Any]:
 
 @contextmanager
 def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
-    """Open the results folder for this sweep alone.
+    """Open and lock the results folder for this sweep.
 
     Raises:
         ConfigError: if it cannot be made, belongs to another sweep, is in use, or has nothing to
@@ -151,7 +151,7 @@ def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
 
 
 def _visible(folder: Path) -> bool:
-    """Return whether a folder holds anything but locks, unfinished files and an outage's."""
+    """Return whether a folder has anything but locks, unfinished files and the error log."""
     return any(not path.name.startswith(".") and path.name != LOG for path in folder.iterdir())
 
 
@@ -218,7 +218,7 @@ def _run_in(
         sink = MlflowSink(uri, storage, sweep, options.command)
     except ConfigError:
         raise
-    except Exception as error:  # whatever kind of store it is
+    except Exception as error:  # for any kind of store
         raise Outage(f"MLflow's store could not be opened: {explain(error)}") from error
     interrupted, outage = False, ""
     try:
@@ -249,7 +249,7 @@ def _retitle(command: str) -> None:
 
 
 def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Options) -> Live:
-    """Return the live state: runs that are done are kept, unless they are to be fresh."""
+    """Return the live state: finished runs are kept, unless `fresh`."""
     from suite.launch.estimate import estimate_trials
 
     slots = options.num_cpus or os.cpu_count() or 1
@@ -273,7 +273,7 @@ def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Option
 
 
 def _compare_plugins(storage: Storage, relative: str, options: Options) -> None:
-    """Check that a run which is done was made with the plugins of now.
+    """Check that a finished run was made with the current plugins.
 
     Raises:
         ConfigError: if one has changed: its runs could not be distinguished from others.
@@ -301,13 +301,13 @@ def _conclude(
     """Build and print the report; return the exit code.
 
     Args:
-        live: how the runs stand.
+        live: the state of the runs.
         sink: MLflow, closed.
         storage: the results folder.
         options: how to run.
         console: where to print.
-        interrupted: whether the user did.
-        outage: what ended the sweep from without; empty if nothing did.
+        interrupted: whether the user stopped it.
+        outage: external cause that ended the sweep; empty if none.
     """
     failures = live.failures()
     unfinished = live.unfinished()
@@ -332,7 +332,7 @@ def _conclude(
 def _report(
     sink: MlflowSink, storage: Storage, options: Options, console: Console, incomplete: bool
 ) -> None:
-    """Build and print the report, and put it where it is looked for."""
+    """Build, print and upload the report."""
     from suite.launch.show import fetch_all, show_report
 
     fetch_all(storage)
@@ -344,7 +344,7 @@ def _report(
 
 
 def _stopped(outage: str, root: Path, options: Options, console: Console) -> int:
-    """Say what ended the sweep and how to go on; return the exit code."""
+    """Say what ended the sweep and how to continue; return the exit code."""
     begun = (root / layout.SWEEP).is_file()
     kept = " Finished runs and checkpoints are kept." if begun else ""
     more = f" (more in {root / LOG})" if (root / LOG).is_file() else ""
@@ -354,7 +354,7 @@ def _stopped(outage: str, root: Path, options: Options, console: Console) -> int
 
 
 def _tell_of_mlflow(sink: MlflowSink, options: Options, console: Console) -> None:
-    """Say where to compare runs, and whether MLflow has all of them."""
+    """Print where to compare runs, and whether MLflow has all of them."""
     for error in sink.errors:
         say(console, f"MLflow: {explain_text(error)}")
     if not sink.level:
@@ -375,7 +375,7 @@ def _tell_of_mlflow(sink: MlflowSink, options: Options, console: Console) -> Non
 
 
 def resume_command(options: Options, begun: bool = True) -> str:
-    """Return the command that continues an interrupted sweep, or begins one that left nothing."""
+    """Return the command that resumes an interrupted sweep, or starts one that wrote nothing."""
     try:
         words = shlex.split(options.command)
     except ValueError:  # not from a shell

@@ -39,12 +39,12 @@ def fetched(directory: str) -> Storage:
 
 
 def show_claims(directory: str, only: str, kept: Path | None, console: Console) -> None:
-    """Judge the claims and print the board; write it beside the report if it is the whole of it.
+    """Judge the claims and print the board; write the complete board into the report folder.
 
     Args:
         directory: a results folder.
         only: glob over ids of claims.
-        kept: an earlier board, whose verdicts stand for what the folder has no runs of.
+        kept: an earlier board, whose verdicts are used for experiments without runs.
         console: where to print.
     """
     from suite.report.claims.board import NOTES, as_table, judge_all, write_board

@@ -104,7 +104,7 @@ def run_trial(config: dict[str, Any]) -> None:
         outcomes = [("failed", str(error))] * len(runs)
     except Exception as error:
         for folder in folders:
-            with suppress(OSError):  # a full disk may be what it died of: the driver is told, too
+            with suppress(OSError):  # a full disk may be the cause; the driver gets the error, too
                 write_text(folder.path / layout.ERROR, redact(traceback.format_exc()))
             try:
                 folder.finish("failed", redact(f"{type(error).__name__}: {error}"))

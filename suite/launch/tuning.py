@@ -143,7 +143,7 @@ class _Stop:
     def listen(self) -> dict[signal.Signals, Any]:
         """Take the signals, and return who had them.
 
-        Ray's start puts a handler of its own before whoever has SIGTERM, which aborts the process
+        When Ray starts it installs its own SIGTERM handler first, which aborts the process
         three seconds later, so they are taken once more after it.
         """
         return {n: signal.signal(n, self._ask) for n in (signal.SIGINT, signal.SIGTERM)}

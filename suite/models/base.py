@@ -73,7 +73,7 @@ class ModelConfig(Component):
 
     Attributes:
         random_start: whether initial weights are drawn rather than given.
-        values: keys that leave the shapes of all tensors as they are.
+        values: keys that do not change the shapes of tensors.
     """
 
     random_start: ClassVar[bool] = True
@@ -145,7 +145,7 @@ class Aside(nn.Module):
 
 
 def build_model(config: ModelConfig, spec: ModelSpec, seed: int) -> nn.Module:
-    """Build a model whose initial weights depend on `seed` alone.
+    """Build a model with initial weights that depend only on `seed`.
 
     The state of torch's global generator is left as it was.
     """
@@ -187,9 +187,9 @@ def within_sizes(key: str, value: Any) -> Iterator[None]:
 
     Raises:
         ArithmeticError: if it is of another kind.
-        MemoryError: likewise.
-        RuntimeError: likewise.
-        TypeError: likewise.
+        MemoryError: the same.
+        RuntimeError: the same.
+        TypeError: the same.
         ConfigError: for errors that sizes make.
     """
     try:

@@ -66,7 +66,7 @@ class Quadratic(Activation):
 
 
 class CommitteeMachine(nn.Module):
-    """One hidden layer of N units whose outputs are averaged.
+    """One hidden layer of N units with averaged outputs.
 
     Args:
         inputs: D.

@@ -50,7 +50,7 @@ class DiagonalNetwork(nn.Module):
 class BatchedDiagonal(BatchedModel):
     """Diagonal networks of one size; runs that see the same inputs share one matrix product.
 
-    With inputs of their own nothing is shared, and reading them takes all the time there is.
+    With different inputs nothing is shared, and reading them takes almost all the time.
     """
 
     def forward(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Any]:

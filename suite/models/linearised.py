@@ -99,7 +99,7 @@ def to_first_order(
 
 @cache
 def _load_forward_mode() -> None:
-    """Let torch load what its forward mode needs, which warns of a deprecation of its own."""
+    """Let torch load its forward mode, which warns about a deprecation in torch itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         one = torch.ones((), device="cpu")

@@ -29,7 +29,7 @@ def interleave(planes: Tensor) -> Tensor:
 class Pixels(nn.Module):
     """Bytes (batch, channels, height, width) to numbers in [0, 1], channels last.
 
-    Anything but bytes passes as it is.
+    Other types pass unchanged.
     """
 
     unit: Tensor

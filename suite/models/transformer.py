@@ -37,7 +37,7 @@ def attend(scores: Tensor, values: Tensor, pairs: Tensor, p: int) -> Tensor:
     exponential is that of the largest of the tokens that every example shares, so that no
     denominator vanishes, raised where an operand's score would overflow. Where scores are too far
     apart for that, on a GPU, which would have to be waited for to know, and inside
-    `torch.func.vmap`, each example has a softmax of its own.
+    `torch.func.vmap`, each example has its own softmax.
 
     Args:
         scores: (2p + shared, heads), the first operands' rows, the second ones', the shared ones.

@@ -80,7 +80,7 @@ class Checkpoints:
     def make(self, mark: Callable[[], Mark], write: Callable[[Path], object]) -> Path:
         """Make a checkpoint and return its folder; the older ones are still there.
 
-        On a full disk the older of two is given up for it.
+        On a full disk the older of two is deleted first.
 
         Args:
             mark: called when the files are there.

@@ -53,7 +53,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def bounded(data: Any, nodes: int = MOST_NODES, depth: int = DEEPEST) -> Any:
-    """Return plain data that is neither too large nor too deep to walk through, as it is.
+    """Return plain data unchanged, if it is neither too large nor too deep.
 
     What is in several places counts as often, for those who walk through it meet it as often.
 

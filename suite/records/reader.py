@@ -44,7 +44,7 @@ TABLE_COLUMNS = (
 """Columns of `load_results`, in order."""
 
 TrialState = Literal["skipped", "not started", "running", "complete", "diverged", "failed"]
-"""How a trial stands. One that was killed without a word stays "running"."""
+"""State of a trial. A killed one stays "running"."""
 
 RUN_ID = r"[0-9A-Za-z_][\w.,=+-]{0,199}"
 """What an id of a run may be: the name of a folder, in ASCII. The suite's own are hex digits."""
@@ -251,7 +251,7 @@ def read_sweep(folder: str | Path) -> SweepRecord:
 
 
 def status_of(folder: str | Path, trial: TrialRecord) -> Status:
-    """Read how a trial stands.
+    """Read the state of a trial.
 
     A status file that cannot be read (it is replaced while the run goes on) counts as running.
     """

@@ -16,7 +16,7 @@ def row_of(line: bytes, run_id: str) -> Row:
 
     Args:
         line: of ``rows.jsonl``.
-        run_id: the run in whose folder it lies.
+        run_id: the run of its folder.
 
     Raises:
         ValueError: if it is no row of that run.

@@ -27,7 +27,7 @@ FINAL: tuple[RunState, ...] = ("complete", "diverged")
 """States that running the same config again would not change."""
 
 FILES = (layout.CONFIG, layout.PROVENANCE, layout.ROWS, layout.ERROR, layout.STATUS)
-"""Files of a run beside its checkpoints, in the order in which they are sent up."""
+"""Files of a run other than checkpoints, in the order of their upload."""
 
 REFUSED = "checkpoint_refused"
 """Metric of the row that says so, in its layer."""
@@ -50,7 +50,7 @@ def read_status(folder: Path) -> dict[str, Any] | None:
 
 
 def mark_failed(folder: Path, reason: str) -> None:
-    """Write into the status of a run whose process died that it failed, and why."""
+    """Write into the status of a run whose process died that it failed, and the reason."""
     status = read_status(folder) or {"state": "running", "step": 0, "total": 0, "wall_s": 0.0}
     if status["state"] not in FINAL:
         folder.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ class RunFolder:
         self._saved = time.monotonic()
 
     def _push(self, checkpoint: Path | None = None) -> None:
-        """Send the run up: a checkpoint's manifest comes last, for it makes it count."""
+        """Upload the run; a checkpoint's manifest comes last, which makes it valid."""
         if not self.storage.remote:
             return
         parts = []
@@ -204,7 +204,7 @@ class RunFolder:
         self.storage.push(*(p.relative_to(self.storage.root).as_posix() for p in parts))
 
     def latest(self) -> Path | None:
-        """Return the newest checkpoint that is whole and whose rows are there too."""
+        """Return the newest checkpoint that is complete and has all its rows."""
         return self._checkpoints.latest
 
     def finish(self, state: RunState, reason: str = "") -> None:
@@ -219,7 +219,7 @@ class RunFolder:
             self.close()
 
     def close(self) -> None:
-        """Let go of the files and leave the run as it stands, to be continued."""
+        """Close the files and leave the run as it is, to be continued."""
         try:
             self._rows.close()
         finally:  # what is still to be written may find the disk full

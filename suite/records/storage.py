@@ -110,7 +110,7 @@ class Storage:
         return system, base
 
     def local(self, relative: str) -> Path:
-        """Return where a file or folder of a remote address lies here, always below `root`.
+        """Return the local path of a file or folder of a remote address, always below `root`.
 
         Raises:
             ConfigError: if the name, or a link on the way, leads out of `root`.
@@ -195,7 +195,7 @@ class Storage:
 
 
 def _below(path: Path, root: Path) -> bool:
-    """Return whether a path lies in a folder once all links are followed."""
+    """Return whether a path is inside a folder after following all links."""
     return path.resolve().is_relative_to(root.resolve())
 
 

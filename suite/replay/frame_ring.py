@@ -198,7 +198,7 @@ class FrameRing:
                 self._keep_last(lane, base + (time - 1) % self.slots, frame)
 
     def clear(self) -> None:
-        """Forget everything, as if the ring were new, save where its generator stands."""
+        """Forget everything, as in a new ring, but keep the state of the generator."""
         self._heads[:] = 0
         self._cuts[:] = 0
         self._marks[:] = 0

@@ -62,7 +62,7 @@ class PrioritizedRing(FrameRing):
         generator: of the draws; the ring's own from here on.
         device: that keeps the frames, as one tensor; None keeps them in a numpy array.
         limit: fewest transitions of an episode that is cut by time, see `FrameRing`.
-        exponent: of the errors; with 0 all transitions are alike.
+        exponent: of the errors; with 0 all transitions have equal probability.
         uniform_share: share of draws that ignore the errors.
         largest: bound on an error's size.
 
@@ -166,7 +166,7 @@ class PrioritizedRing(FrameRing):
         return index
 
     def probability(self, index: Ints) -> Doubles:
-        """Return P(i) of filled slots `index`, (batch,); all alike if no slot has a priority."""
+        """Return P(i) of filled slots `index`, (batch,); all equal if no slot has a priority."""
         total, filled = self.tree.total, len(self)
         if total == 0:
             return np.full(len(index), 1 / filled)

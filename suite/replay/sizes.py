@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from suite.replay.sum_tree import tree_bytes
 
 SLOT_BYTES = 11
-"""Memory of a slot beside its frame: action, reward, marks, number of a last observation."""
+"""Memory of a slot without its frame: action, reward, marks, number of a last observation."""
 
 LOST = 8
 """Last observations of a lane for episodes that ended sooner, such as where a process was lost."""

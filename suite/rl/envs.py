@@ -21,7 +21,7 @@ SEEDS = 2**31
 def make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> Any:
     """Return `lanes` environments that are stepped together, from the task's back end.
 
-    An environment is reset on the step after its episode has ended, whatever action it is given
+    An environment is reset on the step after its episode has ended, for any action it is given
     then. Of the two marks of an end that ``step`` returns, the first says whether the episode is
     truly over, the second whether its time is up (`RLTaskConfig.time_limit`); where both happen in
     one step, both say so.

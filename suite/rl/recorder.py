@@ -68,7 +68,7 @@ class Recorder:
         self.record(step, agent_steps, [("episode_return", self.layer, g.score) for g in games])
 
     def measured(self, step: int, agent_steps: int, waited: int, values: Sequence[Value]) -> None:
-        """Hand on the learner's values, and the returns and the pace beside them.
+        """Pass on the learner's values, with the returns and the pace.
 
         Args:
             step: gradient steps made.

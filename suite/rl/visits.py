@@ -50,7 +50,7 @@ class Visits:
         self._sum += sum(game.score for game in games)
 
     def evaluated(self, mean: float) -> None:
-        """Take the mean return of an evaluation; the last one stands for the visit."""
+        """Take the mean return of an evaluation; the last one counts for the visit."""
         self._evaluated = mean
 
     def close(self) -> list[Value]:

@@ -33,7 +33,7 @@ _NAME = re.compile(rf"[\w{re.escape(SIGNS)}]+")
 
 
 def is_name(text: str) -> bool:
-    """Return whether a text can stand in a label as it is.
+    """Return whether a text can be used in a label unchanged.
 
     >>> is_name("low_0.3"), is_name("a,b"), is_name(".."), is_name("a b")
     (True, False, False, False)
@@ -89,7 +89,7 @@ def folded(text: str) -> str:
 
 
 def check_apart(key: str, labels: Iterable[str], *forms: Callable[[str], str]) -> None:
-    """Check that labels are short enough, and stay apart in each of the forms they are used in.
+    """Check that labels are short enough, and distinct in every form in which they are used.
 
     Args:
         key: what to call their place in messages.

@@ -101,7 +101,7 @@ class Sweep:
         return {t.run_id: t.config for t in self.trials if t.skip is None}
 
     def check_apart(self) -> None:
-        """Check that arms with names of their own are runs of their own.
+        """Check that arms with different names are different runs.
 
         Raises:
             ConfigError: if two arms of a task ask for the same run, as they do once ``--set`` has
@@ -176,7 +176,7 @@ def load_sweep(
 
 @dataclass(frozen=True)
 class _Arm:
-    """Where an arm stands: its value on each axis, and the name of its point of a search."""
+    """The position of an arm: its value on each axis, and the name of its search point."""
 
     cell: Mapping[str, str]
     point: str

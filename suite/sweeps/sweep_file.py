@@ -18,7 +18,7 @@ from suite.sweeps.labels import check_name
 from suite.sweeps.yaml_file import flow_style, read_yaml
 
 FILE_KEYS = ("extends", "include", "experiments", "changes", "one_seed")
-"""Keys of a file beside those of an experiment."""
+"""Keys of a file in addition to those of an experiment."""
 
 MOST_FILES = 20
 """Longest chain of files that include one another."""

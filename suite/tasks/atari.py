@@ -69,7 +69,7 @@ class AtariProtocolConfig(RLTaskConfig):
         fire_on_reset: whether a game that waits for the fire button is started by pressing it.
         full_action_space: all 18 actions rather than those the game uses.
         max_episode_frames: emulator frames after which a game is truncated, 30 minutes of play.
-        over_protocol: what this kind of task needs, whatever the protocol says.
+        over_protocol: values that this kind of task needs with every protocol.
     """
 
     stack: ClassVar[int] = 4

@@ -112,7 +112,7 @@ class TaskConfig(Component):
             raise ConfigError("resources.learners", run.resources.learners, wanted)
 
     def check_memory(self, run: RunConfig) -> None:
-        """Check, before anything is made, that what a run holds beside its network can be held.
+        """Check early that the memory of a run, apart from its network, is available.
 
         Raises:
             ConfigError: if it is more than `suite.models.base.MOST_BYTES`.
@@ -176,7 +176,7 @@ class SupervisedTaskConfig(TaskConfig):
 
 
 class SupervisedTask(ABC):
-    """A supervised problem whose data lies on one device.
+    """A supervised problem with its data on one device.
 
     Attributes:
         probe: inputs, fixed for the whole run, on which features are measured.

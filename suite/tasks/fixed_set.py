@@ -1,4 +1,4 @@
-"""Shared code of tasks whose every update sees the whole training set."""
+"""Shared code of tasks where every update sees the whole training set."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class ModularLogLossConfig(ModularAdditionConfig):
 
 
 class ModularLogLoss(ModularAddition):
-    """Modular addition whose loss is ``log L``.
+    """Modular addition with the loss ``log L``.
 
     Attributes:
         log_sum: logarithm of the sum of the rates on L, over the base rate; a scalar.

@@ -47,7 +47,7 @@ MOST_LANES = 10_000
 
 
 class EvaluationConfig(Config):
-    """Whole episodes by the policy as it stands, apart from training.
+    """Whole episodes of the current policy, separate from training.
 
     Attributes:
         episodes: number of episodes.
@@ -89,7 +89,7 @@ class RLTaskConfig(TaskConfig):
             since the start again, which continues to the last bit but takes minutes per million;
             ``fresh`` begins new episodes and counts the open ones as truncated; ``auto`` replays
             up to 200,000 steps of the lanes.
-        evaluation: episodes apart from training; their mean return then scores the run.
+        evaluation: separate episodes; their mean return is then the score of the run.
     """
 
     engine: ClassVar[Literal["supervised", "rl"]] = "rl"
@@ -271,7 +271,7 @@ class RLTaskConfig(TaskConfig):
         """Check that learning begins with something that can be sampled.
 
         A window of `n_step` actions needs the observation after it, too. A full replay holds such
-        windows whatever its capacity.
+        windows at any capacity.
 
         Raises:
             ConfigError: if the warm-up is too short for that.

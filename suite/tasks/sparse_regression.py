@@ -27,7 +27,7 @@ from suite.tasks.base import TASKS, Batch, SupervisedTask
 from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 BLOCK = 4096
-"""Updates whose draws are made at once."""
+"""Number of updates for which draws are made at once."""
 
 
 @TASKS.register("sparse_regression")

@@ -139,7 +139,7 @@ class WarmStartImages(SupervisedTask):
         self.probe = self._normalise(self._images[probe])
 
         self._clock, self._seeds, self._batch_size = clock, seeds, config.batch_size
-        # The n-th phase with a fraction draws the same orders whatever came before it.
+        # The n-th phase with a fraction draws the same orders after any earlier phases.
         fractions = [phase.fraction for phase in config.phases]
         self._streams = [f"order/{f}/{fractions[:i].count(f)}" for i, f in enumerate(fractions)]
         self._epoch = (-1, -1)

@@ -72,7 +72,7 @@ def redact_command(command: str) -> str:
 
 
 def redact_address(address: str) -> str:
-    """Return one address, whatever its password holds, without its passwords and tokens.
+    """Return one address without its passwords and tokens, for any characters in them.
 
     >>> redact_address("HTTPS://ann:it's me@host/x?token=a b"), redact_address("http://u:a'b@host")
     ('HTTPS://host/x?token=***', 'http://host')

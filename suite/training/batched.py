@@ -35,7 +35,7 @@ SIDE_BY_SIDE = 16
 """Largest number of runs that are trained at once in one trial."""
 
 CHUNK = 1_000
-"""Gradient steps whose rates are worked out at once."""
+"""Gradient steps for which rates are computed at once."""
 
 
 def batch_key(config: RunConfig) -> Hashable | None:
@@ -69,7 +69,7 @@ def batch_key(config: RunConfig) -> Hashable | None:
 
 
 def parted_by(config: RunConfig) -> list[str]:
-    """Return the metrics for whose sake a run is trained alone, though its task is one for many.
+    """Return the metrics that force a run to be trained alone, although its task allows many.
 
     Functions of a plugin may keep things in their module, which runs of one process would share.
     """

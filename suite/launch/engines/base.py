@@ -40,7 +40,7 @@ class Engine(ABC, Generic[R]):
         return [{"CPU": config.resources.cpus, "GPU": config.resources.gpus}]
 
     def replay_bytes(self, config: RunConfig) -> int:
-        """Return the memory of what a run remembers, beside its network."""
+        """Return the memory of a run apart from its network."""
         return 0
 
     def check_memory(self, configs: Iterable[RunConfig], slots: int) -> None:

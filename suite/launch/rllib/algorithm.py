@@ -70,7 +70,7 @@ PROBE = 64
 
 
 class NapDQN(CheckpointedAlgorithm):
-    """Deep Q-learning whose rates, targets and interventions are counted in gradient steps.
+    """Deep Q-learning with rates, targets and interventions counted in gradient steps.
 
     Attributes:
         run: the request.
@@ -180,7 +180,7 @@ class NapDQN(CheckpointedAlgorithm):
         self.sampler.enter(visit)
         if switch.clear_replay:
             self.ring.clear()
-            self._missing = 0  # the visit has a warm-up of its own
+            self._missing = 0  # the visit has its own warm-up
         else:
             self.ring.cut()
         self.learning.switch(switch)
@@ -292,7 +292,7 @@ class NapDQN(CheckpointedAlgorithm):
         self._measured_at = self.agent_steps
 
     def _evaluate(self) -> None:
-        """Let the policy play in environments of its own and record the returns."""
+        """Let the policy play in separate environments and record the returns."""
         self._evaluations.popleft()
         if self.task.runners > 0:
             LocalSampler(self.env_runner).sync(self.learning.weights())

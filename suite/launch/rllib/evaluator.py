@@ -30,7 +30,7 @@ def evaluate(
         config: how many episodes and with what exploration.
         module: acts; its noise is that of the evaluation afterwards.
         index: number of the evaluation within its run, which keys its draws.
-        visit: the visit whose environment is played.
+        visit: the visit that defines the environment.
     """
     task = run.task
     assert isinstance(task, RLTaskConfig)

@@ -115,7 +115,7 @@ class NapLearner(TorchLearner):
 
     @property
     def device_in_use(self) -> torch.device:
-        """Where the module lies, once it is built."""
+        """The device of the module, after it is built."""
         assert self._device is not None
         return torch.device(self._device)
 

@@ -138,7 +138,7 @@ class RemoteLearning:
         self._events += answers[0][1]
 
     def switch(self, switch: SwitchConfig) -> None:
-        """Go on in another environment, all learners alike."""
+        """Continue in another environment, with all learners."""
         self._all("switch", switch)
 
     def errors(self) -> NDArray[np.float32]:

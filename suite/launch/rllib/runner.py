@@ -174,7 +174,7 @@ class EnvPoolRunner(EnvRunner):
         torch._foreach_copy_(list(self.module.q.parameters()), given)
 
     def enter(self, visit: int) -> None:
-        """Leave the lanes as they are and begin episodes in another visit's environment."""
+        """Keep the lanes and begin episodes in another visit's environment."""
         self.lanes.close()
         self.visit = visit
         self.make_env()
@@ -184,7 +184,7 @@ class EnvPoolRunner(EnvRunner):
         return self._life
 
     def begin(self, generation: int, visit: int = 0) -> str:
-        """Begin new episodes with draws of their own, after a restart; return `life`."""
+        """Begin new episodes with new draws after a restart; return `life`."""
         self.lanes.close()
         self.generation, self.visit = generation, visit
         stream = f"explore/{self.worker_index}/{generation}"

@@ -260,7 +260,7 @@ def _phase_lines(axes: Axes, rows: pd.DataFrame, x: str, *, first: bool) -> None
 
 
 def _phase_starts(rows: pd.DataFrame, x: str) -> list[tuple[float, int]]:
-    """Return where phases after the first begin and their indices, alike ones once."""
+    """Return where phases after the first begin and their indices, without repeats."""
     phases = rows[(rows["metric"] == "phase") & (rows["value"] > 0)]
     unique = phases[[x, "value"]].drop_duplicates().sort_values([x, "value"])
     starts = [(float(a), int(b)) for a, b in unique.itertuples(index=False)]

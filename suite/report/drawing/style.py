@@ -76,7 +76,7 @@ class ArmStyle:
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """Make figures look the same whatever the user's own matplotlib settings are."""
+    """Make figures independent of the user's matplotlib settings."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)

@@ -8,7 +8,7 @@ from suite.report.statistics.summary import TaskResult
 
 REFILL, LOST, REFUSED = "replay_refill", "lost_block", "checkpoint_refused"
 INCIDENTS = (REFILL, LOST, REFUSED)
-"""Metrics whose rows tell of them."""
+"""Metrics of rows that record incidents."""
 
 
 def incidents(task: TaskResult, rows: pd.DataFrame) -> list[tuple[str, str]]:

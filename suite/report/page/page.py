@@ -202,7 +202,7 @@ def _counts(tasks: Sequence[TaskResult]) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Return what a page shows of a value: text without what turns words round; markup as it is."""
+    """Return what a page shows of a value: text without direction characters; markup unchanged."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -164,7 +164,7 @@ def _verdicts(arms: Sequence[ArmResult], task: TaskResult) -> list[tuple[str, li
 
 
 def run_counts(arm: ArmResult) -> str:
-    """Return how many of an arm's runs are complete, and what became of the others.
+    """Return how many of an arm's runs are complete, and the states of the others.
 
     For instance ``3/5 (1 diverged, 1 running)``.
     """
@@ -178,9 +178,9 @@ def run_counts(arm: ArmResult) -> str:
 
 
 def troubles(task: TaskResult) -> list[tuple[str, str, str]]:
-    """Return arm and seeds, state, and reason of the runs that are not complete, alike ones joined.
+    """Return arm and seeds, state, and reason of incomplete runs; equal ones are joined.
 
-    Runs that go on or wait, without a word of trouble, are left to `run_counts`.
+    Runs that continue or wait without a problem are left to `run_counts`.
     """
     found: dict[tuple[str, str, str], list[int]] = {}
     for run in task.runs:

@@ -28,7 +28,7 @@ Configs = Mapping[str, Mapping[str, Any]]
 FEWEST_GAMES = 2
 """Least number of games that are aggregated."""
 NAMELESS = "atari"
-"""Label of a group whose tasks are labelled by their games alone."""
+"""Label of a group if the labels of its tasks are only the games."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def lines(group: GamesResult) -> list[list[str]]:
 
 
 def notes(group: GamesResult) -> list[str]:
-    """Return what stands under a group's table."""
+    """Return the lines under a group's table."""
     found = [
         f"0 is random play, 1 a human ({STARTS}). IQM, median and mean: higher is better; the "
         "optimality gap, how far below a human runs are on average, lower. Intervals: 95% "

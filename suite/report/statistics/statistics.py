@@ -9,7 +9,7 @@ sample standard deviation s (denominator n - 1) the 95% interval of the mean is
   the cut part cannot contain it and the coverage does not change (Mandelkern 2002, section 2);
 - n > 10: the percentile bootstrap (Efron & Tibshirani 1993, chapter 13): the 2.5th and 97.5th
   percentiles of the means of `RESAMPLES` samples of n values drawn with replacement, by a
-  generator of its own with a fixed seed, so that the same values give the same interval. Means of
+  separate generator with a fixed seed, so that the same values give the same interval. Means of
   values within a range lie within it.
 
 On a log axis a mean and its interval are computed on the logarithms and transformed back: the
