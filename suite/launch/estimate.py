@@ -40,7 +40,7 @@ START_S = 11.5
 WORKER_S = 4.0
 """Start of a worker with its imports."""
 TRIAL_S = 0.3
-"""What a trial of one run takes besides training: its folder, its provenance, Tune."""
+"""Seconds of a trial of one run outside training: its folder, its provenance, Tune."""
 REPORT_S = 4.0
 """A report without figures."""
 FIGURES_S = 2.5

@@ -314,7 +314,7 @@ class MlflowSink:
     def _persist(self, call: Callable[[], None], run_id: str | None = None) -> bool:
         """Call until it works or there is no hope; return whether it worked.
 
-        A store that fails over one run and answers besides is still asked once for every other.
+        If a store fails on one run but answers otherwise, every other run is still tried once.
         """
         since = time.monotonic()
         refused = False

@@ -115,7 +115,7 @@ class Store:
                 found = self.client.get_experiment_by_name(name)
                 if found is None:
                     raise
-        if found.lifecycle_stage == "deleted":  # no record can be made beside it
+        if found.lifecycle_stage == "deleted":  # no second record can be made
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 

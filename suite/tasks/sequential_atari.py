@@ -160,7 +160,7 @@ class SequentialAtariConfig(AtariProtocolConfig):
         """Return the length of the run, which the visits say.
 
         Raises:
-            ConfigError: if there is a budget beside them.
+            ConfigError: if there is also a budget.
         """
         if budget is not None:
             raise ConfigError(

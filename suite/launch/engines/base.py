@@ -85,7 +85,7 @@ class Engine(ABC, Generic[R]):
         """Return the predicted seconds of a run, on one thread of this machine."""
 
     def start_seconds(self, first: bool) -> float:
-        """Return the seconds a trial takes besides, `first` if it is the first of its worker."""
+        """Return the other seconds of a trial; `first` if it is the first of its worker."""
         return 0.0
 
     def at_hand(self, config: RunConfig) -> bool:
