@@ -175,7 +175,7 @@ def claims(
     keep: Annotated[
         Path | None,
         typer.Option(
-            help="An earlier claims.json: its verdicts for experiments without runs here."
+            help="An earlier claims.json: use its verdicts where this folder has no runs."
         ),
     ] = None,
     plugin: Plugin = None,
