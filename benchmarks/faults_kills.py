@@ -64,7 +64,7 @@ IN_A_FOLDER = 4
 """Kills before the sweep is let run to its end."""
 
 LIMIT_S = 1200.0
-"""Seconds for a command that nobody disturbs."""
+"""Seconds for a command without disturbance."""
 
 EARLY = 0.25
 """Share of the kills that come before the first worker has started."""

@@ -141,7 +141,7 @@ def compare(
     threads = torch.get_num_threads()
     needed = {name for pair in figures.values() for name in pair}
     contenders = {name: build() for name, build in builders.items() if name in needed}
-    torch.set_num_threads(threads)  # whatever somebody set it to
+    torch.set_num_threads(threads)  # independent of earlier settings
     timed = interleaved({k: c.call for k, c in contenders.items()}, seconds, rounds)
     for contender in contenders.values():
         contender.close()

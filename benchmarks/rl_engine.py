@@ -72,7 +72,7 @@ def rainbow_run() -> RunConfig:
 
 
 def stock_run() -> RunConfig:
-    """Return `atari_run` with what RLlib's DQN does unless it is told otherwise."""
+    """Return `atari_run` with the defaults of RLlib's DQN."""
     by_error = {"exponent": 0.6, "beta_start": 0.4, "beta_end": 0.4, "uniform_share": 0}
     return with_agent(double=True, dueling=True, prioritized=by_error, grad_clip=40.0)
 

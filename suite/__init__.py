@@ -1,6 +1,6 @@
 """A benchmark suite for learning under effective-learning-rate control.
 
-Public names, imported on first use so that ``import suite`` stays quick: `Projection`, `schedules`,
+Public names, imported on first use so that ``import suite`` stays fast: `Projection`, `schedules`,
 `metrics`, `load_results`.
 """
 

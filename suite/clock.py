@@ -75,8 +75,8 @@ class Clock:
             outside RL.
         frames_per_agent_step: emulator frames per decision (the action repeat); None outside RL.
         learning_starts: decisions before the first gradient step; 0 outside RL.
-        phase_agent_steps: decisions of the agent in each phase, where phases are told in them.
-        waits_again: whether every phase, not the first alone, has `learning_starts` of its own.
+        phase_agent_steps: decisions of the agent in each phase, if phases are given in them.
+        waits_again: whether every phase, not only the first, has its own `learning_starts`.
         made: gradient steps of the first phase that were made before this clock begins.
     """
 
@@ -95,7 +95,7 @@ class Clock:
 
         Unlike a length, a time in agent steps or frames includes those before learning starts: it
         is the number of updates made by then, ``floor((agent steps - learning_starts) * UTD)`` in a
-        phase. A decision whose frames are not all seen is not taken yet.
+        phase. A decision counts only when all its frames have been seen.
 
         Raises:
             ConfigError: if the run does not have that unit of time.
@@ -137,7 +137,7 @@ class Clock:
                 return round(value / self.agent_steps_per_step)
             if unit == "frames":
                 return round(value / self.frames_per_agent_step / self.agent_steps_per_step)
-        raise ConfigError(key, {unit: value}, f"a unit that this task has; it has no {unit}")
+        raise ConfigError(key, {unit: value}, f"a unit of this task; it has no {unit}")
 
     def period(self, duration: Duration, key: str = "") -> int:
         """Return a length that is repeated, in gradient steps, at least 1.

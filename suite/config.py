@@ -1,7 +1,7 @@
 """RunConfig: everything that decides what one run computes, as a tree of frozen, strict models.
 
-YAML is only a spelling of this tree. A key that is unknown, of a wrong type or out of range raises
-`suite.errors.ConfigError` with the key's full path, the value and what would be right; nothing is
+YAML only spells this tree. A key that is unknown, of a wrong type or out of range raises
+`suite.errors.ConfigError` with the key's full path, the value and what was expected. Nothing is
 repaired silently.
 """
 
@@ -134,7 +134,7 @@ def _first_fault(
                 _join(where, path, given), value, f"no such key; did you mean {known}?"
             )
         case "missing":
-            return ConfigError(_join(where, path, given), None, "a value, for this key is required")
+            return ConfigError(_join(where, path, given), None, "a value; this key is required")
         case "model_type":
             keys = ", ".join(_model_at(cls, path).model_fields)
             return ConfigError(_join(where, path, given), value, f"a mapping of {keys}")
@@ -191,7 +191,7 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def merge(base: Any, override: Any) -> Any:
-    """Return `base` with `override` laid over it.
+    """Return `base` with `override` merged into it.
 
     Mappings merge key by key, except that one with another `kind` replaces, and a duration in
     another unit does; a bare name counts as the `kind` of a mapping; anything else replaces. Keys
@@ -246,7 +246,7 @@ def _merge_at(key: str, base: Any, override: Any) -> Any:
 
 
 def _merge_list(base: list[Any], override: Mapping[str, Any]) -> list[Any]:
-    """Return a list with some of its elements laid over, picked by their place.
+    """Return a list with some of its elements changed, picked by their index.
 
     Raises:
         ConfigError: for a place that the list does not have.

@@ -1,4 +1,4 @@
-"""The two errors that users of the suite meet: a wrong request, and a run that diverged."""
+"""The two errors that users of the suite see: an invalid request, and a run that diverged."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MOST_NAMES = 60
 
 
 class ConfigError(ValueError):
-    """A request that cannot be carried out as written.
+    """An invalid request.
 
     Args:
         key: full path of the offending key, such as ``task.fraction``.
         value: what was given.
-        expected: what would be right, in words.
+        expected: what was expected, in words.
     """
 
     def __init__(self, key: str, value: Any, expected: str) -> None:
@@ -35,7 +35,7 @@ class DivergedError(RuntimeError):
 
 
 def _shown(value: Any) -> str:
-    """Return a value as it is printed, cut where that is long."""
+    """Return a value as printed, cut if it is long."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # such as a whole number of 5,000 digits

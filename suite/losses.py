@@ -1,4 +1,4 @@
-"""What is minimised and what counts as right: losses with their slopes, in closed form.
+"""Criteria: losses with their gradients in closed form, and when an output counts as correct.
 
 A criterion compares outputs with targets, mean over examples::
 
@@ -138,7 +138,7 @@ class Logistic(Criterion):
 
 @dataclass(frozen=True)
 class PreciseCrossEntropy(CrossEntropy):
-    """Mean cross-entropy of logits, worked out in float64 whatever they are.
+    """Mean cross-entropy of logits, computed in float64 for any type.
 
     In float32 the loss of an example is 0 once its logit leads by some 17 nats, and its gradient
     with it (Nanda et al. 2023); late phases of training live on what remains.

@@ -1,15 +1,14 @@
-"""Norms of tensors, exact to about 5e-7 in single precision and at the price of a fast one.
+"""Norms of tensors, exact to about 5e-7 in single precision, as fast as torch's.
 
-torch's own norm and dot product of a float32 tensor add up in a few running sums, one after the
-other. These come to be much larger than what is added, so the error grows with the size of the
-tensor: 0.1 % of the norm at 10^7 elements on a CPU, more where all have the same size. Here a
-tensor is read as rows of at most `ROW` elements, whose norms are small sums, and the squares of
-these are added pairwise::
+torch's norm and dot product of a float32 tensor add up elements in a few running sums. These become
+much larger than the added values, so the error grows with the size of the tensor: 0.1 % of the norm
+at 10^7 elements on a CPU, more if all elements have the same size. Here a tensor is read as rows of
+at most `ROW` elements, whose norms are small sums, and the squares of these are added pairwise::
 
     |w|^2 = sum over rows of |row|^2
 
-All that the suite says of the size of weights, updates and distances comes from here. Tensors of 16
-bits are added up in 32. Nothing is differentiable.
+All sizes of weights, updates and distances in the suite are computed here. 16-bit tensors are added
+up in 32 bits. Nothing is differentiable.
 """
 
 from __future__ import annotations
@@ -130,7 +129,7 @@ def squared_norms(
     Args:
         tensors: any shapes; a row is an entry along the first dimension (an output unit).
         per: ``tensor`` gives scalars; ``row`` gives shape (rows, 1, ...), ready to broadcast.
-        flats: `Flats` of the tensors, if they are at hand.
+        flats: `Flats` of the tensors, if available.
         axes: of each tensor's rows; the first by default.
 
     >>> squared_norms([torch.tensor([[3.0, 4.0], [1.0, 0.0]])])

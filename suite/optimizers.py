@@ -1,8 +1,8 @@
 """Optimizers: fused where PyTorch can, with one parameter group per factor on the rate.
 
-A fused step costs as much per group as for all parameters of a small network, so roles that share
-a rate share a group. Every group carries ``scale``, its factor on the rate in force, so that a
-schedule is one number a step; and ``names``, so that rates can be logged by parameter.
+A fused step of one group costs as much as of all parameters of a small network, so roles with the
+same rate share a group. Every group has ``scale``, its factor on the rate in force, so that a
+schedule is one number per step; and ``names``, so that rates can be logged by parameter.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ AnyOptimizer = Annotated[SerializeAsAny[OptimizerConfig], one_of(OPTIMIZERS, def
 
 @OPTIMIZERS.register("adam")
 class AdamConfig(OptimizerConfig):
-    """Adam (Kingma and Ba 2015); decay of the weights is an intervention of its own."""
+    """Adam (Kingma and Ba 2015); for weight decay use the intervention `weight_decay`."""
 
     kind: Literal["adam"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 1e-3
@@ -91,7 +91,7 @@ class AdamConfig(OptimizerConfig):
 
 @OPTIMIZERS.register("sgd")
 class SgdConfig(OptimizerConfig):
-    """Stochastic gradient descent, with heavy-ball or Nesterov momentum if asked for."""
+    """Stochastic gradient descent, optionally with heavy-ball or Nesterov momentum."""
 
     normalised_updates: ClassVar[bool] = False
     kind: Literal["sgd"] = "sgd"
@@ -144,7 +144,7 @@ def clear_moments(optimizer: torch.optim.Optimizer, parameter: nn.Parameter, mas
 
 
 def split_groups(optimizer: torch.optim.Optimizer) -> None:
-    """Give every parameter a group of its own, in place; order and settings stay."""
+    """Give every parameter its own group, in place; order and settings stay."""
     optimizer.param_groups[:] = [
         {**group, "params": [parameter], "names": [name]}
         for group in optimizer.param_groups

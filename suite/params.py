@@ -1,8 +1,7 @@
 """Parameter roles: the one answer to "which tensors are projected, decayed, reset".
 
-A role says what a tensor is for, decided from the modules themselves (their type and their place),
-never from a substring of a name. Which weights are scale-invariant the modules do not tell: see
-`suite.invariance`.
+A role says what a tensor is for. It follows from the type and position of modules, never from a
+part of a name. Modules do not show which weights are scale-invariant: see `suite.invariance`.
 """
 
 from __future__ import annotations

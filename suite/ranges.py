@@ -1,8 +1,8 @@
-"""What values a quantity can have at all, and on which scale it is read; knows no torch.
+"""The possible values of a quantity and the scale of its axis; independent of torch.
 
-Whoever declares a quantity declares its range: a metric in its decorator, what the engines write
-beside metrics in `suite.rows`, and a task what is special about it, such as the largest return of
-its environment. The range reaches the report through ``sweep.json``.
+The range is declared with the quantity: of a metric in its decorator, of the engines' other rows in
+`suite.rows`, and by a task for its own limits, such as the largest return of its environment. The
+report gets the range from ``sweep.json``.
 """
 
 from __future__ import annotations

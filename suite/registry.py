@@ -1,7 +1,7 @@
 """Registries: one named collection of components per folder, discovered, never listed by hand.
 
 A component is a frozen pydantic model (a subclass of the folder's base config) whose field ``kind``
-names it. Dropping a file with a registered component into the folder is all that it takes.
+names it. To add one, put a file with a registered component into the folder.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Registry(Generic[T]):
             known = self._entries.get(name)
             if known is not None and _home(known) != _home(entry):
                 homes = " and ".join(".".join(map(str, _home(e))) for e in (known, entry))
-                wanted = f"a name of its own; it is registered twice, by {homes}"
+                wanted = f"a name that is not taken; it is registered twice, by {homes}"
                 raise ConfigError(self.noun, name, wanted)
             self._entries[name] = entry
             return entry

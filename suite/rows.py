@@ -1,4 +1,4 @@
-"""Rows: one measurement each, the only thing that tables, figures and verdicts are made from."""
+"""Rows: one measurement each, the only source of tables, figures and verdicts."""
 
 from __future__ import annotations
 
@@ -34,19 +34,18 @@ RECORDED: Mapping[str, Range] = {
     "replay_refill": SIZE,
     "lost_block": SIZE,
 }
-"""What rows hold beside metrics, and the values that it can have."""
+"""Rows other than metrics, with their possible values."""
 
 
 class Row(NamedTuple):
     """One measurement.
 
     Attributes:
-        step: gradient steps made when it was taken.
-        frames: emulator frames seen by then; 0 outside reinforcement learning.
-        wall_s: seconds of training so far, summed over resumed sessions.
-        metric: name.
-        layer: tensor, layer, split or other part it is of; "" for the run as a whole.
-        value: a float; what is not finite is written as null, for JSON has no word for it.
+        step: gradient steps made when it was taken. frames: emulator frames seen by then; 0 outside
+        reinforcement learning. wall_s: seconds of training so far, summed over resumed sessions.
+        metric: name. layer: tensor, layer, split or other part it is of; "" for the run as a whole.
+        value: a float; values that are not finite are written as null, as JSON has no word for
+        them.
     """
 
     step: int

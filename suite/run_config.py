@@ -1,4 +1,4 @@
-"""RunConfig: the whole request for one run, and the id that follows from it."""
+"""RunConfig: the complete request for one run, and its id."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class RunConfig(Config):
         """Let the task fill in what depends on the agent.
 
         Raises:
-            ConfigError: if that cannot be told.
+            ConfigError: if that cannot be decided.
         """
         if not isinstance(data, Mapping):
             return data
@@ -205,7 +205,7 @@ class RunConfig(Config):
 
     @property
     def run_id(self) -> str:
-        """Short hash of the canonical JSON (resources aside) and the engine's result version."""
+        """Short hash of the canonical JSON (without resources) and the engine's result version."""
         text = self.model_copy(update={"resources": ResourcesConfig()}).canonical()
         version = RESULT_VERSION[self.task.engine]
         return hashlib.sha256(f"{version}:{text}".encode()).hexdigest()[:12]

@@ -1,7 +1,7 @@
 """Named seed streams: every random draw belongs to a stream hashed from (task, repetition, stream).
 
-Arms of a sweep that differ in schedule or intervention share the task and the repetition, hence
-the data split, the initial weights, the batch order and the environment seeds: comparisons between
+Arms of a sweep that differ in schedule or intervention share the task and the repetition, and so
+the data split, the initial weights, the batch order and the environment seeds. Comparisons between
 them are paired.
 """
 

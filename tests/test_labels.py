@@ -115,7 +115,7 @@ def test_labels_of_names_are_apart(pairs: list[list[str]]) -> None:
 
 def test_labels_have_a_length(tmp_path: Path) -> None:
     axes = {axis: rates(axis * 70) for axis in "abc"}
-    with pytest.raises(ConfigError, match="at most 200 letters"):
+    with pytest.raises(ConfigError, match="at most 200 characters"):
         load(tmp_path, axes=axes)
 
 
@@ -250,6 +250,6 @@ def test_globs_are_globs_or_refused(pattern: str) -> None:
 
 def test_labels_are_checked_in_every_form() -> None:
     check_apart("key", ["a", "b"])
-    with pytest.raises(ConfigError, match="there is 'ab'"):
+    with pytest.raises(ConfigError, match="'ab' exists"):
         check_apart("key", ["ab", "ac"], lambda label: label[0])
     assert len(set(map(join, itertools.permutations("abc")))) == 6

@@ -408,7 +408,7 @@ def test_included_experiments_may_be_changed(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("include: one\n", "include.*a list of sweep files"),
-        ("include: [all]\n", "no file that this one is included by"),
+        ("include: [all]\n", "a file that does not include this one"),
         ("include: [plain]\n", "a file with 'experiments'"),
         ("include: [one, one]\n", "only one file with 'a'"),
         ("include: [nowhere]\n", "config"),
@@ -416,7 +416,10 @@ def test_included_experiments_may_be_changed(tmp_path: Path) -> None:
         ("include: [one]\nchanges: [a]\n", "changes.*a mapping of experiments"),
         ("include: [one]\nchanges: {c: {budget: 5}}\n", "changes.*'c'.*a, b"),
         ("include: [one]\nchanges: {a: {bugdet: 5}}\n", "bugdet"),
-        ("include: [one]\nexperiments: {a: {}}\n", "names that no file included has"),
+        (
+            "include: [one]\nexperiments: {a: {}}\n",
+            "names that differ from those of the included files",
+        ),
         ("include: [one]\nbase: {}\n", "no such key beside 'experiments'"),
     ],
 )

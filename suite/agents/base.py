@@ -1,4 +1,4 @@
-"""The agent's config: the hyper-parameters of reinforcement learning that no network carries."""
+"""The agent's config: hyper-parameters of reinforcement learning other than the network's."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Deep Q-networks (Mnih et al. 2015) and, each switchable, what became of them.
+"""Deep Q-networks (Mnih et al. 2015) and their extensions, each switchable.
 
 Double Q-learning (van Hasselt et al. 2016), dueling streams (Wang et al. 2016), n-step returns,
 prioritised replay (Schaul et al. 2016), distributions over returns (Bellemare et al. 2017) and
-noisy nets (Fortunato et al. 2018): all of them together are Rainbow (Hessel et al. 2018).
+noisy nets (Fortunato et al. 2018). Together they are Rainbow (Hessel et al. 2018).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class QLearningConfig(AgentConfig):
         grad_clip: bound on the norm of the whole gradient, such as 10 in DQN Zoo's Rainbow; None
             in its DQN.
         epsilon: share of random actions.
-        dueling: whether value and advantages have streams of their own.
+        dueling: whether value and advantages have separate streams.
         distribution: learn distributions over returns; `loss` is then their cross-entropy.
         noisy: initial noise of the head's linear maps, in units of ``1 / sqrt(inputs)``.
         noise_bound: where the normal variables that noise is made of are truncated; 2 in DQN Zoo,
@@ -159,6 +159,6 @@ class QLearningConfig(AgentConfig):
 
 @AGENTS.register("dqn")
 class DqnConfig(QLearningConfig):
-    """DQN with the values of Mnih et al. 2015; each part can be switched on."""
+    """DQN with the settings of Mnih et al. 2015; parts of Rainbow can be switched on one by one."""
 
     kind: Literal["dqn"] = "dqn"

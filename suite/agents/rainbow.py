@@ -1,6 +1,6 @@
 """Rainbow (Hessel et al. 2018) and its data-efficient form (van Hasselt et al. 2019), as presets.
 
-What is not the agent's stands in `tune_configs/`: the optimizer (Adam, rate 6.25e-5, epsilon
+Settings outside the agent are in `tune_configs/`: the optimizer (Adam, rate 6.25e-5, epsilon
 1.5e-4), the update-to-data ratio, the warm-up and the network.
 """
 
@@ -17,7 +17,7 @@ from suite.agents.dqn import DistributionConfig, EpsilonConfig, PrioritizedConfi
 class AllPartsConfig(QLearningConfig):
     """All the parts of `QLearningConfig` switched on, with the values of DQN Zoo's Rainbow.
 
-    Those of Hessel et al. 2018, table 1, are the same save for the noise (0.5 there), the uniform
+    Those of Hessel et al. 2018, table 1, are the same except for the noise (0.5 there), the uniform
     share and the bound on errors (none there). The noise itself is plain, as in Fortunato et al.
     2018 and in Dopamine's data-efficient Rainbow.
 
@@ -49,8 +49,8 @@ class RainbowConfig(AllPartsConfig):
     """Rainbow: all parts of DQN switched on, with the values of DQN Zoo.
 
     Attributes:
-        noise_bound: 2, in DQN Zoo alone: its noise is made of normal variables truncated there.
-        noisy_output_bias: no, in DQN Zoo alone: biases of its output layers have no means.
+        noise_bound: 2, only in DQN Zoo: its noise is made of truncated normal variables.
+        noisy_output_bias: no, only in DQN Zoo: biases of its output layers have no means.
     """
 
     kind: Literal["rainbow"] = "rainbow"
@@ -60,11 +60,11 @@ class RainbowConfig(AllPartsConfig):
 
 @AGENTS.register("der")
 class DerConfig(AllPartsConfig):
-    """Data-efficient Rainbow: for 100,000 agent steps with an update each.
+    """Data-efficient Rainbow, for 100,000 agent steps with one update each.
 
-    Van Hasselt et al. 2019, appendix E: longer returns, a replay that forgets nothing, rarer
-    target copies in updates; with it go rate 1e-4, a warm-up of 1,600 agent steps, and a smaller
-    network (5x5 convolutions of stride 5 with 32 and 64 channels, streams of 256).
+    Van Hasselt et al. 2019, appendix E: longer returns, a replay that keeps everything, and fewer
+    target copies per update. The paper combines it with rate 1e-4, a warm-up of 1,600 agent steps
+    and a smaller network (5x5 convolutions of stride 5 with 32 and 64 channels, streams of 256).
 
     Attributes:
         n_step: 20.

@@ -1,1 +1,1 @@
-"""What is known of Atari: games, sets of them, published protocols and scores."""
+"""Data on Atari: games, sets of games, published protocols and scores."""

@@ -1,4 +1,4 @@
-"""The Atari games that the simulator has: a plain list, so that checking a name needs none."""
+"""The Atari games of the simulator, as a plain list: checking a name needs no simulator."""
 
 from __future__ import annotations
 

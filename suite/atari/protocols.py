@@ -1,4 +1,4 @@
-"""Named protocols of Atari: how a game is started, played, cut short and rewarded, with sources.
+"""Named protocols of Atari: how a game is started, played, cut and rewarded, with sources.
 
 - ``rainbow2018``: Hessel et al. 2018 as DQN Zoo runs it (Quan & Ostrovski 2020), which is also what
   Lyle et al. 2024 follow: deterministic games after a random number of no-ops.
@@ -6,10 +6,9 @@
 - ``atari100k``: 100,000 agent steps (Kaiser et al. 2020) under the settings of data-efficient
   Rainbow (van Hasselt et al. 2019), as Dopamine's labs/atari_100k and SPR run it.
 
-How often to learn and from when on belongs to a protocol and an agent together: each protocol has
-the pace of those agents that were published under it, and none for others. It says nothing else of
-the agent: replay, target copies and exploration are the agent's own, and evaluation is asked for
-apart.
+How often to learn, and from when, depends on protocol and agent together. Each protocol has these
+values only for the agents that were published with it. It sets nothing else of the agent: replay,
+target copies and exploration belong to the agent, and evaluation has a separate key.
 """
 
 from __future__ import annotations

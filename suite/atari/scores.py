@@ -2,9 +2,9 @@
 
     normalised = (score - random) / (human - random)
 
-The table is that of no-op starts: returns of whole games, each begun with 1 to 30 idle actions and
-cut at 108,000 frames, averaged by game. Tables of human starts hold other numbers, so say which was
-used. A module of its own, for the report asks it and must do without PyTorch.
+The table is for no-op starts: returns of whole games, each begun with 1 to 30 idle actions and cut
+at 108,000 frames, averaged by game. Tables of human starts have other numbers, so say which one you
+use. This is a separate module because the report needs it without PyTorch.
 
 References:
     Wang et al. 2016, table 2; the 57 games as DQN Zoo lists them in ``atari_data.py`` (Quan &
@@ -127,7 +127,7 @@ SIGNED = {
     "surround": ANY,
     "tennis": ANY,
 }
-"""Games of the table whose score may be negative: it counts points lost, too, or seconds."""
+"""Games of the table whose score may be negative: it also counts lost points, or seconds."""
 
 
 def score_range(game: str) -> Range:

@@ -1,4 +1,4 @@
-"""Whether a file is what its name says: sizes, shapes, classes and, where known, checksums."""
+"""Checks that a file has the content of its name: sizes, shapes, classes, known checksums."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fault(path: Path, found: str, expected: str) -> ConfigError:
 
 @contextmanager
 def reading(path: Path, expected: str) -> Iterator[None]:
-    """Turn whatever a reader trips over into one error that names the file.
+    """Turn any exception of a reader into one error that names the file.
 
     Raises:
         ConfigError: for every error inside.

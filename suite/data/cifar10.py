@@ -1,10 +1,9 @@
 """CIFAR-10 from parquet (columns ``img`` with encoded ``bytes``, and ``label``) or the archive.
 
-The archive of its makers is known by its checksum, without which nothing in it is read: it holds
-pickles. Parquet copies there are many, so they are known by what is in them: as many images of each
-class as there should be, 32 x 32 in RGB, whose mean colour in each class is that of CIFAR-10. That
-tells it from other sets of the same shape and from the same images under other labels; a copy in
-JPEG passes, and is called what it is.
+The original archive holds pickles, so it is read only if its checksum matches. There are many
+parquet copies, so these are checked by content: the right number of images per class, 32 x 32 in
+RGB, with the mean colours of the classes of CIFAR-10. This rejects other sets of the same shape,
+and the same images with other labels. A copy in JPEG passes, and is reported as JPEG.
 """
 
 from __future__ import annotations
@@ -164,7 +163,7 @@ def _decoded(path: Path, split: Split, row: int, code: bytes) -> NDArray[np.uint
                 raise fault(path, found, split.expected)
             return np.asarray(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        found = f"in row {row:,} bytes that are no PNG or JPEG ({type(error).__name__})"
+        found = f"in row {row:,} bytes that are not PNG or JPEG ({type(error).__name__})"
         raise fault(path, found, split.expected) from error
 
 
@@ -181,7 +180,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.known:
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of CIFAR-10")
+            raise pickle.UnpicklingError(f"{module}.{name} is not part of CIFAR-10")
         return self.known[module, name]
 
 
@@ -212,7 +211,7 @@ def _batch(path: Path, archive: tarfile.TarFile, name: str, expected: str) -> Ar
     member = archive.getmember(f"cifar-10-batches-py/{name}")
     stream = archive.extractfile(member) if member.isreg() else None
     if stream is None:  # a link, say, to somewhere else
-        raise fault(path, f"{member.name} that is no plain file", expected)
+        raise fault(path, f"{member.name} that is not a plain file", expected)
     batch = _Unpickler(stream, encoding="bytes").load()
     flat = np.asarray(batch[b"data"], np.uint8)
     images = np.ascontiguousarray(flat.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))

@@ -1,8 +1,8 @@
 """Small image sets as whole arrays: scikit-learn's digits, MNIST and CIFAR-10.
 
 Digits come with scikit-learn and need no file. CIFAR-10 is read from parquet or from the original
-python archive (`suite.data.cifar10`), MNIST from IDX files (`suite.data.mnist`). A file that is not
-the set that it is called is refused.
+python archive (`suite.data.cifar10`), MNIST from IDX files (`suite.data.mnist`). Files with other
+content are refused.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ImageSet:
         train_labels: (n,) integers.
         test_images: as `train_images`.
         test_labels: as `train_labels`.
-        source: what the numbers come from, to be stated beside results.
+        source: the origin of the numbers, to be stated with results.
     """
 
     train_images: Bytes

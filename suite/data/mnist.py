@@ -1,4 +1,4 @@
-"""MNIST from its IDX files: nothing but the official bytes, packed in whatever way, is taken."""
+"""MNIST from its IDX files: only the official bytes are accepted, compressed or not."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The intervention protocol and the stack that both trainers share.
 
-Once, after the optimizer is made, `attach` hands it over. An update then runs the slots in this
-order, whatever the order of the list in the config::
+After the optimizer is made, `attach` passes it on once. An update then runs the slots in this
+order, independent of the order of the list in the config::
 
     begin_phase                                      # where a phase begins; then PROJECT
     loss   = task loss + sum(extra_loss)             # slot LOSS
@@ -12,7 +12,7 @@ order, whatever the order of the list in the config::
     take_events                                      # what happened, for the rows
 
 Interventions act on parameters and optimizer state in place, by identity and by role. A hook that a
-method leaves alone is not called.
+method does not override is not called.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Bound:
             ValueError: if there is no way to draw them.
         """
         if self.fresh is None:
-            raise ValueError("fresh: got None; expected a function that builds the network anew")
+            raise ValueError("fresh: got None; expected a function that builds the network again")
         drawn = dict(self.fresh(index).named_parameters())
         named = dict(self.model.named_parameters())
         return {name: drawn[name].detach().to(named[name]) for name in self.roles}
@@ -126,7 +126,7 @@ class Intervention:
 
         Returns:
             True if the network was reset, so that a copy of it, such as an agent's target network,
-            has to be made anew.
+            has to be made again.
         """
 
     def take_events(self) -> list[Event]:
@@ -215,7 +215,7 @@ class InterventionStack:
         What was measured and evaluated at the end of the phase before has seen nothing of it.
 
         Returns:
-            Whether the network was reset, so that copies of it have to be made anew.
+            Whether the network was reset, so that copies of it have to be made again.
         """
         if step not in self._phases or not self._beginning:
             return False
@@ -238,7 +238,7 @@ class InterventionStack:
         """Call the members after the optimizer's step, projection last.
 
         Returns:
-            Whether the network was reset, so that copies of it have to be made anew.
+            Whether the network was reset, so that copies of it have to be made again.
         """
         reset = False
         for member in self._after:

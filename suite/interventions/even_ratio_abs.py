@@ -1,9 +1,9 @@
-"""Learning rates in proportion to the size of each layer (Lyle et al. 2025, Fig. 5 left).
+"""Learning rates proportional to the size of each layer (Lyle et al. 2025, Fig. 5 left).
 
-The paper's *even-ratio-abs*: the rate of layer l is proportional to the mean |w| of the layer, so
-that an update of given size per element, such as Adam's, changes every layer by the same share of
-its L1 norm. The factor of proportionality is not stated; here the mean of the scales over the
-layers is 1 at the start, so that the base rate keeps its meaning::
+This is the paper's *even-ratio-abs*: the rate of layer l is proportional to the mean |w| of the
+layer. An update with a given size per element, such as Adam's, then changes every layer by the same
+share of its L1 norm. The factor is not stated; here the mean of the scales over the layers is 1 at
+the start, so that the base rate keeps its meaning::
 
     scale_l = mean |w_l| / mean over layers of mean |w_l(0)|
 
@@ -11,9 +11,9 @@ A layer is a tensor of role weight, output or embedding; gains, offsets and bias
 The factors of ``rate_by_role`` multiply the scales, so the paper's *fast features* and *slow
 features* need no intervention: ``optimizer.rate_by_role: {output: 0.1}`` and ``{weight: 0.1}``.
 
-The rate of a parameter group is a Python float (it is logged, and torch's fused optimizers take a
-tensor only at the price of reading it back), so the means of all layers visit the host together,
-once every `every` updates; at ``every: 1`` an update waits for the device once.
+The rate of a parameter group is a Python float: it is logged, and torch's fused optimizers would
+read a tensor back anyway. So the means of all layers are copied to the host together, once every
+`every` updates. With ``every: 1`` each update waits for the device once.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from suite.optimizers import split_groups
 from suite.params import ParamRole
 
 LAYERS = (ParamRole.WEIGHT, ParamRole.OUTPUT, ParamRole.EMBEDDING)
-"""Roles whose tensors have rates of their own."""
+"""Roles of tensors with their own rates."""
 
 
 class EvenRatioAbs(Intervention):
-    """Gives every layer a parameter group, whose scale follows the layer's mean |w|."""
+    """Gives every layer a parameter group with a scale that follows the layer's mean |w|."""
 
     slot = Slot.BEFORE
 
@@ -90,7 +90,7 @@ class EvenRatioAbs(Intervention):
 
 @INTERVENTIONS.register("even_ratio_abs")
 class EvenRatioAbsConfig(InterventionConfig):
-    """How many updates lie between two looks at the sizes of the layers."""
+    """Learning rates proportional to the mean |w| of each layer (Lyle et al. 2025, Fig. 5 left)."""
 
     kind: Literal["even_ratio_abs"] = "even_ratio_abs"
     every: Annotated[int, Field(ge=1)] = 10

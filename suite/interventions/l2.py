@@ -1,4 +1,4 @@
-"""L2 penalties, coupled: a term of the loss, so that an adaptive optimizer rescales it too.
+"""L2 penalties as a term of the loss (coupled): an adaptive optimizer rescales them too.
 
 ``l2`` adds ``coefficient * sum |w|^2``; ``l2_init`` adds ``coefficient * sum |w - w_0|^2`` with w_0
 the initial values, the regenerative regularisation of Kumar et al. 2023, which pulls a network that
@@ -94,7 +94,7 @@ class L2(Intervention):
 
 @INTERVENTIONS.register("l2")
 class L2Config(InterventionConfig):
-    """Strength of the penalty on the size of weights, and the roles it falls on."""
+    """L2 penalty in the loss on parameters of the chosen roles."""
 
     kind: Literal["l2"] = "l2"
     coefficient: Annotated[float, Field(ge=0)] = 1e-3
@@ -107,7 +107,7 @@ class L2Config(InterventionConfig):
 
 @INTERVENTIONS.register("l2_init")
 class L2InitConfig(InterventionConfig):
-    """Strength of the penalty on the distance from the start, and the roles it falls on."""
+    """L2 penalty in the loss on the distance from the initial values (Kumar et al. 2023)."""
 
     kind: Literal["l2_init"] = "l2_init"
     coefficient: Annotated[float, Field(ge=0)] = 1e-3

@@ -1,4 +1,4 @@
-"""Normalize-and-Project as an intervention: `Projection`, and what becomes of gains and offsets."""
+"""Normalize-and-Project as an intervention: `Projection`, and how to treat gains and offsets."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class NormalizeProject(Intervention):
 
 @INTERVENTIONS.register("nap")
 class NapConfig(InterventionConfig):
-    """How often, at what grain and on which tensors to project; what becomes of the gains.
+    """Normalize-and-Project: rescales weights to their initial norms after updates.
 
     `gains`: ``free``; ``decay_to_init`` with factor `alpha` a step; ``joint`` holds each layer's
     (gain, offset) at its joint initial norm; ``dropped`` fixes gains at 1 and offsets at 0.

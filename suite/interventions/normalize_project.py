@@ -1,13 +1,13 @@
 """Normalize-and-Project: rescale each weight to its norm at initialisation (Lyle et al. 2024).
 
-After the optimizer's step, ``W <- W * |W_0| / |W|`` (2024, Algorithm 1; 2025, Eq. 2). With the norm
-pinned, the effective learning rate of a scale-invariant weight follows the schedule alone: it is
-``lr / |W|^2`` for plain gradient steps and ``lr / |W|`` for normalised ones such as Adam's.
+After the optimizer's step, ``W <- W * |W_0| / |W|`` (2024, Algorithm 1; 2025, Eq. 2). With a fixed
+norm, the effective learning rate of a scale-invariant weight follows only the schedule: it is ``lr
+/ |W|^2`` for plain gradient steps and ``lr / |W|`` for normalised ones such as Adam's.
 
-Which tensors: ``invariant`` takes the weights whose scale a normalisation layer takes away, for
-which f(cW) = f(W), leaving output layer, gains and offsets (2024, 1.3); ``matrices`` takes every
-tensor of two or more dimensions, embeddings and decoder included, as the grokking experiments do
-with and without norm layers (2025, section 4); a list takes the tensors it names.
+Which tensors: ``invariant`` selects the weights whose scale a normalisation layer removes, for
+which f(cW) = f(W), but not output layer, gains and offsets (2024, 1.3); ``matrices`` selects every
+tensor of two or more dimensions, including embeddings and decoder, as the grokking experiments do
+with and without norm layers (2025, section 4); a list selects the tensors it names.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def project_(
         tensors: weights.
         targets: norms, shaped as `squared_norms` gives them; of scalars a vector will do.
         per: one norm per tensor, or one per row.
-        flats: `Flats` of the tensors, if they are at hand.
+        flats: `Flats` of the tensors, if available.
         axes: of each tensor's rows; the first by default.
     """
     if per == "tensor":
@@ -108,7 +108,7 @@ class Projection:
     >>> list(nap.names)
     ['0.weight']
     >>> nap.left
-    {'3.weight': 'not scale-invariant: the outputs feel its scale'}
+    {'3.weight': 'not scale-invariant: the outputs depend on its scale'}
     >>> _ = net[0].weight.data.mul_(3)
     >>> nap.step()
     >>> bool(torch.isclose(net[0].weight.norm(), nap.targets["0.weight"]))
@@ -119,7 +119,7 @@ class Projection:
             modules that are replaced later are found again by their names.
         every: project on every `every`-th call of `step`.
         per: one norm per tensor (a convolution kernel is one tensor) or per row (output unit).
-        which: ``invariant``, told by passes through the network (`suite.invariance`);
+        which: ``invariant``, found by passes through the network (`suite.invariance`);
             ``matrices``; or the names of the tensors.
         probe: a batch of inputs for these passes: a tensor, a tuple of arguments or a mapping of
             keyword arguments. Without one, inputs are made up where sizes of layers tell them.
@@ -130,7 +130,7 @@ class Projection:
 
     Raises:
         ValueError: if nothing would be projected, a name is unknown, `every` is below 1, a tensor
-            that is named is zero, or if it cannot be told what is scale-invariant.
+            that is named is zero, or if scale invariance cannot be decided.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Projection:
             check_plain(name, parameter)
         kept: dict[str, Tensor] = {}
         for name, parameter, axis in zip(names, self._parameters, self._axes, strict=True):
-            # One by one, for they may be on several devices.
+            # One by one, because they may be on several devices.
             (kept[name],) = squared_norms([wide(parameter.detach())], per, axes=[axis])
         for name, square in kept.items():
             check_finite(name, square)
@@ -165,8 +165,8 @@ class Projection:
         none = {n for n, s in kept.items() if not s.is_meta and not bool((s > TINY).any())}
         if none and not isinstance(which, str):
             raise ValueError(
-                f"which: got {min(none)!r}, which is zero and would stay so; expected tensors that "
-                "are not zero at the start"
+                f"which: got {min(none)!r}, which is zero and would stay zero; expected tensors "
+                "that are not zero at the start"
             )
         self._leave(none)
         if not self._names:
@@ -174,7 +174,7 @@ class Projection:
             why = "; ".join([*told[:4], *([f"and {len(told) - 4} more"] if told[4:] else [])])
             raise ValueError(
                 f"which: got {which!r}, which selects no tensor of this model"
-                f"{why and f' ({why})'}; expected normalisation layers right behind bias-free "
+                f"{why and f' ({why})'}; expected normalisation layers directly after bias-free "
                 "linear maps (those of a transformer read sums of its stream, whose parts keep "
                 "their scale), or which='matrices'"
             )

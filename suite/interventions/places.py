@@ -1,4 +1,4 @@
-"""Parameters by their places in a network, watched, since modules and parameters get replaced."""
+"""Parameters by their place in a network, watched because they may be replaced."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Places:
         for name in names:
             if name not in named:
                 raise ValueError(
-                    f"{name!r} was projected and is no parameter of the model any more; expected "
+                    f"{name!r} was projected and is no longer a parameter of the model; expected "
                     "the structure it had: make a new Projection after changing it"
                 )
             shape = named[name].shape
@@ -88,8 +88,8 @@ class Places:
         for other, name in aliases:
             if named.get(other) is not named[name]:
                 raise ValueError(
-                    f"{other!r} and {name!r} were one tensor and are no longer; expected them tied "
-                    "as before: tie them again, or make a new Projection"
+                    f"{other!r} and {name!r} were one tensor and are not any more; expected them "
+                    "tied as before: tie them again, or make a new Projection"
                 )
         places = [*names, *(other for other, _ in aliases)]
         unique = {(id(held), key): (held, key, value) for held, key, value in self._walk(places)}

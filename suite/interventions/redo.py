@@ -1,26 +1,26 @@
-"""ReDo: hidden units that have gone quiet are recycled (Sokar et al. 2023, Algorithm 1).
+"""ReDo: hidden units that have become dormant are recycled (Sokar et al. 2023, Algorithm 1).
 
-The score of a unit is its mean |activation| over a batch, in units of the layer's mean (Eq. 1)::
+The score of a unit is its mean |activation| over a batch, divided by the layer's mean (Eq. 1)::
 
     s_i = a_i / (mean_j a_j + 1e-9);   unit i is dormant if s_i <= tau
 
-Of a convolution a unit is a channel, its activation averaged over positions. A dormant unit gets
-fresh incoming weights, bias, gain and offset, and outgoing weights of zero, so that the recycling
-itself hardly changes the outputs. Where both fall on the same weight, zero wins. The optimizer's
-moments of these elements are zeroed; its step count, one per tensor, stays.
+In a convolution a unit is a channel, with its activation averaged over positions. A dormant unit
+gets fresh incoming weights, bias, gain and offset, and outgoing weights of zero, so that recycling
+hardly changes the outputs. A weight that is both becomes zero. The optimizer's moments of these
+elements are zeroed; its step count, one per tensor, is kept.
 
 Constants: the paper recycles every 1,000 updates with tau = 0.025 in the default setting of DQN and
 tau = 0.1 at high update-to-data ratios, scores from 64 observations; 0.1 is the default here. The
-authors' code (google/dopamine, labs/redo) has other defaults (tau = 0, every 200,000), zeroes the
-moments and keeps the count, which the paper does not mention, and does not touch the target
-network; nor does this. It also zeroes the bias, where its networks' biases begin.
+authors' code (google/dopamine, labs/redo) has other defaults (tau = 0, every 200,000). It zeroes
+the moments and keeps the count, which the paper does not mention, and does not change the target
+network; this code does the same. It also sets the bias to zero, the initial value in its networks.
 
-A layer whose units something else than linear maps reads is left alone: behind a residual sum its
-channels reach further than the weights that could be zeroed. Of ``impala_cnn`` these are the
-convolutions at the head of each section; those inside its residual units are recycled.
+A layer is skipped if anything other than linear maps reads its units: after a residual sum, zeroing
+the outgoing weights would not be enough. In ``impala_cnn`` these are the first convolutions of each
+section; those inside its residual units are recycled.
 
-Normalisation is ignored by the recycling (Lyle et al. 2024, section 5): a projection behind it
-rescales the whole tensor, its recycled rows and columns included.
+Recycling ignores normalisation (Lyle et al. 2024, section 5): a later projection rescales the whole
+tensor, including its recycled rows and columns.
 
 References:
     Sokar, Agarwal, Castro, Evci 2023, The Dormant Neuron Phenomenon in Deep Reinforcement Learning.
@@ -122,7 +122,7 @@ def recycle_(
         parameters: by name.
         initial: fresh initial values, by name.
         renewed: elements that get fresh values.
-        silenced: elements that get zero, whatever they got before.
+        silenced: elements that get zero, also if they were drawn before.
         optimizer: what holds the moments; None leaves them.
     """
     for name, mask in renewed:
@@ -170,7 +170,7 @@ class Redo(Timed):
         return [layer for layer in layers if not layer.others]
 
     def _check(self) -> None:
-        """Check that the network's units and their weights can be told apart.
+        """Check that the network's units and their weights can be separated.
 
         Raises:
             ConfigError: if they cannot, with the reasons.
@@ -189,7 +189,7 @@ class Redo(Timed):
                 ]:
                     wide.expand_as(self.bound.model.get_parameter(name))
         except (ValueError, RuntimeError) as error:
-            expected = f"a network whose hidden units lie between linear maps ({error})"
+            expected = f"a network with hidden units between linear maps ({error})"
             raise ConfigError("interventions.redo", None, expected) from error
 
     def act(self, done: int) -> bool:
@@ -210,7 +210,7 @@ class Redo(Timed):
 
 @INTERVENTIONS.register("redo")
 class RedoConfig(TimedConfig):
-    """When to recycle, and the score `tau` up to which a unit is dormant."""
+    """ReDo: gives dormant units new incoming weights at intervals (Sokar et al. 2023)."""
 
     looks_at_batches: ClassVar[bool] = True
     kind: Literal["redo"] = "redo"
@@ -221,6 +221,6 @@ class RedoConfig(TimedConfig):
         """Return a `Redo`.
 
         Raises:
-            ConfigError: if the network has no hidden units, or none that can be told apart.
+            ConfigError: if the network has no hidden units, or none that can be separated.
         """
         return Redo(self, bound)

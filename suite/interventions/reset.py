@@ -1,11 +1,11 @@
 """Resets: parts of the network go back to fresh initial values (Nikishin et al. 2022).
 
-The remedy for primacy bias: what was learnt from early data is forgotten now and then, while the
-data stay. Resetting the last layers alone suits networks with a convolutional torso (their Atari
-agent: the head, every 20,000 agent steps, four times in 100,000); D'Oro et al. 2023 reset whole
-networks at high update-to-data ratios. The values are drawn anew each time from the run's own
-stream, by the rule that drew the first ones, and the optimizer forgets the tensors: moments and
-step counts are zero, as they were at the start. An agent's target network is copied at once.
+This is a remedy for primacy bias: at intervals the network forgets what it learnt from early data,
+but the data stay. Resetting only the last layers suits networks with a convolutional torso (their
+Atari agent: the head, every 20,000 agent steps, four times in 100,000); D'Oro et al. 2023 reset
+whole networks at high update-to-data ratios. The new values are drawn from the run's own stream, by
+the rule of the first ones, and the optimizer state of the tensors is cleared: moments and step
+counts are zero. An agent's target network is copied at once.
 
 References:
     Nikishin, Schwarzer, D'Oro, Bacon, Courville 2022, The Primacy Bias in Deep Reinforcement
@@ -78,10 +78,10 @@ class Reset(Timed):
 
 @INTERVENTIONS.register("reset")
 class ResetConfig(TimedConfig):
-    """When to reset, and which layers.
+    """Gives layers new initial values at intervals and clears their optimizer state.
 
-    `layers`: ``last``, the output layers; ``head``, everything behind the torso, that is the last
-    hidden layers and the outputs of a value network, and the norm layers between; ``all``.
+    `layers`: ``last``, the output layers; ``head``, everything after the torso: the last hidden
+    layers and the outputs of a value network, and the norm layers between them; ``all``.
     """
 
     kind: Literal["reset"] = "reset"

@@ -2,7 +2,7 @@
 
 Decoupled, as in AdamW: ``g <- g - lr * coefficient * (g - g*)`` with g* = 0, the paper's "weight
 decay applied to the scale parameters", or g* = the initial value. Under projection the weights
-cannot shrink; the gains can, and so can the attention inputs.
+cannot shrink, but the gains can, and with them the attention inputs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ class ScaleDecay(Intervention):
 
 @INTERVENTIONS.register("scale_decay")
 class ScaleDecayConfig(InterventionConfig):
-    """Strength and target of the decay; the paper's coefficients are 1 and 10."""
+    """Decay of the gains and offsets of norm layers to zero or their initial values.
+
+    The coefficients of Lyle et al. 2025 are 1 and 10.
+    """
 
     kind: Literal["scale_decay"] = "scale_decay"
     coefficient: Annotated[float, Field(ge=0)] = 1.0

@@ -1,11 +1,11 @@
-"""Shrink and perturb: every weight is pulled to zero and given some noise (Ash and Adams 2020).
+"""Shrink and perturb: every weight shrinks towards zero and gets noise (Ash and Adams 2020).
 
-``w <- shrink * w + perturb * w'`` with w' a fresh initial value, made for warm starts: done when
-data arrive it keeps what the network says and gives it back gradients of the size that a new one
-has. The paper adds Gaussian noise of one scale; here the noise has, tensor by tensor, the
-distribution of the initial weights, as in the public code of Schwarzer et al. 2023, where the
-encoder of SR-SPR (D'Oro et al. 2023) has 0.8 and 0.2. Gains and offsets of norm layers are
-included: with shrink + perturb = 1 they move towards 1 and 0.
+``w <- shrink * w + perturb * w'`` with w' a fresh initial value. It was made for warm starts:
+applied when data arrive, it keeps the network's predictions and gives it gradients as large as
+those of a new network. The paper adds Gaussian noise of one scale; here the noise has, tensor by
+tensor, the distribution of the initial weights, as in the public code of Schwarzer et al. 2023,
+where the encoder of SR-SPR (D'Oro et al. 2023) has 0.8 and 0.2. Gains and offsets of norm layers
+are included: with shrink + perturb = 1 they move towards 1 and 0.
 
 References:
     Ash and Adams 2020, On Warm-Starting Neural Network Training; D'Oro et al. 2023,
@@ -76,7 +76,7 @@ class ShrinkPerturb(Timed):
 
 @INTERVENTIONS.register("shrink_perturb")
 class ShrinkPerturbConfig(TimedConfig):
-    """When, how much, and on which roles; whether the optimizer forgets these tensors too."""
+    """Shrinks weights and adds part of fresh initial values at intervals (Ash and Adams 2020)."""
 
     kind: Literal["shrink_perturb"] = "shrink_perturb"
     shrink: Annotated[float, Field(ge=0, le=1)] = 0.8

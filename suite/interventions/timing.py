@@ -1,9 +1,9 @@
-"""When an intervention acts that changes the network now and then rather than at every update.
+"""Timing of interventions that change the network at intervals rather than at every update.
 
-It acts after an update when the number `done` of updates made is a multiple of `every`, and before
-the first update of a phase of the task, within ``start <= done < stop``; projection follows. It
-never acts after the last update: nothing could be learnt from it. What is measured or evaluated at
-the end of a phase sees the network as that phase has left it.
+They act after an update when the number `done` of updates made is a multiple of `every`, and before
+the first update of a phase of the task, within ``start <= done < stop``; projection follows. They
+never act after the last update. Measurements and evaluations at the end of a phase see the network
+before the intervention.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Timed(Intervention):
         self._events: list[Event] = []
 
     def act(self, done: int) -> bool:
-        """Act after `done` updates; return whether copies of the network have to be made anew."""
+        """Act after `done` updates; return whether copies of the network have to be made again."""
         raise NotImplementedError
 
     @property
@@ -135,7 +135,7 @@ class Timed(Intervention):
         """The optimizer.
 
         Raises:
-            RuntimeError: if nobody attached it.
+            RuntimeError: if it was not attached.
         """
         if self._optimizer is None:
             raise RuntimeError("attach(optimizer) has to be called before the first update")

@@ -40,7 +40,7 @@ class WeightDecay(Intervention):
 
 @INTERVENTIONS.register("weight_decay")
 class WeightDecayConfig(InterventionConfig):
-    """Strength of the decay and the roles it falls on."""
+    """Decoupled weight decay on parameters of the chosen roles (Loshchilov and Hutter 2019)."""
 
     kind: Literal["weight_decay"] = "weight_decay"
     coefficient: Annotated[float, Field(ge=0)] = 0.01

@@ -1,1 +1,1 @@
-"""Which weights a network's outputs do not feel the scale of, told by its own forward passes."""
+"""Finds the weights whose scale does not change the outputs, by the network's forward passes."""

@@ -1,20 +1,20 @@
 """Which weights are scale-invariant: f(cW) = f(W) for any c > 0 (Lyle et al. 2024, section 2).
 
-Neither the names nor the order of modules tells. A residual branch may or may not end in a
-normalisation layer, a head may be registered first, a bias is harmless before BatchNorm and not
+The names and the order of modules do not answer this. A residual branch may or may not end in a
+normalisation layer, a head may be registered first, a bias is harmless before BatchNorm but not
 before LayerNorm. So each weight is multiplied by a large power of two and by a small one, and the
-outputs on a batch of inputs must stay as they are, with the network in the mode it trains in.
+outputs on a batch of inputs must not change, with the network in training mode.
 
-The question is about the network, not about its values of the moment: an output layer that starts
-at 0 would make everything in front of it look invariant, and so would a bias of 0, a small
-residual branch or a gain of 0. It is therefore asked at values where nothing vanishes: matrices of
-the scale 1 / sqrt(fan-in), other parameters moved off their initial values; twice, so that chance
-does not tell. Beside large inputs weights are made smaller still, or biases and the bends of
-nonlinearities would not show. Rows (output units) are invariant if each can be multiplied by a
-factor of its own: behind BatchNorm they are, behind LayerNorm only whole tensors.
+The question is about the network, not about its current values. An output layer that starts at 0
+would make everything before it look invariant, and so would a bias of 0, a small residual branch or
+a gain of 0. So the test uses values where nothing vanishes: matrices of the scale 1 / sqrt(fan-in),
+other parameters moved away from their initial values. It runs twice, to exclude chance. With large
+inputs, weights are made even smaller; otherwise biases and the bends of nonlinearities would not
+show. Rows (output units) are invariant if each can be multiplied by a different factor: true before
+BatchNorm; before LayerNorm only whole tensors are invariant.
 
-At the network's own values an invariant weight may be too small: a normalisation layer's epsilon
-then counts. This is checked as well, by doubling, and refused.
+At the network's own values an invariant weight may be so small that the epsilon of a normalisation
+layer matters. This is checked by doubling the weight, and refused.
 """
 
 from __future__ import annotations
@@ -87,13 +87,13 @@ def row_axis(model: nn.Module, name: str) -> int | None:
 
 
 def scale_invariant(model: nn.Module, probe: Any = None, per: Per = "tensor") -> Selection:
-    """Return the hidden weights of a network whose scale its outputs do not feel.
+    """Return the hidden weights of a network whose scale does not change its outputs.
 
     A network that says itself which they are, in ``scale_invariant_weights``, is taken at its word,
     and its word is checked if there is a probe.
 
     Args:
-        model: the network; its values, modes and the random generators stay as they are.
+        model: the network; its values, modes and the random generators do not change.
         probe: inputs: a tensor; a tuple or list of arguments; a mapping of keyword arguments.
             Without any, inputs are made up from the sizes of the layers.
         per: whether whole tensors or their rows are asked about.
@@ -105,7 +105,7 @@ def scale_invariant(model: nn.Module, probe: Any = None, per: Per = "tensor") ->
     model, _ = unwrap(model)
     if type(model).forward is nn.Module.forward:
         LOG.warning(
-            "%s has no forward: its modules are taken to follow one another; if they do not, pass "
+            "%s has no forward: its modules are assumed to run in order; if they do not, pass "
             "the names of the tensors in which=",
             type(model).__name__,
         )
@@ -147,10 +147,10 @@ ASKED = (ParamRole.WEIGHT, ParamRole.OUTPUT)
 def check_invariant(
     model: nn.Module, names: Sequence[str], probe: Any, per: Per = "tensor"
 ) -> None:
-    """Check that the outputs on `probe` do not feel the scale of the named tensors.
+    """Check that the outputs on `probe` do not depend on the scale of the named tensors.
 
     Args:
-        model: the network; it stays as it is.
+        model: the network; it does not change.
         names: parameters to check.
         probe: inputs, as for `scale_invariant`.
         per: whether whole tensors or their rows are asked about.
@@ -187,7 +187,7 @@ class Point:
         if not any(t.is_floating_point() or t.is_complex() for t in self.outputs):
             raise ValueError(f"probe: the model returns no tensor of real numbers; {NAMES}")
         if any(t.isnan().any() for t in self.outputs):
-            raise ValueError(f"probe: the outputs are not finite, which tells nothing; {NAMES}")
+            raise ValueError(f"probe: the outputs are not finite, so there is no answer; {NAMES}")
         self._sizes = reach(self.outputs, self._pass(_shaken(values)))
         if self.moved({}) > TOLERANCE / 10:
             raise ValueError(f"probe: the outputs vary from pass to pass; {NAMES}")
@@ -224,8 +224,8 @@ class Point:
             silent = {**self.values, bias: torch.zeros_like(self.values[bias])}
             after = self._pass({**silent, **scaled})
             if change(self._pass(silent), after, self._sizes) <= TOLERANCE:
-                return f"{NOT} beside its bias, which would have to be scaled along"
-        return f"{NOT}: the outputs feel its scale"
+                return f"{NOT} because its bias would have to be scaled too"
+        return f"{NOT}: the outputs depend on its scale"
 
     def redrawn(self, seed: int) -> Point | None:
         """Return this point with other draws, None if they change nothing."""
@@ -272,8 +272,8 @@ class ProbedNetwork:
             return [*self._points, Point(self.passes, self._typical(like_own=False))]
         except Exception as error:  # whatever a network may raise
             LOG.warning(
-                "%s fails with matrices drawn at random (%s): what is scale-invariant is told from "
-                "values near its own alone",
+                "%s fails with matrices drawn at random (%s): only values near its own decide what "
+                "is scale-invariant",
                 type(self.model).__name__,
                 _said(error),
             )
@@ -335,7 +335,7 @@ class ProbedNetwork:
         return self.points[1].objection(name, axis, per) if len(self.points) > 1 else None
 
     def check_size(self, names: Sequence[str], per: Per) -> None:
-        """Check that scale-invariant tensors are large beside the epsilons behind them.
+        """Check that scale-invariant tensors are large compared with the epsilons after them.
 
         Raises:
             ValueError: naming one that is not.
@@ -361,9 +361,9 @@ class ProbedNetwork:
         if len(names) > 1:
             told += f" and doubling all {len(names)} by {together:.1%}"
         raise ValueError(
-            f"which: {name!r} is scale-invariant, but not at its own values: {told}, as where a "
-            "norm layer's epsilon is not small beside what it reads; expected larger initial "
-            "weights, or a list of names without it"
+            f"which: {name!r} is scale-invariant, but not at its own values: {told}, as when "
+            "the epsilon of a norm layer is not small compared with its input; expected larger "
+            "initial weights, or a list of names without it"
         )
 
 

@@ -1,4 +1,4 @@
-"""Inputs made up for a network, from the sizes of its layers; whether they fit, a pass shows."""
+"""Inputs guessed from the sizes of a network's layers; a forward pass shows whether they fit."""
 
 from __future__ import annotations
 

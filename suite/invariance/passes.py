@@ -1,10 +1,10 @@
-"""Forward passes that leave no trace, with other values in place of a network's own.
+"""Forward passes with other values in place of a network's own, which do not change the network.
 
-A question such as "do the outputs feel the scale of this weight?" is put to the network's own
-forward pass, as it trains: in training mode, submodules that are frozen in evaluation mode. Values
-are handed in from outside (`torch.func.functional_call`), so that parameters and buffers, running
-statistics among them, are never touched; modes, plain attributes and random generators are put
-back. Dropout and the like draw the same numbers in every pass of one seed.
+They answer questions such as "do the outputs depend on the scale of this weight?". The network runs
+as it trains: in training mode, with frozen submodules in evaluation mode. Values are passed in from
+outside (`torch.func.functional_call`), so parameters and buffers, including running statistics, do
+not change; modes, plain attributes and random generators are restored. Dropout and similar layers
+draw the same numbers in every pass with one seed.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def select(model: nn.Module, which: Which | Sequence[str], per: Per, probe: Any)
         probe: inputs for `scale_invariant`, or None.
 
     Raises:
-        ValueError: if `which` is another word, or it cannot be told what is scale-invariant.
+        ValueError: if `which` is another word, or scale invariance cannot be decided.
     """
     frozen = {
         name: "frozen" for name, p in model.named_parameters() if not p.requires_grad and p.ndim > 1

@@ -1,4 +1,4 @@
-"""What MLflow missed: rows and ends of runs that were not sent when they came."""
+"""Sends what MLflow missed: rows and final states of runs that were not sent in time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def backfill(sink: MlflowSink, live: Live, storage: Storage, fresh: bool) -> Non
         sink: knows what was logged before.
         live: runs that are done, and runs that are to be continued from their checkpoints.
         storage: the results folder.
-        fresh: whether all runs begin anew, so that what MLflow has of them is out of date.
+        fresh: whether all runs start again, so that MLflow's data on them are out of date.
     """
     for run_id, run in live.runs.items():
         if fresh:

@@ -1,6 +1,6 @@
-"""Measuring for a moment what runs will spend their time on: real updates and measurements.
+"""Briefly times what runs spend their time on: real updates and measurements.
 
-What is called, an engine knows (`suite.launch.engines`).
+The engine of a run knows what to call (`suite.launch.engines`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Tune callback: trials' reports into the live state, MLflow and the progress display."""
+"""The Tune callback: passes trials' reports to the live state, MLflow and the progress display."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SweepCallback(Callback):
         self._closed.set()
 
     def _go_on(self) -> None:
-        """End Tune, by what it raises from here, when it is told to.
+        """End Tune, by raising from here, when it is asked to stop.
 
         Raises:
             Stopped: then.
@@ -79,7 +79,7 @@ class SweepCallback(Callback):
         """A trial reports progress, rows, or its end.
 
         Raises:
-            Stopped: if nobody listens any more.
+            Stopped: if the sweep no longer waits for reports.
         """
         if self._closed.is_set():
             raise Stopped

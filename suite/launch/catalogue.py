@@ -1,4 +1,4 @@
-"""What can be named: sweep files and the registered parts."""
+"""The `list` command: sweep files, registered parts, claims and experiments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suite.sweeps.yaml_file import flow_style
 
 
 def config_folders() -> list[Path]:
-    """Return the folders that hold sweep files, in a wheel and in a checkout alike."""
+    """Return the folders with sweep files, in a wheel or in a checkout."""
     package = Path(suite.__file__).resolve().parent
     return [p for p in (package / "tune_configs", package.parent / "tune_configs") if p.is_dir()]
 

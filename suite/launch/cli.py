@@ -1,7 +1,7 @@
 """The command line: run, plan, report, claims and list.
 
 Exit codes: 0 all done; 1 some trials failed or diverged (the others are kept and reported), or
-MLflow lacks rows; 2 the request was wrong, with one message; 130 after Ctrl-C.
+MLflow lacks rows; 2 invalid request, with one message; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Names = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="[TASK:]key.path=value, laid over every run. May be repeated."),
+    typer.Option("--set", help="[TASK:]key.path=value: change a key of all runs. May be repeated."),
 ]
 Only = Annotated[str | None, typer.Option(help="Glob over task/arm/seed: which trials to run.")]
 Plugin = Annotated[
-    list[str] | None, typer.Option(help="A file or module with parts of your own. May be repeated.")
+    list[str] | None, typer.Option(help="A file or module with your own parts. May be repeated.")
 ]
 DataDir = Annotated[Path | None, typer.Option(help="Folder with the data sets (or SUITE_DATA).")]
 
@@ -49,10 +49,14 @@ def run(
     names: Names = None,
     set_: Set = None,
     results: Annotated[
-        str | None, typer.Option(help="Results folder or address; default results/runs/NAME.")
+        str | None, typer.Option(help="Results folder or address; default: results/runs/NAME.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue a broken sweep.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Repeat runs that are done.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume a sweep; an error if there is none.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete the selected runs and start again.")
+    ] = False,
     only: Only = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to join, such as auto.")] = None,
     num_cpus: Annotated[int | None, typer.Option(min=1, help="Cores to use.")] = None,
@@ -65,19 +69,19 @@ def run(
         float, typer.Option(min=0.0, help="Seconds between checkpoints of a run.")
     ] = 60.0,
     max_failures: Annotated[
-        int, typer.Option(min=-1, help="How often a crashed trial is tried again; -1: always.")
+        int, typer.Option(min=-1, help="How often to retry a crashed trial; -1: no limit.")
     ] = 0,
     mlflow_uri: Annotated[
         str | None,
         typer.Option(
             envvar="MLFLOW_TRACKING_URI",
-            help="MLflow store; default a database in the results folder.",
+            help="MLflow store; default: a database in the results folder.",
         ),
     ] = None,
     plugin: Plugin = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Run sweeps and report on them. Runs that are done are kept, broken ones continue."""  # noqa: DOC501
+    """Run sweeps and report. Finished runs are kept; interrupted runs resume."""  # noqa: DOC501
     raise typer.Exit(
         _run(
             names or ["quick"],
@@ -170,11 +174,13 @@ def claims(
     only: Annotated[str, typer.Option(help="Glob over claims, such as 'kumar2024.*'.")] = "*",
     keep: Annotated[
         Path | None,
-        typer.Option(help="A claims.json whose verdicts stand for experiments without runs here."),
+        typer.Option(
+            help="An earlier claims.json: use its verdicts where this folder has no runs."
+        ),
     ] = None,
     plugin: Plugin = None,
 ) -> None:
-    """Judge the published claims by the rows of a results folder."""
+    """Check the published claims against the rows of a results folder."""
     from suite.launch.progress import make_console
     from suite.launch.show import show_claims
 
@@ -193,7 +199,7 @@ def list_(
     ],
     plugin: Plugin = None,
 ) -> None:
-    """List what can be named in a config."""
+    """List all parts, claims, experiments or sweeps of one kind."""
     from suite.launch.catalogue import print_catalogue
     from suite.launch.progress import make_console
 

@@ -58,16 +58,16 @@ def start_ray(
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if address is None:
-        # A worker's every run has a thread of its own: see `keep_freed_memory`.
+        # Every run of a worker has its own thread: see `keep_freed_memory`.
         os.environ.setdefault("MALLOC_ARENA_MAX", "2")
         # When the GCS dies Ray would end this process after a minute, in the middle of the report.
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "3600")
         # Read when Ray is first imported: without it Ray takes the machine's outward address for
-        # its own even where it is told the loopback one, and listens on all interfaces.
+        # its own even if it gets the loopback one, and listens on all interfaces.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
 
-    # What a trial died of lies in its folder; Tune would print all of it.
+    # The error of a trial is in its folder; Tune would print all of it.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     # Of what ends Ray itself we say one line; it would print its processes' logs as well.
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
@@ -139,7 +139,7 @@ def _check_reachable(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if "://" in address or not colon or not port.isdigit():
         raise ConfigError(
-            "--address", address, "auto or HOST:PORT, run on a machine of the cluster"
+            "--address", address, "auto or HOST:PORT; run this on a machine of the cluster"
         )
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
@@ -172,7 +172,7 @@ def check_resources(
         for name, there in have.items():
             asked = sum(bundle[name[:-1].upper()] for bundle in engine_of(config).bundles(config))
             if asked > there:
-                raise ConfigError(f"resources.{name}", asked, f"at most the {there} there are")
+                raise ConfigError(f"resources.{name}", asked, f"at most the {there} available")
     for engine in ENGINES.values():
         own = [config for config in configs if engine_of(config) is engine]
         engine.check_memory(own, int(have["cpus"]))

@@ -1,10 +1,10 @@
 """Predicting how long runs and sweeps take and how much memory they need, without running them.
 
-The arithmetic of an update is counted on the meta device and divided by the matrix-product rate
-of this machine, measured for a moment; overheads are rules of thumb. That takes no time and is good
-to a factor of a few, enough to say which run is the longest. A plan also measures what the updates,
-measurements and emulator steps of its trials really take (`suite.launch.engines`), and counts
-what else a sweep consists of: starting Ray and its workers, and the report.
+The arithmetic of an update is counted on the meta device and divided by this machine's rate of
+matrix products, measured briefly; overheads are rules of thumb. This takes no time and is accurate
+to a factor of a few, enough to find the longest run. A plan also times real updates, measurements
+and emulator steps of its trials (`suite.launch.engines`), and adds the rest of a sweep: starting
+Ray and its workers, and the report.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROCESS_BYTES = 500 * 2**20
 """Memory of a worker before data and model."""
 
 MEASURED_S = 2.0
-"""Seconds of its own processor time after which a plan measures no further kind of trial."""
+"""Seconds of processor time after which a plan stops timing kinds of trials."""
 
 WAITED = 4
 """Times as long on the wall after which it does not either."""
@@ -40,7 +40,7 @@ START_S = 11.5
 WORKER_S = 4.0
 """Start of a worker with its imports."""
 TRIAL_S = 0.3
-"""What a trial of one run takes besides training: its folder, its provenance, Tune."""
+"""Seconds of a trial of one run outside training: its folder, its provenance, Tune."""
 REPORT_S = 4.0
 """A report without figures."""
 FIGURES_S = 2.5
@@ -138,7 +138,7 @@ def _measured(
 
 
 def _kind(group: Sequence[RunConfig]) -> Hashable:
-    """Return what trials have in common whose updates take equally long."""
+    """Return a key that is equal for trials with equally long updates."""
     run = group[0]
     parts = (run.task, run.model, run.agent, run.metrics)
     texts = [json.dumps(p.canonical() if p else None, sort_keys=True, default=str) for p in parts]

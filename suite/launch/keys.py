@@ -1,8 +1,8 @@
-"""Which rows live displays get, and the names that MLflow knows them by.
+"""Which rows live displays get, and their names in MLflow.
 
-MLflow takes letters, digits and ``_ . - : /`` and blanks, at most 250 of them, and no name that
-would be another one as a path. What it does not take is written as its code between colons, so that
-two names never become one; ordinary names stay as they are.
+MLflow accepts letters, digits and ``_ . - : /`` and blanks, at most 250 of them, and no name that
+is another name when read as a path. Other characters are written as their code between colons, so
+that two names never become one; ordinary names do not change.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import re
 
 LIVE_LAYERS = ("", "all", "mean", "train", "test")
-"""Layers whose rows are sent along; most others stay in the run's folder."""
+"""Layers with rows that are also sent; most others stay in the run's folder."""
 
 BY_GAME = (
     *("episode_return", "mean_return_20", "evaluation_return"),
@@ -83,7 +83,7 @@ def _escaped(text: str, stroke: bool) -> str:
     """Return a part of a key, which is no path that would be another one.
 
     Every character stays or becomes its code, and nothing else has a colon, so that the text can be
-    told from it.
+    distinct from it.
 
     Args:
         text: what the part is.
@@ -98,7 +98,7 @@ def _escaped(text: str, stroke: bool) -> str:
 
 
 def _paths(text: str) -> str:
-    """Return text with its strokes, save for those that make it another path."""
+    """Return text with its slashes, except those that make it another path."""
     parts = text.split("/")
     if all(parts):
         return "/".join(_escaped(part, stroke=False) for part in parts)
@@ -106,7 +106,7 @@ def _paths(text: str) -> str:
 
 
 def _fitting(key: str, *parts: str) -> str:
-    """Return a key, one that is too long cut off and told from others by a hash of its parts."""
+    """Return a key; one that is too long is cut, and a hash of its parts keeps it unique."""
     if len(key) <= MAX_KEY:
         return key
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What the driver knows of a running sweep; progress display and MLflow are fed from it."""
+"""The driver's state of a running sweep; the source for the progress display and MLflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses of MLflow stores: whether one answers, and what it says if it does not."""
+"""Addresses of MLflow stores: checks that one answers, and explains if it does not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_store(uri: str) -> None:
     """
     try:
         probe(uri)
-    except Exception as error:  # whatever kind of store it is
+    except Exception as error:  # for any kind of store
         wanted = f"a tracking store that answers ({said(error)})"
         raise ConfigError("--mlflow-uri", redact(uri), wanted) from None
 
@@ -37,7 +37,7 @@ def probe(uri: str) -> None:
     """Ask a store something; a local one must let itself be written to.
 
     Raises:
-        Exception: whatever kind its client raises, if that does not work.
+        Exception: any kind that its client raises, if that does not work.
     """
     # The sink tries again by itself, later.
     for name, value in {"MAX_RETRIES": "1", "TIMEOUT": "10"}.items():
@@ -101,6 +101,6 @@ def refusal(storage: Storage, uri: str, error: Exception) -> ConfigError:
     if isinstance(error, ConfigError):
         return error
     if uri == default_uri(storage):
-        wanted = f"an MLflow database that opens ({said(error)}); moved away, it is made anew"
+        wanted = f"an MLflow database that opens ({said(error)}); without it a new one is made"
         return ConfigError("--results", str(storage.root / MLFLOW), wanted)
     return ConfigError("--mlflow-uri", redact(uri), f"a store that keeps records ({said(error)})")

@@ -1,8 +1,8 @@
-"""From rows to MLflow's metrics: which, under what key, at what time; the same ones at any time.
+"""From rows to MLflow's metrics: key and time stamp of each row, always the same.
 
-A row's time stamp follows from the row and from the rows before it, so that what is sent twice is
-the same metric twice, which MLflow keeps once. Rows of one key and step have different stamps, for
-two equal ones are two games with one return, not one row twice.
+A row's time stamp depends only on the row and the rows before it. A row that is sent twice is
+therefore the same metric twice, and MLflow keeps it once. Rows of one key and step have different
+time stamps, because two equal values are two games with the same return, not one row sent twice.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Rows to MLflow: one parent run per sweep, one child per run, metrics in batches.
 
-Everything goes through the driver, so workers need no credentials, and is flushed by time from a
-thread of its own. The x axis is the gradient step, or the frame for reinforcement learning.
+Everything goes through the driver, so workers need no credentials. A separate thread sends batches
+at fixed times. The x axis is the gradient step, or the frame for reinforcement learning.
 
-What MLflow gets while a run goes on is a preview: a store may be away, and a run may repeat itself
-from a checkpoint. The rows in the run's folder are what counts. A run that has ended is therefore
-brought level with them: unless every row went out in order, MLflow is asked what it has, and gets
-what it lacks. What could not be done is tried again when the store answers, when the sweep ends,
-and when the sweep is run once more.
+Data sent while a run goes on are a preview: the store may be unreachable, and a run may repeat
+steps from a checkpoint. The rows in the run's folder are authoritative. So after a run has ended,
+its record is synchronised with them: unless every row was sent in order, MLflow is asked what it
+has, and gets the missing rows. Failed calls are tried again when the store answers, when the sweep
+ends, and when the sweep is run again.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class _Sent:
 
 
 class _AbandonedError(BaseException):
-    """Ends a thread that nobody waits for any more."""
+    """Ends a thread that is no longer waited for."""
 
 
 class _End(NamedTuple):
@@ -185,7 +185,7 @@ class MlflowSink:
         return child.level == digest_of(self._rows(run_id))
 
     def forget(self, run_id: str) -> None:
-        """Delete what MLflow has of a run that begins anew."""
+        """Delete MLflow's data on a run that starts again."""
         if self._away():  # what it has will be found not to be the run's rows
             self._store.doubt(run_id)
             return
@@ -234,7 +234,7 @@ class MlflowSink:
                 return
 
     def _pulse(self) -> None:
-        """Note that the store has answered; end a thread that nobody waits for any more.
+        """Note that the store has answered; end a thread that is no longer waited for.
 
         Raises:
             _AbandonedError: in such a thread.
@@ -274,7 +274,7 @@ class MlflowSink:
         return time.monotonic() < self._resume_at
 
     def _work(self) -> None:
-        """Write what is queued every few seconds; at the end, whatever MLflow lacks."""
+        """Write the queue every few seconds; at the end, everything that MLflow lacks."""
         while not self._stop.wait(FLUSH_EVERY_S):
             self._flush()
             for run_id in sorted(self.behind):
@@ -314,7 +314,7 @@ class MlflowSink:
     def _persist(self, call: Callable[[], None], run_id: str | None = None) -> bool:
         """Call until it works or there is no hope; return whether it worked.
 
-        A store that fails over one run and answers besides is still asked once for every other.
+        If a store fails on one run but answers otherwise, every other run is still tried once.
         """
         since = time.monotonic()
         refused = False
@@ -404,8 +404,8 @@ class MlflowSink:
     def _complete(self, run_id: str, child: Child, rows: list[LiveRow], whole: bool) -> Child:
         """Send what MLflow lacks of the rows in a run's folder; return the record they are in.
 
-        A record with rows that the run has no longer, for it went another way after a checkpoint,
-        is made anew.
+        A record with rows that the run no longer has, because it differed after a checkpoint,
+        is made again.
 
         Args:
             run_id: the run.

@@ -1,7 +1,7 @@
-"""An MLflow store as the sweep sees it: an experiment, a parent run and a child for each run.
+"""The sweep's records in an MLflow store: an experiment, a parent run and a child for each run.
 
-Everything is found again by tags, so that a sweep which is continued, or whose store lost a part,
-goes on in the same records; what is gone from them is made anew. Every call may be repeated.
+Records are found by tags. So a sweep that is resumed, or whose store lost a part, continues in the
+same records; missing ones are created again. Every call may be repeated.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RUN = "suite.run_id"
 """Tag of the run that a record is of."""
 
 LEVEL = "suite.level"
-"""Tag of a run whose rows MLflow has: the digest of its rows."""
+"""Tag of a run with all rows in MLflow: the digest of its rows."""
 
 STATE = "suite.state"
 """Tag of a run that has ended: how."""
@@ -115,7 +115,7 @@ class Store:
                 found = self.client.get_experiment_by_name(name)
                 if found is None:
                     raise
-        if found.lifecycle_stage == "deleted":  # no record can be made beside it
+        if found.lifecycle_stage == "deleted":  # no second record can be made
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
@@ -193,7 +193,7 @@ class Store:
                 self.client.delete_run(parent.info.run_id)
 
     def doubt(self, run_id: str) -> None:
-        """Look anew for a run when it is next wanted: a call that concerned it has failed."""
+        """Look up a run again when it is next needed, because a call about it has failed."""
         self.children.pop(run_id, None)
         self._doubtful = True
 

@@ -1,4 +1,4 @@
-"""What ends a sweep from without, said in one sentence: the disk, memory, Ray, the machine."""
+"""External causes that end a sweep, in one sentence: the disk, memory, Ray, the machine."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from suite.text.secrets import redact
 WORDS = {
     errno.ENOSPC: "no space is left on the disk",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "a file may not grow any larger",
+    errno.EFBIG: "a file has reached the largest size allowed",
     errno.EACCES: "there is no permission to use a file",
     errno.EPERM: "there is no permission to use a file",
-    errno.EROFS: "the file system can only be read",
+    errno.EROFS: "the file system is read-only",
     errno.EMFILE: "too many files are open (`ulimit -n` says how many may be)",
     errno.ENFILE: "too many files are open on this machine",
     errno.EIO: "the disk cannot be read or written",
@@ -28,21 +28,21 @@ WORDS = {
     errno.ENOMEM: "there is not enough memory",
     errno.ENOTCONN: "the network file system is not connected",
 }
-"""Errors of the system that no request and no code of ours is to blame for."""
+"""Errors of the system that are caused neither by the request nor by the suite."""
 
 LOG = "driver-error.txt"
 """File of the results folder with the traceback of what ended the latest sweep."""
 
 
 class Outage(RuntimeError):
-    """The machine, the disk or Ray failed under a sweep; what is finished is kept."""
+    """The machine, the disk or Ray failed during a sweep; finished runs are kept."""
 
 
 def explain(error: BaseException) -> str:
     """Return one line on what went wrong.
 
-    The system's own errors are looked for in the error, in what caused it and, since Ray passes
-    errors on as text, in their texts.
+    System errors are searched in the error, in its causes and, because Ray passes errors on as
+    text, in their texts.
 
     >>> explain(OSError(errno.ENOSPC, "No space left on device", "/a/b"))
     'no space is left on the disk (/a/b)'
@@ -76,17 +76,17 @@ def explain_text(text: str) -> str:
 
 
 def explain_trial(text: str) -> str:
-    r"""Return one line on what a trial died of, from Ray's text on it.
+    r"""Return one line on why a trial died, from Ray's text.
 
     >>> explain_trial("Traceback\n  line\nValueError: no")
     'ValueError: no'
     """
     if "OutOfMemoryError" in text or "running low on memory" in text:
-        return "memory ran out, so Ray killed its process; --num-cpus lets fewer run at a time"
+        return "memory ran out, so Ray killed its process; use --num-cpus to run fewer at a time"
     if any(name in text for name in ("ActorDiedError", "RayActorError", "ActorUnavailableError")):
         return (
-            "its process died without a word, as one does that is killed; "
-            "where memory ran out, --num-cpus lets fewer run at a time"
+            "its process died without a message, as when it is killed; "
+            "if memory ran out, use --num-cpus to run fewer at a time"
         )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
@@ -128,11 +128,11 @@ def keep_traceback(error: BaseException, folder: Path) -> None:
 def within(
     seconds: float, call: Callable[[], Any], late: str, stay: threading.Event | None = None
 ) -> Any:
-    """Return what a call returns, in another thread, or give it up.
+    """Return the result of a call in another thread, with a timeout.
 
     Args:
         seconds: how long to wait for it.
-        call: goes on by itself if it is given up.
+        call: continues in its thread after a timeout.
         late: what to say then.
         stay: the thread lives on until this is set; at once, if None.
 

@@ -18,7 +18,7 @@ from suite.sweeps.sweep import Sweep
 from suite.training.batched import parted_by
 
 BUSY = 0.7
-"""Share of a core below which a plan says that it would have liked more."""
+"""Share of a core below which a plan says that the machine is busy."""
 
 
 def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
@@ -59,8 +59,9 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
         told = ", ".join(sorted({name for found in parted.values() for name in found}))
         say(
             console,
-            f"{len(parted)} runs are trained alone, not side by side, for they measure {told}: a "
-            "function of a plugin, which they would share. A StatefulMetric is made for each run.",
+            f"{len(parted)} runs are trained alone, not side by side, because they measure {told}: "
+            "a function of a plugin would be shared between runs. Each run gets its own "
+            "StatefulMetric.",
         )
     wall = sweep_seconds(sweep.runs.values(), trials, slots, len({task for task, _ in cells}))
     plural = "" if len(costs) == 1 else "s"
@@ -68,13 +69,13 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
         console,
         f"{len(costs)} run{plural}, {_core_time(sum(costs.values()))}, "
         f"about {duration(wall)} with {side_by_side(sweep.runs.values(), slots)} side by side, "
-        "from the command to the report",
+        "including start-up and report",
     )
     if (share := core_share()) < BUSY:
         say(
             console,
-            f"This machine is busy: the plan got {share:.0%} of a core. Were it idle, the sweep "
-            f"would take about {duration(round(wall * share))}.",
+            f"This machine is busy: the plan got {share:.0%} of a core. On an idle machine "
+            f"the sweep would take about {duration(round(wall * share))}.",
         )
 
 

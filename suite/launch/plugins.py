@@ -1,8 +1,8 @@
 """Plugins: a user's own tasks, models, schedules, interventions and metrics, without a fork.
 
 A plugin is a Python file or an importable module whose import registers its parts. A worker imports
-its plugins anew for every trial, so that nothing a plugin keeps in its modules goes from one run to
-the next; modules that a plugin imports in turn are its own affair.
+its plugins again for every trial, so that state in a plugin's module does not pass from one run to
+the next. Modules that a plugin imports are not imported again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def read_plugins(names: Sequence[str]) -> list[tuple[str, str]]:
         if path.suffix == ".py":
             try:
                 if path.exists() and not path.is_file():  # a pipe would be waited for
-                    raise OSError("it is no plain file")
+                    raise OSError("it is not a plain file")
                 found.append((name, path.read_text(encoding="utf-8")))
             except (OSError, ValueError) as error:
                 raise ConfigError("--plugin", name, f"a readable file ({error})") from None
@@ -52,7 +52,7 @@ def _digest(source: str) -> str:
 
 
 def load_plugins(plugins: Sequence[Sequence[str]], *, anew: bool = False) -> None:
-    """Import plugins, once per process unless they are wanted anew.
+    """Import plugins, once per process unless `anew`.
 
     A file that has changed since replaces what it was.
 

@@ -1,4 +1,4 @@
-"""Commands as a user can paste them: programs of the environment that runs now."""
+"""Commands that a user can paste: with the paths of the current environment's programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def program(name: str) -> str:
     """Return a program by its name if the shell finds this environment's, else by its path.
 
     Args:
-        name: of a program that is installed beside this Python, such as ``mlflow``.
+        name: of a program that is installed with this Python, such as ``mlflow``.
     """
     here = Path(sys.executable).parent / name
     found = shutil.which(name)

@@ -1,4 +1,4 @@
-"""Progress: a live table on a terminal, a line now and then elsewhere."""
+"""Progress: a live table on a terminal, otherwise one line from time to time."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def duration(seconds: float | None) -> str:
 def make_console() -> Console:
     """Return a console on stdout: as wide as the terminal, or wide enough for a table elsewhere.
 
-    Whatever names and messages hold, nothing in them steers the terminal.
+    Names and messages cannot control the terminal.
     """
     narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
     return SafeConsole(width=None if narrow else WIDE)
 
 
 def say(console: Console, text: str) -> None:
-    """Print one line as it is: no markup, no colours, no wrapping of what may be copied.
+    """Print one line unchanged: no markup, no colours, no wrapping, so that it can be copied.
 
-    Line ends and what else steers a terminal are spelt out, for the text may come from files.
+    Line ends and control characters are shown as escapes, because the text may come from files.
     """
     console.print(one_line(text), highlight=False, markup=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""Running a sweep: what is done already is kept, the rest goes to Tune, then comes the report."""
+"""Runs a sweep: finished runs are kept, the rest goes to Tune, then the report is built."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Options:
     Attributes:
         results: results folder, or an address such as ``s3://bucket/sweep``.
         resume: insist on continuing what is in the folder.
-        fresh: delete what the folder has of these runs, and start anew.
+        fresh: delete these runs from the folder, and start again.
         address: Ray cluster to join; None starts Ray on this machine.
         num_cpus: cores to use on this machine; None for all.
         num_gpus: GPUs to use on this machine; None for all.
@@ -78,7 +78,7 @@ class Options:
 
 
 def sweep_record(sweep: Sweep, command: str, results_id: str) -> dict[str, Any]:
-    """Return the content of ``sweep.json``: all that a report needs to know beside the runs."""
+    """Return the content of ``sweep.json``: everything that a report needs besides the runs."""
     tasks: dict[str, Any] = {}
     for label, plan in sweep.tasks.items():
         configs = [t.config for t in sweep.trials if t.task == label]
@@ -111,7 +111,7 @@ def sweep_record(sweep: Sweep, command: str, results_id: str) -> dict[str, Any]:
 
 
 def _ranges(configs: Sequence[RunConfig]) -> dict[str, Any]:
-    """Return the range of each metric, and of what else a task bounds, that is true of all runs."""
+    """Return ranges that hold in all runs, of each metric and of other rows with bounds."""
     declared = [config.ranges for config in configs]
     names = sorted({name for ranges in declared for name in ranges})
     found = {name: {r.get(name) or RECORDED.get(name) for r in declared} for name in names}
@@ -120,7 +120,7 @@ def _ranges(configs: Sequence[RunConfig]) -> dict[str, Any]:
 
 @contextmanager
 def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
-    """Open the results folder for this sweep alone.
+    """Open and lock the results folder for this sweep.
 
     Raises:
         ConfigError: if it cannot be made, belongs to another sweep, is in use, or has nothing to
@@ -136,10 +136,10 @@ def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
         except (OSError, ValueError, KeyError, TypeError):
             raise ConfigError("--results", str(record), "a readable sweep.json") from None
         if name != sweep.name:
-            wanted = f"a folder of the sweep {sweep.name!r}, which this is not (it holds {name!r})"
+            wanted = f"a folder of the sweep {sweep.name!r}; this one holds {name!r}"
             raise ConfigError("--results", options.results, wanted)
         if known and known.isdisjoint(sweep.tasks):
-            wanted = f"a folder of this sweep; it holds another {name!r}, with other tasks"
+            wanted = f"a folder of this sweep; this one holds another {name!r} with other tasks"
             raise ConfigError("--results", options.results, wanted)
     elif options.resume:
         raise ConfigError("--resume", options.results, "a results folder that holds a sweep")
@@ -152,7 +152,7 @@ def results_folder(sweep: Sweep, options: Options) -> Iterator[Storage]:
 
 
 def _visible(folder: Path) -> bool:
-    """Return whether a folder holds anything but locks, unfinished files and an outage's."""
+    """Return whether a folder has anything but locks, unfinished files and the error log."""
     return any(not path.name.startswith(".") and path.name != LOG for path in folder.iterdir())
 
 
@@ -219,7 +219,7 @@ def _run_in(
         sink = MlflowSink(uri, storage, sweep, options.command)
     except ConfigError:
         raise
-    except Exception as error:  # whatever kind of store it is
+    except Exception as error:  # for any kind of store
         raise Outage(f"MLflow's store could not be opened: {explain(error)}") from error
     interrupted, outage = False, ""
     try:
@@ -250,7 +250,7 @@ def _retitle(command: str) -> None:
 
 
 def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Options) -> Live:
-    """Return the live state: runs that are done are kept, unless they are to be fresh."""
+    """Return the live state: finished runs are kept, unless `fresh`."""
     from suite.launch.estimate import estimate_trials
 
     slots = options.num_cpus or os.cpu_count() or 1
@@ -274,10 +274,10 @@ def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Option
 
 
 def _compare_plugins(storage: Storage, relative: str, options: Options) -> None:
-    """Check that a run which is done was made with the plugins of now.
+    """Check that a finished run was made with the current plugins.
 
     Raises:
-        ConfigError: if one has changed: its runs would be told from others by nothing.
+        ConfigError: if one has changed: its runs could not be distinguished from others.
     """
     storage.pull(f"{relative}/{layout.PROVENANCE}")
     try:
@@ -286,7 +286,7 @@ def _compare_plugins(storage: Storage, relative: str, options: Options) -> None:
         return
     for name, digest in digests(options.plugins).items():
         if before.get(name, digest) != digest:
-            wanted = "a file as it was when the runs in this folder were made, or --fresh"
+            wanted = "the same file as when the runs in this folder were made, or --fresh"
             raise ConfigError("--plugin", name, wanted)
 
 
@@ -302,13 +302,13 @@ def _conclude(
     """Build and print the report; return the exit code.
 
     Args:
-        live: how the runs stand.
+        live: the state of the runs.
         sink: MLflow, closed.
         storage: the results folder.
         options: how to run.
         console: where to print.
-        interrupted: whether the user did.
-        outage: what ended the sweep from without; empty if nothing did.
+        interrupted: whether the user stopped it.
+        outage: external cause that ended the sweep; empty if none.
     """
     failures = live.failures()
     unfinished = live.unfinished()
@@ -333,7 +333,7 @@ def _conclude(
 def _report(
     sink: MlflowSink, storage: Storage, options: Options, console: Console, incomplete: bool
 ) -> None:
-    """Build and print the report, and put it where it is looked for."""
+    """Build, print and upload the report."""
     from suite.launch.show import fetch_all, show_report
 
     fetch_all(storage)
@@ -345,9 +345,9 @@ def _report(
 
 
 def _stopped(outage: str, root: Path, options: Options, console: Console) -> int:
-    """Say what ended the sweep and how to go on; return the exit code."""
+    """Say what ended the sweep and how to continue; return the exit code."""
     begun = (root / layout.SWEEP).is_file()
-    kept = " What is finished or checkpointed is kept." if begun else ""
+    kept = " Finished runs and checkpoints are kept." if begun else ""
     more = f" (more in {root / LOG})" if (root / LOG).is_file() else ""
     say(console, f"Stopped: {outage}{more}.{kept}")
     say(console, f"Continue with: {resume_command(options, begun)}")
@@ -355,18 +355,18 @@ def _stopped(outage: str, root: Path, options: Options, console: Console) -> int
 
 
 def _tell_of_mlflow(sink: MlflowSink, options: Options, console: Console) -> None:
-    """Say where to compare runs, and whether MLflow has all of them."""
+    """Print where to compare runs, and whether MLflow has all of them."""
     for error in sink.errors:
         say(console, f"MLflow: {explain_text(error)}")
     if not sink.level:
         lacking = f"{len(sink.behind)} runs" if sink.behind else "the report"
         say(
             console,
-            f"MLflow lacks rows or ends of {lacking}; nothing is lost, the results folder has all "
-            f"of it. When the store answers again, this sends it: {resume_command(options)}",
+            f"MLflow lacks rows or final states of {lacking}. Nothing is lost: the results folder "
+            f"has everything. When the store answers again, run: {resume_command(options)}",
         )
     elif sink.errors:
-        say(console, "MLflow has all rows all the same: they were sent when it answered again.")
+        say(console, "MLflow has all rows now: they were sent when it answered again.")
     where = redact(sink.uri)
     if not where.startswith("http"):
         where = f"{program('mlflow')} ui --backend-store-uri {shlex.quote(where)}"
@@ -376,7 +376,7 @@ def _tell_of_mlflow(sink: MlflowSink, options: Options, console: Console) -> Non
 
 
 def resume_command(options: Options, begun: bool = True) -> str:
-    """Return the command that continues an interrupted sweep, or begins one that left nothing."""
+    """Return the command that resumes an interrupted sweep, or starts one that wrote nothing."""
     try:
         words = shlex.split(options.command)
     except ValueError:  # not from a shell

@@ -1,4 +1,4 @@
-"""Building the report of a results folder, or the board of claims, and printing its table."""
+"""Builds the report of a results folder, or the board of claims, and prints its table."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def fetched(directory: str) -> Storage:
     storage = Storage(directory)
     storage.pull(layout.SWEEP)
     if not (storage.root / layout.SWEEP).is_file():
-        raise ConfigError("DIR", directory, "a results folder, which holds a sweep.json")
+        raise ConfigError("DIR", directory, "a results folder with a sweep.json")
     fetch_all(storage)
     return storage
 
 
 def show_claims(directory: str, only: str, kept: Path | None, console: Console) -> None:
-    """Judge the claims and print the board; write it beside the report if it is the whole of it.
+    """Judge the claims and print the board; write the complete board into the report folder.
 
     Args:
         directory: a results folder.
         only: glob over ids of claims.
-        kept: an earlier board, whose verdicts stand for what the folder has no runs of.
+        kept: an earlier board, whose verdicts are used for experiments without runs.
         console: where to print.
     """
     from suite.report.claims.board import NOTES, as_table, judge_all, write_board
@@ -62,9 +62,9 @@ def show_claims(directory: str, only: str, kept: Path | None, console: Console) 
     console.print(as_table(judged if only == "*" else verdicts))
     if only == "*" and len(judged) < len(verdicts):
         others = len(verdicts) - len(judged)
-        say(console, f"{others} claims are about experiments that this folder has no runs of.")
+        say(console, f"{others} claims are about experiments without runs in this folder.")
     if only != "*":
-        say(console, "Not written: this is a part of the board; without --only all of it is.")
+        say(console, "Nothing was written, because --only shows a part of the board.")
         return
     for path in write_board(storage.root, verdicts):
         say(console, str(path))
@@ -72,7 +72,7 @@ def show_claims(directory: str, only: str, kept: Path | None, console: Console) 
 
 
 def show_report(results: Path, console: Console) -> dict[str, Any]:
-    """Build the report, print the table and where things lie; return the summary."""
+    """Build the report, print the table and the path of the page; return the summary."""
     from suite.report.build import build_report
 
     report = build_report(results)

@@ -1,4 +1,4 @@
-"""Where the command line begins: what is not installed is one message."""
+"""Entry point of the command line: a missing package gives one message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         sys.exit(
             f"error: {sys.executable} has no package {error.name!r}. The command line needs the "
-            "suite with what it launches: pip install 'rewarm-suite[all]' (in a checkout "
+            "suite with all its packages: pip install 'rewarm-suite[all]' (in a checkout "
             "'.[all]', or make), or use the Python that has it (. .venv/bin/activate)."
         )
     run()

@@ -1,8 +1,8 @@
 """One trial of a sweep, as a Tune function trainable: RunConfigs in, a folder for each run out.
 
-The same function serves all engines, so that resume, rows and failures work alike. A trial is one
-run, or several that are trained side by side. What happens lies in the runs' folders; Tune hears of
-progress and of the few rows that live displays and MLflow want, every other second.
+The same function serves all engines, so that resume, rows and failures work in the same way. A
+trial is one run, or several that are trained side by side. Results are in the runs' folders. Every
+two seconds Tune gets the progress and the few rows that live displays and MLflow need.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def run_trial(config: dict[str, Any]) -> None:
         outcomes = [("failed", str(error))] * len(runs)
     except Exception as error:
         for folder in folders:
-            with suppress(OSError):  # a full disk may be what it died of: the driver is told, too
+            with suppress(OSError):  # a full disk may be the cause; the driver gets the error, too
                 write_text(folder.path / layout.ERROR, redact(traceback.format_exc()))
             try:
                 folder.finish("failed", redact(f"{type(error).__name__}: {error}"))

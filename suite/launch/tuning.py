@@ -1,4 +1,4 @@
-"""Running the runs that wait, under Tune, and ending it when it is told to or when Ray has gone."""
+"""Runs the waiting runs under Tune, and ends Tune on request or when Ray has died."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from suite.launch.watch import Watch
 
 STOP_LIMIT_S = 60.0
-"""Seconds for Tune to end in good order when it is told to."""
+"""Seconds for Tune to end cleanly when it is asked to."""
 
 
 def tune_runs(
@@ -77,7 +77,7 @@ def _supervised(
     watch: Watch,
     stop: _Stop,
 ) -> bool:
-    """Run Tune and look after it; return whether it has ended, be it because it was told to.
+    """Run and watch Tune; return whether it has ended, also if it was asked to.
 
     Raises:
         Outage: if anything else ended it.
@@ -93,7 +93,7 @@ def _supervised(
         if not stop.asked.is_set() and live.unfinished():
             keep_traceback(error, storage.root)
             raise Outage(watch.trouble() or explain(error)) from error
-        # Otherwise it ended as it was told to, or in writing files of its own that nobody reads.
+        # Otherwise it ended on request, or while writing its own files, which are not used.
         return not isinstance(error, Outage)
     finally:
         callback.close()
@@ -120,7 +120,7 @@ class _Stop:
         signal.alarm(0)  # Ray's abort, if the signal came while it started
         if not self.asked.is_set():
             name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-            say(self._console, f"Stopping after {name}; what is checkpointed is kept.")
+            say(self._console, f"Stopping after {name}; checkpoints are kept.")
             self._since = time.monotonic()
             self.asked.set()
 
@@ -143,7 +143,7 @@ class _Stop:
     def listen(self) -> dict[signal.Signals, Any]:
         """Take the signals, and return who had them.
 
-        Ray's start puts a handler of its own before whoever has SIGTERM, which aborts the process
+        When Ray starts it installs its own SIGTERM handler first, which aborts the process
         three seconds later, so they are taken once more after it.
         """
         return {n: signal.signal(n, self._ask) for n in (signal.SIGINT, signal.SIGTERM)}

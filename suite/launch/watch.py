@@ -1,7 +1,7 @@
-"""Looking after a running sweep: whether Ray and the results folder are still there.
+"""Watches a running sweep: checks that Ray and the results folder are still there.
 
-When Ray's own processes die, Tune waits for ever, and nothing that is asked of Ray returns. So Tune
-runs in a thread, and whoever waits for it looks here every second.
+When Ray's own processes die, Tune waits for ever, and no call to Ray returns. So Tune runs in a
+thread, and the waiting thread checks here every second.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PATIENCE_S = 30.0
 """Seconds for which a cluster may not answer: its head may be starting again."""
 
 END_LIMIT_S = 15.0
-"""Seconds for Ray to end in good order."""
+"""Seconds for Ray to end cleanly."""
 
 VITAL = ("gcs_server", "raylet")
 """Ray's processes without which it does nothing; the object store is part of the latter."""
@@ -107,9 +107,9 @@ class Watch:
         return silent if now - self._silent_since >= PATIENCE_S else None
 
     def end(self) -> bool:
-        """End our part in Ray; return whether it ended in good order.
+        """End our part in Ray; return whether it ended cleanly.
 
-        What is left of a Ray that this process started is killed; a cluster is left alone.
+        The rest of a Ray that this process started is killed; a cluster is not touched.
         """
         import ray
 
@@ -170,7 +170,7 @@ def _how(code: int) -> str:
 def supervise(
     work: Callable[[], None], trouble: Callable[[], str | None], every_s: float = LOOK_EVERY_S
 ) -> None:
-    """Do work in a thread, and look now and then whether it can still end.
+    """Do work in a thread, and check at intervals whether it can still end.
 
     Args:
         work: what to do.

@@ -21,11 +21,11 @@ def top1(logits: Tensor, targets: Tensor) -> Tensor:
 
 @metric("accuracy", "share", "predictions", range=SHARE)
 def accuracy(seen: Observation) -> dict[str, Tensor]:
-    """Share of examples that are right, by split."""
+    """Share of correct examples, by split."""
     return {split: seen.criterion.correct(*pair) for split, pair in seen.predictions.items()}
 
 
 @metric("loss", "nat", "predictions", range=MAGNITUDE)
 def loss(seen: Observation) -> dict[str, Tensor]:
-    """Mean loss, by split; in nats where it is a cross-entropy."""
+    """Mean loss, by split; in nats for a cross-entropy."""
     return {split: seen.criterion.loss(*pair) for split, pair in seen.predictions.items()}

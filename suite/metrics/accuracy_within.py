@@ -1,7 +1,7 @@
-"""Shares of examples that are right to within thresholds, for regression on vectors.
+"""Shares of examples with an error below a threshold, for regression on vectors.
 
-An accuracy of a regression is one threshold's view of the errors: it can jump late where the loss
-falls steadily (Kumar et al. 2024, Fig. 17).
+The accuracy of a regression depends on the threshold: it can jump late although the loss falls
+steadily (Kumar et al. 2024, Fig. 17).
 """
 
 from __future__ import annotations

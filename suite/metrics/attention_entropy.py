@@ -1,7 +1,7 @@
 """How spread out attention is: the entropy of its weights (Lyle et al. 2025, section 4.2).
 
-The paper's reason for why norm layers keep a projected network from grokking is attention of low
-entropy: inputs much larger than at a usual start, which a network of pinned norms cannot shrink.
+The paper explains why norm layers keep a projected network from grokking by attention of low
+entropy: its inputs are much larger than usual, and a network with fixed norms cannot shrink them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The metric protocol: a pure function of an observation, with name, unit, range and needs.
 
-What must remember earlier observations is a `StatefulMetric`, a class: one is made for every run,
-and its state is in the run's checkpoints. A function has nowhere to keep state of a run's own.
+A metric that remembers earlier observations is a `StatefulMetric`, a class: each run gets its own
+instance, and its state is in the run's checkpoints. A function cannot keep state per run.
 
-A metric returns scalars by layer, as zero-dimensional tensors on the model's device: whoever logs
+A metric returns scalars by layer, as zero-dimensional tensors on the model's device. The caller
 stacks them all and moves them to the host once.
 """
 
@@ -152,7 +152,7 @@ def metric(name: str, unit: str, *needs: Need, range: Range = ANY) -> Callable[[
         unit: of its values; "1" for pure numbers.
         needs: what it reads of an observation.
         range: values that it can have in any run, such as ``Range(0, 1)``; intervals in reports
-            stay inside, and figures take its scale. No bounds and linear unless told.
+            stay inside, and figures use its scale. Default: no bounds, linear.
 
     Raises:
         ConfigError: for anything else, such as an object, whose state all runs would share.

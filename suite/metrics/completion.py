@@ -1,4 +1,4 @@
-"""What a matrix completion says where nothing was seen (Lyu et al. 2024, section 3.3.3).
+"""The unobserved entries of a matrix completion (Lyu et al. 2024, section 3.3.3).
 
 The kernel phase ends at the completion of least Frobenius norm: entries neither observed nor
 mirrored by an observed one are 0. The rich phase ends at that of least nuclear norm, among
@@ -6,8 +6,8 @@ symmetric matrices::
 
     min |W|_*  with W_ij = W_ji = X_ij for observed (i, j)
 
-which Douglas and Rachford's splitting finds: alternately put the observed entries in place and
-shrink the eigenvalues.
+which Douglas-Rachford splitting finds: alternately insert the observed entries and shrink the
+eigenvalues.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def unseen_entry(seen: Observation) -> dict[str, Tensor]:
 
 @metric("nuclear_misfit", "1", "parameters", "model", "task", "splits", range=MAGNITUDE)
 def nuclear_misfit(seen: Observation) -> dict[str, Tensor]:
-    """Frobenius distance from the completion of least nuclear norm, over its norm.
+    """Relative Frobenius distance from the completion of least nuclear norm.
 
     The completion is worked out once per problem, which the arms of a seed share.
     """

@@ -2,7 +2,7 @@
 
 For a scale-invariant tensor the rate that gives the same dynamics at unit norm is ``lr / |W|^2``
 for plain gradient steps and ``lr / |W|`` for normalised ones such as Adam's (Lyle et al. 2025,
-section 3; 2024, 1.1). What an update did in fact is ``|dW| / |W|``.
+section 3; 2024, 1.1). The rate that an update actually had is ``|dW| / |W|``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _per_tensor(seen: Observation, *, normalised_updates: bool) -> dict[str, Ten
 
 @metric("effective_lr", "1/step", "parameters", range=MAGNITUDE)
 def effective_lr_normalised(seen: Observation) -> dict[str, Tensor]:
-    """``lr / |W|`` of every matrix: the effective rate of Adam and its kin."""
+    """``lr / |W|`` of every matrix: the effective rate of normalised updates such as Adam's."""
     return _per_tensor(seen, normalised_updates=True)
 
 

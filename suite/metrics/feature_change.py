@@ -1,4 +1,4 @@
-"""How much the features moved over an interval, on a fixed probe set (Lyle et al. 2025, section 3).
+"""Change of the features over an interval, on a fixed probe set (Lyle et al. 2025, section 3).
 
 For features f of n probe inputs, a matrix (n, d) per layer:
 
@@ -43,12 +43,12 @@ def pattern_change(then: Tensor, now: Tensor) -> Tensor:
 
 @metric("feature_covariance_change", "1", "features", "features_then", range=Range(0, 2))
 def feature_covariance_change(seen: Observation) -> dict[str, Tensor]:
-    """Covariance change of each layer since `interval` updates ago."""
+    """Change of each layer's feature covariance in `interval` updates."""
     return {k: covariance_change(then, seen.features[k]) for k, then in seen.features_then.items()}
 
 
 @metric("activation_pattern_change", "share", "features", "features_then", range=SHARE)
 def activation_pattern_change(seen: Observation) -> dict[str, Tensor]:
-    """Pattern change of each layer since `interval` updates ago, and the mean over layers."""
+    """Change of each layer's activation pattern in `interval` updates, and the mean over layers."""
     layers = {k: pattern_change(then, seen.features[k]) for k, then in seen.features_then.items()}
     return {**layers, "mean": torch.stack(list(layers.values())).mean()} if layers else {}

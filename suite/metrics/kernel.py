@@ -1,4 +1,4 @@
-"""What metrics of the tangent kernel share: whose they are, and on which points."""
+"""Shared code of metrics of the tangent kernel: which networks have them, on which points."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How far the tangent kernel is from that of the start: ``|K_t - K_0|_F / |K_0|_F``.
+"""Distance of the tangent kernel from the initial one: ``|K_t - K_0|_F / |K_0|_F``.
 
-Near 0 while training is lazy; of order 1 when features are learnt (Kumar et al. 2024).
+It is near 0 while training is lazy and of order 1 when features are learnt (Kumar et al. 2024).
 """
 
 from __future__ import annotations

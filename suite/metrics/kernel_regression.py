@@ -1,13 +1,13 @@
-"""The test loss of regression with the tangent kernel of the start (Kumar et al. 2024, Fig. 1).
+"""The test loss of regression with the initial tangent kernel (Kumar et al. 2024, Fig. 1).
 
 ::
 
     f(x) = k_0(x, X) K_0^{-1} y                           layer "test", the paper's line
     f(x) = f_0(x) + k_0(x, X) K_0^{-1} (y - f_0(X))       layer "limit"
 
-with X, y the training set and f_0 the network at its start. The second is where the linearised
-network ends when trained to the end on squared error; for a centred network, whose f_0 is 0, they
-are the same. A constant of the run, given with every measurement.
+with X, y the training set and f_0 the initial network. The second is the limit of the linearised
+network trained on squared error. For a centred network f_0 is 0 and both are the same. The value is
+a constant of the run, written with every measurement.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def regression(kernel: Tensor, cross: Tensor, targets: Tensor) -> Tensor:
 
 @metric("kernel_regression", "1", "parameters", "initial", "model", "splits", range=MAGNITUDE)
 def kernel_regression(seen: Observation) -> dict[str, Tensor]:
-    """Mean squared test error of the regression, on the targets and on what the start leaves."""
+    """Mean squared test error of regression with the network's initial tangent kernel."""
     if not has_kernel(seen) or "train" not in seen.splits or seen.criterion != SQUARED:
         return {}
     assert seen.model is not None

@@ -6,9 +6,9 @@ For ``f(x) = v . x + x^T Q x / 2``, a target ``y = x^T B x / 2`` and x ~ N(0, I 
                   variance                  misalignment             linear
 
 A committee with outputs times alpha has ``v = alpha wbar`` and ``Q = alpha epsilon M``, and the
-teacher ``B = beta beta^T``: then these are the paper's terms. For a centred network the start's are
-taken off v and Q first, so that the sum is exact there too, where the paper's is of the weights
-alone.
+teacher ``B = beta beta^T``: then these are the paper's terms. For a centred network the initial v
+and Q are subtracted first, so that the sum is exact there too; the paper's formula uses only the
+current weights.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def loss_terms(linear: Tensor, square: Tensor, target: Tensor) -> dict[str, Tens
 
 @metric("loss_terms", "1", "parameters", "model", "task", range=MAGNITUDE)
 def terms_of_the_loss(seen: Observation) -> dict[str, Tensor]:
-    """Variance, misalignment, power of the linear part, and their sum, the expected test loss."""
+    """Expected test loss and its three terms: variance, misalignment and linear part."""
     square = getattr(seen.task, "square", None)
     target = square() if callable(square) else None
     if target is None or seen.model is None:

@@ -47,13 +47,13 @@ def _margins(seen: Observation) -> dict[str, Tensor]:
 
 @metric("minimum_margin", "logit", "predictions", range=ANY)
 def minimum_margin(seen: Observation) -> dict[str, Tensor]:
-    """Smallest margin of each split; negative where an example is wrong."""
+    """Smallest margin of each split; negative if an example is wrong."""
     return _margins(seen)
 
 
 @metric("normalised_margin", "1", "predictions", "parameters", "model", range=ANY)
 def normalised_margin(seen: Observation) -> Mapping[str, Tensor]:
-    """Smallest margin over ``|theta|^L``, of networks that say their degree L of homogeneity."""
+    """Smallest margin over ``|theta|^L``, for networks with a known degree L of homogeneity."""
     degree = getattr(seen.model, "homogeneity", None)
     if degree is None:
         return {}

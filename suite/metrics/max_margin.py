@@ -1,4 +1,4 @@
-"""How near the effective weight of a diagonal network is to the classifier of largest L2 margin.
+"""Similarity of a diagonal network's effective weight and the classifier of largest L2 margin.
 
 That classifier, the solution of ``min |w|^2 / 2 with y_i w . x_i >= 1``, is the end of the kernel
 phase (Lyu et al. 2024, section 3.2.3). Its dual, ``min_(a >= 0) a^T Q a / 2 - sum a`` with ``Q_ij =
@@ -48,7 +48,7 @@ def max_margin(inputs: Tensor, labels: Tensor) -> Tensor:
 
 @metric("max_margin_cosine", "1", "parameters", "model", "task", "splits", range=COSINE)
 def max_margin_cosine(seen: Observation) -> dict[str, Tensor]:
-    """Cosine of ``u^2 - v^2`` and the classifier of largest L2 margin, worked out once per run."""
+    """Cosine of ``u^2 - v^2`` and the classifier of largest L2 margin, computed once per run."""
     task, model = seen.task, seen.model
     if not isinstance(task, SparseSign) or not isinstance(model, DiagonalNetwork):
         return {}

@@ -25,6 +25,6 @@ def update_norm(seen: Observation) -> dict[str, Tensor]:
 
 @metric("distance_from_init", "1", "parameters", "initial", range=SIZE)
 def distance_from_init(seen: Observation) -> dict[str, Tensor]:
-    """Frobenius norm of (tensor - its initial value), of all matrices together too."""
+    """Frobenius norm of (tensor - its initial value), and of all matrices together."""
     sizes = norms({n: difference(p, seen.initial[n]) for n, p in seen.parameters.items()})
     return {**sizes, "all": total_norm([sizes[name] for name in seen.matrices()])}

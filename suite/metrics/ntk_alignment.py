@@ -3,10 +3,10 @@
 ::
 
     plain       y^T K y / (|K|_F |y|^2)
-    one_sided   the same of y less its mean and of K less the means of its columns
+    one_sided   the same, with y minus its mean and K minus the means of its columns
 
-for the present kernel K on the test points. The paper defines the first; its figures show the
-second, as the authors' code has it (spelt "CKA" in both places).
+for the current kernel K on the test points. The paper defines the first; its figures show the
+second, following the authors' code (called "CKA" in both places).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How far weights moved, relative to where they began: ``|w - w_0| / |w_0|``.
 
-The measure of laziness of Kumar et al. 2024, Fig. 7. Readouts that are not trained are no part of
-it; in the authors' code they are in the denominator.
+This is the measure of laziness of Kumar et al. 2024, Fig. 7. Readouts that are not trained are
+excluded; in the authors' code they are in the denominator.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from suite.ranges import SIZE
 
 @metric("relative_movement", "1", "parameters", "initial", range=SIZE)
 def relative_movement(seen: Observation) -> dict[str, Tensor]:
-    """Distance from the start over the norm there, of each matrix and of all together.
+    """Distance from the start over the initial norm, of each matrix and of all together.
 
     Matrices that are zero at the start have none.
     """

@@ -2,8 +2,8 @@
 
 By the Lanczos method (Golub and Van Loan, Matrix Computations, section 10.1) with full
 reorthogonalisation, in double precision. Products with the Hessian are central differences of
-gradients, ``H v = (g(w + e v) - g(w - e v)) / 2e``: they ask for no second derivative of any
-operation, and of a piecewise linear network they are as exact as double precision allows.
+gradients, ``H v = (g(w + e v) - g(w - e v)) / 2e``. They need no second derivatives, and for a
+piecewise linear network they are as exact as double precision allows.
 """
 
 from __future__ import annotations

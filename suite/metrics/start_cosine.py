@@ -1,4 +1,4 @@
-"""How far parameters have turned away from where they started."""
+"""How far parameters have turned away from their initial direction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a diagonal network's effective weight lies where the truth is."""
+"""The share of a diagonal network's effective weight on the true coordinates."""
 
 from __future__ import annotations
 

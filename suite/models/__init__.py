@@ -1,1 +1,1 @@
-"""Networks, with and without the normalisation that Normalize-and-Project assumes."""
+"""Networks, with and without the norm layers that Normalize-and-Project needs."""

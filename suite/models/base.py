@@ -1,8 +1,8 @@
-"""Models are built from config and know nothing of training.
+"""Base of models. They are built from config and do not depend on training.
 
-Every nonlinearity is a module of its own (so that features can be read with a hook), linear maps
-and convolutions lose their biases where normalisation layers follow them, and an `nn.Identity`
-subclass `Tap` marks other points that metrics read.
+Every nonlinearity is a separate module, so that features can be read with a hook. Linear maps and
+convolutions have no biases if a normalisation layer follows. An `nn.Identity` subclass `Tap` marks
+other points that metrics read.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class ModelConfig(Component):
 
     Attributes:
         random_start: whether initial weights are drawn rather than given.
-        values: keys that leave the shapes of all tensors as they are.
+        values: keys that do not change the shapes of tensors.
     """
 
     random_start: ClassVar[bool] = True
@@ -131,7 +131,7 @@ class Tap(nn.Identity):
 
 
 class Aside(nn.Module):
-    """A frozen copy of a network, kept for its outputs; its features are nobody's business."""
+    """A frozen copy of a network, kept only for its outputs; its features are never measured."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class Aside(nn.Module):
 
 
 def build_model(config: ModelConfig, spec: ModelSpec, seed: int) -> nn.Module:
-    """Build a model whose initial weights depend on `seed` alone.
+    """Build a model with initial weights that depend only on `seed`.
 
     The state of torch's global generator is left as it was.
     """
@@ -187,9 +187,9 @@ def within_sizes(key: str, value: Any) -> Iterator[None]:
 
     Raises:
         ArithmeticError: if it is of another kind.
-        MemoryError: likewise.
-        RuntimeError: likewise.
-        TypeError: likewise.
+        MemoryError: the same.
+        RuntimeError: the same.
+        TypeError: the same.
         ConfigError: for errors that sizes make.
     """
     try:

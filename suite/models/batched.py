@@ -1,8 +1,8 @@
 """Many networks of one shape at once: closed-form outputs and gradients with an axis of runs.
 
 Full-batch gradient descent on small models spends its time on launching operations, not on
-arithmetic; sixteen runs then cost little more than one. What a network computes stays where it is,
-in its module: a batched form is another way to the same numbers, and tests hold the two together.
+arithmetic, so sixteen runs cost little more than one. The module still defines what a network
+computes; the batched form computes the same numbers in another way, and tests compare the two.
 """
 
 from __future__ import annotations

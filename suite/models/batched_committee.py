@@ -1,14 +1,14 @@
 """Committee machines of one shape at once, by their statistics or unit by unit.
 
-With fixed readouts and the quadratic activation a committee depends on its weights through two
-statistics alone (`suite.models.committee`); with slopes s of a loss in the outputs::
+With fixed readouts and the quadratic activation a committee depends on its weights only through two
+statistics (`suite.models.committee`); with gradients s of a loss in the outputs::
 
     wbar = mean_i w_i,  M = mean_i w_i w_i^T          f(x) = wbar . x + (epsilon / 2) x^T M x
     g = sum_x s(x) x,  A = sum_x s(x) x x^T           dL/dw_i = (1 / N) (g + epsilon A w_i)
 
-which costs D^2 (P + N) operations where the sums over units cost D P N: more with few units, with
-trained readouts or with another activation, and then the sums over units are taken. Of the first
-order at weights w, in a direction d::
+which costs D^2 (P + N) operations; the sums over units cost D P N. With few units, trained readouts
+or another activation the sums over units are used instead. To first order at weights w, in a
+direction d::
 
     df(x) = (mean_i d_i) . x + epsilon x^T (mean_i w_i d_i^T) x
 """

@@ -1,13 +1,13 @@
-"""What can be said of a network on paper: its tangent kernel, and the polynomial that it is.
+"""Closed forms of a network: its tangent kernel, and the polynomial that it computes.
 
-A network's module may have, beside ``forward``, either of two methods, both functions of trainable
-tensors by name, so that they can be asked about the start of a run as well as about its present::
+Besides ``forward`` a network's module may have either of two methods. Both are functions of
+trainable tensors by name, so they can be used for the initial and for the current values::
 
     tangent_kernel(parameters, x, y)    K(x_i, y_j) = sum over parameters of df(x_i) df(y_j)
     quadratic_form(parameters)          v and Q of f(x) = v . x + x^T Q x / 2
 
-Wrappers (`suite.models.scaled`, `suite.models.linearised`) hand the question on to what is inside.
-Where a network has no kernel on paper it is taken from its derivatives.
+Wrappers (`suite.models.scaled`, `suite.models.linearised`) pass the call to the inner network. If a
+network has no closed form of its kernel, the kernel is computed from derivatives.
 """
 
 from __future__ import annotations

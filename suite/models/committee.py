@@ -4,18 +4,18 @@
 
     f(x) = (1 / N) sum_i a_i phi(w_i . x)        phi(h) = h + (epsilon / 2) h^2
 
-with N hidden units, w_i ~ N(0, sigma^2 I), no biases, and readouts a_i that are 1 and fixed unless
-they are trained. The square may be a Hermite polynomial H_k instead (Fig. 15). With the square, f
-depends on the weights through two statistics alone::
+with N hidden units, w_i ~ N(0, sigma^2 I), no biases, and readouts a_i that are trained or fixed at
+1. A Hermite polynomial H_k may replace the square (Fig. 15). With the square, f depends on the
+weights only through two statistics::
 
     wbar = mean_i a_i w_i          M = mean_i a_i w_i w_i^T
     f(x) = wbar . x + (epsilon / 2) x^T M x
 
-and with fixed readouts so does its tangent kernel (section 3)::
+and so does its tangent kernel, if readouts are fixed (section 3)::
 
     N K(x, y) = x . y [1 + epsilon wbar . (x + y) + epsilon^2 x^T M y]
 
-Where the task has a teacher's direction beta, the start may be moved towards a solution (Fig. 10)::
+If the task has a teacher's direction beta, the start may be moved towards a solution (Fig. 10)::
 
     w_i = (-1)^i c beta / sqrt(epsilon) + (1 - c) r_i,  r_i ~ N(0, sigma^2 I),  i = 0 .. N - 1
 
@@ -66,7 +66,7 @@ class Quadratic(Activation):
 
 
 class CommitteeMachine(nn.Module):
-    """One hidden layer of N units whose outputs are averaged.
+    """One hidden layer of N units with averaged outputs.
 
     Args:
         inputs: D.
@@ -122,15 +122,15 @@ class CommitteeMachine(nn.Module):
 
 @MODELS.register("committee")
 class CommitteeConfig(ModelConfig):
-    """Number of units, the activation, the start, and whether readouts are trained.
+    """Committee machine with squared units, readouts fixed or trained (Kumar et al. 2024).
 
     Attributes:
         width: N.
-        epsilon: of the nonlinear term of the activation.
+        epsilon: factor of the nonlinear term of the activation.
         trained_readout: start the readouts at N(0, 1) and train them (Kumar et al. 2024, Fig. 11).
         init_scale: sigma, the standard deviation of the initial weights (Fig. 7).
         towards: c, how far the start is moved towards a solution (Fig. 10).
-        hermite: k of the Hermite polynomial in place of the square (Fig. 15).
+        hermite: degree k of a Hermite polynomial that replaces the square (Fig. 15).
     """
 
     values: ClassVar[frozenset[str]] = frozenset({"epsilon", "init_scale", "towards"})

@@ -50,7 +50,7 @@ class DiagonalNetwork(nn.Module):
 class BatchedDiagonal(BatchedModel):
     """Diagonal networks of one size; runs that see the same inputs share one matrix product.
 
-    With inputs of their own nothing is shared, and reading them takes all the time there is.
+    With different inputs nothing is shared, and reading them takes almost all the time.
     """
 
     def forward(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Any]:
@@ -74,7 +74,10 @@ class BatchedDiagonal(BatchedModel):
 
 @MODELS.register("diagonal")
 class DiagonalConfig(ModelConfig):
-    """The initial norm A of all parameters; 128 in Lyu et al. 2024, Fig. 1."""
+    """Diagonal linear network: a linear map with weights u^2 - v^2 (Lyu et al. 2024).
+
+    `initial_norm` is the norm A of all parameters; 128 in Fig. 1 of the paper.
+    """
 
     random_start: ClassVar[bool] = False
     values: ClassVar[frozenset[str]] = frozenset({"initial_norm"})

@@ -1,4 +1,4 @@
-"""What an agent asks of the last layers of its value network."""
+"""The form of the last layers of a value network, as its agent needs it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class HeadSpec:
     """What an agent asks of the last layers.
 
     Attributes:
-        dueling: whether value and advantages have streams of their own.
+        dueling: whether value and advantages have separate streams.
         atoms: of the distribution of each action's return; 1 for plain values.
         noisy: initial noise of the linear maps, as `suite.models.noisy.NoisyLinear` takes it; None
             for none.

@@ -5,9 +5,9 @@ Three sections, each a 3x3 convolution, a 3x3 max-pooling of stride 2 and two re
 
 With ``norm: layer`` a normalisation layer follows every convolution directly, before the pooling
 or the addition, and no linear map has a bias: all kernels and the hidden weight are
-scale-invariant. Lyle et al. 2024 ask that the output of each linear map be normalised before its
-nonlinearity and leave the place, before or after an addition, free; before it, the scale of no
-kernel leaks into the sum.
+scale-invariant. Lyle et al. 2024 normalise the output of each linear map before its nonlinearity,
+but do not say whether before or after an addition. Here it is before, so that no kernel's scale
+enters the sum.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Residual(nn.Module):
 
 @MODELS.register("impala_cnn")
 class ImpalaCnnConfig(ModelConfig):
-    """The network of Espeholt et al. 2018; `width` multiplies its channels 16, 32 and 32."""
+    """Residual value network of Impala (Espeholt et al. 2018); `width` multiplies its channels."""
 
     kind: Literal["impala_cnn"] = "impala_cnn"
     hidden: Annotated[int, Field(ge=1)] = 256

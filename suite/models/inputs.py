@@ -1,4 +1,4 @@
-"""What kinds of inputs a task has; a model says which of them it can take."""
+"""The kinds of inputs of tasks; a model declares which of them it accepts."""
 
 from __future__ import annotations
 

@@ -4,10 +4,10 @@
 
     f(x, w) = g(x, w_0) + dg/dw (x, w_0) . (w - w_0)
 
-The twin of a network that never leaves its tangent kernel (Kumar et al. 2024, Figs. 1 and 13). Its
-parameters have the names, shapes and roles of the network's own, and start where those do; trained
-to the end on squared error it is the regression with the kernel of the start. Under an output scale
-write ``scaled`` outside: ``{kind: scaled, centred: true, inner: {kind: linearised, inner: ...}}``.
+This is the twin of a network, with a tangent kernel that never changes (Kumar et al. 2024, Figs. 1
+and 13). Its parameters have the names, shapes, roles and initial values of the network's own.
+Trained to the end on squared error it is regression with the initial kernel. For an output scale
+put ``scaled`` outside: ``{kind: scaled, centred: true, inner: {kind: linearised, inner: ...}}``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Linearised(nn.Module):
     """A network's expansion at its start.
 
     The trainable copy only holds the parameters; it is never run, and its nonlinearities are taken
-    out so that nobody looks for features there: an expansion has none.
+    out, so that no features are measured there: an expansion has none.
 
     Args:
         inner: the network.
@@ -99,7 +99,7 @@ def to_first_order(
 
 @cache
 def _load_forward_mode() -> None:
-    """Let torch load what its forward mode needs, which warns of a deprecation of its own."""
+    """Let torch load its forward mode, which warns about a deprecation in torch itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         one = torch.ones((), device="cpu")
@@ -148,7 +148,7 @@ class BatchedLinearised(BatchedModel):
 
 @MODELS.register("linearised")
 class LinearisedConfig(WrapperConfig):
-    """Any model, to first order at its start."""
+    """Any model replaced by its first-order expansion at the start, the limit of lazy training."""
 
     kind: Literal["linearised"] = "linearised"
 

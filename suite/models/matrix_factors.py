@@ -69,7 +69,10 @@ class BatchedFactors(BatchedModel):
 
 @MODELS.register("matrix_factors")
 class MatrixFactorsConfig(ModelConfig):
-    """The initial scale alpha; 10 in Lyu et al. 2024, Fig. 3."""
+    """Over-parametrised matrix U U^T - V V^T for matrix completion (Lyu et al. 2024, Fig. 3).
+
+    `scale` is the initial scale alpha; 10 in the paper.
+    """
 
     random_start: ClassVar[bool] = False
     values: ClassVar[frozenset[str]] = frozenset({"scale"})

@@ -4,8 +4,8 @@
 
     h_1 = W_1 x / sqrt(d)       h_{l+1} = W_{l+1} relu(h_l) / sqrt(N)       f = V relu(h_L) / N
 
-for d inputs and layers of N units, without biases, weights ``scale`` times N(0, 2 / fan-in). The
-division by N at the output, where others divide by its root, makes features move as N grows.
+for d inputs and layers of N units, without biases, weights ``scale`` times N(0, 2 / fan-in). Others
+divide by the root of N at the output; the division by N makes features move as N grows.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class MeanFieldMlp(nn.Module):
 
 @MODELS.register("mean_field_mlp")
 class MeanFieldMlpConfig(ModelConfig):
-    """Sizes and the factor on the initial weights; the defaults are those of Fig. 6a."""
+    """ReLU network in the mean-field parametrisation, no biases (Kumar et al. 2024, Fig. 6a)."""
 
     kind: Literal["mean_field_mlp"] = "mean_field_mlp"
     width: Annotated[int, Field(ge=1)] = 200

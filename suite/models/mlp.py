@@ -17,11 +17,11 @@ from suite.models.q_head import with_head
 
 @MODELS.register("mlp")
 class MlpConfig(ModelConfig):
-    """`depth` hidden layers of `width` ReLU units; inputs are flattened.
+    """Multi-layer perceptron with ReLU, plain or with norm layers; inputs are flattened.
 
     The last hidden layer belongs to the head of a value network, which may have two of them. With a
-    norm layer there are no biases, so an input and a positive multiple of it give the same outputs:
-    the size of an input, which matters in the states of CartPole, is lost.
+    norm layer there are no biases, so an input and a positive multiple of it give the same outputs.
+    The size of an input is then lost, which matters for the states of CartPole.
     """
 
     kind: Literal["mlp"] = "mlp"

@@ -5,12 +5,11 @@
     y = mu x + eps_out * (sigma (eps_in * x)) + mu_b + eps_out * sigma_b
 
 with ``eps = sign(z) sqrt(|z|)``, z standard normal, one draw for the whole batch. DQN Zoo differs
-in two ways (networks.py), each of which can be asked for: z is drawn from a normal truncated at
-+-2, whose standard deviation is 0.88, and the output layers have no ``mu_b``, only the noise
-``eps_out * sigma_b``. Means and noise
-of a weight are one tensor of shape (2, out, in), so that whatever rescales it rescales both: with a
-normalisation layer behind it and no bias the pair is scale-invariant as it stands, and
-Normalize-and-Project holds the joint norm. The papers do not say how noisy layers are projected.
+in two ways (networks.py), which are both available: z is drawn from a normal truncated at +-2, with
+standard deviation 0.88, and the output layers have no ``mu_b``, only the noise ``eps_out *
+sigma_b``. Means and noise of a weight are one tensor of shape (2, out, in), so that any rescaling
+applies to both. Before a normalisation layer and without a bias the pair is scale-invariant, and
+Normalize-and-Project keeps its joint norm. The papers do not say how noisy layers are projected.
 """
 
 from __future__ import annotations

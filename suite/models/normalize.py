@@ -1,4 +1,4 @@
-"""The "Normalize" of Normalize-and-Project: which layer goes before a nonlinearity.
+"""The "Normalize" of Normalize-and-Project: the norm layer before a nonlinearity.
 
 Lyle et al. 2024, section 3: a normalisation layer before every nonlinearity that follows a
 parametric map, and no bias in that map, make its weight scale-invariant.

@@ -1,8 +1,8 @@
 """Multi-layer perceptron on pairs of integers: the transformer's problem without attention.
 
-Operands are looked up in one table and put side by side (`embedding`), or their one-hot codes are,
-which is the same as one table for each operand, added up. No biases, ReLU, and where asked for a
-norm layer before each nonlinearity, so that every hidden map is scale-invariant.
+Operands are looked up in one table and concatenated (`embedding`). Or their one-hot codes are
+concatenated, which equals the sum of one table per operand. There are no biases; the activation is
+ReLU. With a norm layer before each nonlinearity every hidden map is scale-invariant.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class PairMlp(nn.Module):
 
 @MODELS.register("pair_mlp")
 class PairMlpConfig(ModelConfig):
-    """Size and normalisation of the perceptron.
+    """Multi-layer perceptron on pairs of integers, plain or with norm layers; no biases.
 
     Attributes:
         embedding: width of the operands' table; None for one-hot codes.

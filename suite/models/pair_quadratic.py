@@ -56,7 +56,10 @@ class PairQuadratic(nn.Module):
 
 @MODELS.register("pair_quadratic")
 class PairQuadraticConfig(ModelConfig):
-    """Number N of hidden units; 100 in Kumar et al. 2024, Fig. 2."""
+    """Two-layer network with squared units on pairs of integers (Kumar et al. 2024, Fig. 2).
+
+    `width` is the number N of hidden units; 100 in the paper.
+    """
 
     kind: Literal["pair_quadratic"] = "pair_quadratic"
     width: Annotated[int, Field(ge=1)] = 100

@@ -4,8 +4,8 @@
 
     f(x, y) = W2 ReLU(W1 [onehot(x), onehot(y)] + b)         W1 (h, 2p), W2 (p, h)
 
-The product with a one-hot code is a column of W1, so the hidden layer is a sum of two columns; the
-product with W2 is what remains of the work. All pairs of a training set are distinct, and the two
+The product with a one-hot code is a column of W1, so the hidden layer is a sum of two columns and
+most of the work is the product with W2. All pairs of a training set are distinct, and the two
 halves of W1 differ, so nothing else can be shared between examples.
 """
 
@@ -132,7 +132,9 @@ class BatchedPairRelu(BatchedModel):
 
 @MODELS.register("pair_relu")
 class PairReluConfig(ModelConfig):
-    """Width and start; the paper's width is 1,024.
+    """Two-layer ReLU network on pairs of integers (Lyu et al. 2024, Fig. 2).
+
+    The paper's width is 1,024.
 
     Attributes:
         width: h.

@@ -1,4 +1,4 @@
-"""Frames of bytes on their way into a network: channels-last order, scaled to [0, 1]."""
+"""Prepares frames of bytes for a network: channels-last order, scaled to [0, 1]."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def interleave(planes: Tensor) -> Tensor:
 class Pixels(nn.Module):
     """Bytes (batch, channels, height, width) to numbers in [0, 1], channels last.
 
-    Anything but bytes passes as it is.
+    Other types pass unchanged.
     """
 
     unit: Tensor

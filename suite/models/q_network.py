@@ -1,7 +1,7 @@
 """Value networks for stacked frames: convolutions one after the other, plain or normalised.
 
 Each is a chain of convolutions without padding, a hidden layer and a linear output, one value per
-action. With ``norm: layer`` a normalisation layer stands before every nonlinearity and no linear
+action. With ``norm: layer`` there is a normalisation layer before every nonlinearity and no linear
 map has a bias, so that the kernels and the hidden weight are scale-invariant (Lyle et al. 2024,
 section 2).
 """
@@ -52,7 +52,10 @@ class ConvolutionsConfig(ModelConfig):
 
 @MODELS.register("nature_cnn")
 class NatureCnnConfig(ConvolutionsConfig):
-    """The network of Mnih et al. 2015; `hidden` is 512 there and nothing is normalised."""
+    """Value network of DQN: three convolutions, one hidden layer (Mnih et al. 2015).
+
+    In the paper `hidden` is 512 and there is no norm layer.
+    """
 
     layers = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
     kind: Literal["nature_cnn"] = "nature_cnn"
@@ -60,7 +63,7 @@ class NatureCnnConfig(ConvolutionsConfig):
 
 @MODELS.register("data_efficient_cnn")
 class DataEfficientCnnConfig(ConvolutionsConfig):
-    """The small network of data-efficient Rainbow (van Hasselt et al. 2019, appendix E)."""
+    """Small value network of data-efficient Rainbow (van Hasselt et al. 2019, appendix E)."""
 
     layers = ((32, 5, 5), (64, 5, 5))
     kind: Literal["data_efficient_cnn"] = "data_efficient_cnn"

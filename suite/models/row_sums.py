@@ -1,4 +1,4 @@
-"""Sums of rows of a table, which is what its product with several one-hot codes at once is."""
+"""Sums of rows of a table: its product with several one-hot codes at once."""
 
 from __future__ import annotations
 

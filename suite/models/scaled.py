@@ -5,8 +5,8 @@
     f(x) = alpha [g(x, w) - g(x, w_0)]        centred
     f(x) = alpha g(x, w)                      else
 
-A larger scale makes training lazier: the outputs move as far with smaller changes of the weights.
-With the rate proportional to 1 / alpha^2 the outputs move at the same pace for all scales.
+A larger scale makes training lazier: smaller changes of the weights move the outputs as far. With
+the rate proportional to 1 / alpha^2 the outputs move at the same speed for all scales.
 """
 
 from __future__ import annotations
@@ -100,11 +100,11 @@ class BatchedScaled(BatchedModel):
 
 @MODELS.register("scaled")
 class ScaledConfig(WrapperConfig):
-    """Any model with an output scale, and centred.
+    """Any model with its outputs multiplied by `alpha`, minus the initial outputs if `centred`.
 
     Attributes:
         alpha: factor on its outputs.
-        centred: take the outputs of the start away first.
+        centred: subtract the initial outputs first.
     """
 
     values: ClassVar[frozenset[str]] = frozenset({"alpha"})

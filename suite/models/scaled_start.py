@@ -1,9 +1,9 @@
 """Any network whose initial matrices are multiplied by a factor.
 
-The network itself is as it was: names, structure and outputs for given weights. Projection that is
-bound to it pins its norms at `factor` times those of a usual start, which separates the norm from
-the effective learning rate: with Adam that is ``lr / |W|``, held by a rate in proportion to the
-factor.
+Names, structure and outputs for given weights do not change. A projection bound to this network
+keeps the norms at `factor` times the usual initial norms. This separates the norm from the
+effective learning rate: with Adam that is ``lr / |W|``, which a rate proportional to the factor
+keeps fixed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from suite.params import ParamRole, RoleName, classify
 
 @MODELS.register("scaled_start")
 class ScaledStartConfig(WrapperConfig):
-    """Any model, its matrices larger or smaller at the start.
+    """Any model with its initial matrices multiplied by a factor.
 
     Attributes:
         factor: on its initial weights.
-        roles: whose; all matrices by default, while gains, offsets and biases start as ever.
+        roles: roles to scale; by default all matrices, but not gains, offsets and biases.
     """
 
     values: ClassVar[frozenset[str]] = frozenset({"factor"})

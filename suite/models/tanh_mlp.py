@@ -16,7 +16,7 @@ from suite.models.inputs import Floats
 
 @MODELS.register("tanh_mlp")
 class TanhMlpConfig(ModelConfig):
-    """`depth` hidden layers of `width` tanh units.
+    """Multi-layer perceptron with tanh and scaled initial weights (Kumar et al. 2024, Fig. 8).
 
     Attributes:
         width: units of a layer.

@@ -2,11 +2,11 @@
 
 The network of Kumar et al. 2024, Figs. 6b, 12 and 13c. The answer is read at the third position;
 the outputs are logits of all p + 1 tokens, "=" among them. As in `suite.models.transformer`, keys,
-values and scores are computed once per (token, place): 2p + 1 rows, not 3 per example. The result
-equals that of the plain network.
+values and scores are computed once per (token, position): 2p + 1 rows, not 3 per example. The
+result equals that of the plain network.
 
-Only the MLP has biases. Weights start as N(0, 1 / width), also those that lead down from the MLP,
-and the decoder's as N(0, 1 / (p + 1)), as in the authors' code.
+Only the MLP has biases. Weights start as N(0, 1 / width), including the MLP's output map, and the
+decoder's as N(0, 1 / (p + 1)), as in the authors' code.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ThreeTokenTransformer(nn.Module):
 
 @MODELS.register("three_token_transformer")
 class ThreeTokenTransformerConfig(ModelConfig):
-    """Sizes; the defaults are the papers'."""
+    """One-layer transformer on strings "x y =", without norm layers (Nanda et al. 2023)."""
 
     kind: Literal["three_token_transformer"] = "three_token_transformer"
     width: Annotated[int, Field(ge=1)] = 128

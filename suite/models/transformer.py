@@ -1,10 +1,10 @@
 """The one-layer grokking transformer of Lyle et al. 2025 (section 4, Table 1), in factored form.
 
 Inputs are strings of five tokens "x . y = _" and the answer is read at the last position. Before
-the only attention block a position sees its own token and place and nothing else, so keys, values
-and scores are computed once per (token, place): 2p + 3 rows, not 5 per example. Of the last
-position's residual stream, MLP and logits nothing can be shared; of the other positions' nothing is
-needed. The result equals that of the plain network.
+the only attention block a position sees only its own token and position, so keys, values and scores
+are computed once per (token, position): 2p + 3 rows, not 5 per example. The last position's
+residual stream, MLP and logits cannot be shared; those of the other positions are not needed. The
+result equals that of the plain network.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def attend(scores: Tensor, values: Tensor, pairs: Tensor, p: int) -> Tensor:
     exponential is that of the largest of the tokens that every example shares, so that no
     denominator vanishes, raised where an operand's score would overflow. Where scores are too far
     apart for that, on a GPU, which would have to be waited for to know, and inside
-    `torch.func.vmap`, each example has a softmax of its own.
+    `torch.func.vmap`, each example has its own softmax.
 
     Args:
         scores: (2p + shared, heads), the first operands' rows, the second ones', the shared ones.
@@ -173,7 +173,7 @@ class GrokkingTransformer(nn.Module):
 
 @MODELS.register("transformer")
 class TransformerConfig(ModelConfig):
-    """Size and normalisation of the grokking transformer; the defaults are the paper's."""
+    """Grokking transformer of Lyle et al. 2025: one attention block and one MLP, no biases."""
 
     kind: Literal["transformer"] = "transformer"
     width: Annotated[int, Field(ge=1)] = 128

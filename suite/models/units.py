@@ -1,12 +1,12 @@
-"""Hidden units: which weights lead to each of them, which read it, and how active it is.
+"""Hidden units: their incoming weights, their outgoing weights, and their activity.
 
-Found by one pass of inputs through the network, in which every module is watched. A linear map or
-convolution, norm layers behind it if there are any, and a nonlinearity make a layer of units; the
-linear maps that read the nonlinearity's output, directly or behind a flattening or a pooling, are
-its outgoing maps. Of a convolution a unit is a channel.
+They are found by one forward pass, in which every module is watched. A linear map or convolution,
+norm layers after it if any, and a nonlinearity form a layer of units. The linear maps that read the
+nonlinearity's output, directly or after flattening or pooling, are its outgoing maps. In a
+convolution a unit is a channel.
 
-Units may have other readers too, such as a residual sum or a second map in front of the
-nonlinearity. Weights cannot be zeroed there, so these are listed apart.
+Units may have other readers too, such as a residual sum or a second map before the nonlinearity.
+Weights cannot be zeroed there, so these are listed separately.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What models share that are made of another model."""
+"""Shared code of models that wrap another model."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What strangers' ``config.yaml`` and ``provenance.json`` must look like before a report uses them.
+"""Checks untrusted ``config.yaml`` and ``provenance.json`` before a report uses them.
 
-A report reads them as plain data. What it looks at has to be what the suite writes; the rest of a
-file may be anything that is neither endless nor dangerous to read.
+A report reads them as plain data. The parts that it uses must have the suite's form; the rest may
+be anything that is safe to read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The checkpoints of one run: the last two are kept, each sealed, and a damaged one is refused.
 
 A checkpoint is a folder that is filled under a temporary name, sealed (`suite.records.manifest`)
-and renamed. Whatever interrupts that leaves the ones before it as they were.
+and renamed. An interruption does not change the earlier ones.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Checkpoints:
     def make(self, mark: Callable[[], Mark], write: Callable[[Path], object]) -> Path:
         """Make a checkpoint and return its folder; the older ones are still there.
 
-        On a full disk the older of two is given up for it.
+        On a full disk the older of two is deleted first.
 
         Args:
             mark: called when the files are there.
@@ -94,7 +94,7 @@ class Checkpoints:
         except OSError as error:
             if not _is_full(error) or len(self.kept) < KEPT:
                 raise
-            _LOG.warning("%s: %s; %s is given up", self._relative, error, self.kept[0].name)
+            _LOG.warning("%s: %s; %s is deleted", self._relative, error, self.kept[0].name)
         self._remove(self.kept.pop(0))
         return self._make(mark, write)
 

@@ -1,6 +1,6 @@
-"""JSON as every reader takes it: written without NaN and Infinity, read without a way to crash.
+"""Strict JSON: written without NaN and Infinity, read without a risk of crashing.
 
-What is read may come from strangers: a file may be of any size and depth, and hold anything.
+Files may come from someone else: they may have any size, depth and content.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     Raises:
         FileNotFoundError: if there is none.
         OSError: if it cannot be read.
-        ValueError: if it is no plain file or larger than `most` bytes.
+        ValueError: if it is not a plain file or larger than `most` bytes.
     """
     if not path.is_file() and path.exists():
-        raise ValueError("it is no plain file")
+        raise ValueError("it is not a plain file")
     with path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
@@ -53,7 +53,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def bounded(data: Any, nodes: int = MOST_NODES, depth: int = DEEPEST) -> Any:
-    """Return plain data that is neither too large nor too deep to walk through, as it is.
+    """Return plain data unchanged, if it is neither too large nor too deep.
 
     What is in several places counts as often, for those who walk through it meet it as often.
 
@@ -97,6 +97,6 @@ def read_json(path: Path, most: int = MOST_BYTES) -> Any:
     Raises:
         FileNotFoundError: if there is none.
         OSError: if it cannot be read.
-        ValueError: if it is no plain file, too large, no JSON, or nested too deeply.
+        ValueError: if it is not a plain file, too large, no JSON, or nested too deeply.
     """
     return loads(read_bytes(path, most))

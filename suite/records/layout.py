@@ -1,4 +1,4 @@
-"""The results folder: where everything that a sweep leaves behind lies.
+"""The layout of the results folder of a sweep.
 
 ::
 

@@ -1,11 +1,12 @@
-"""The manifest of a checkpoint: what it consists of, by size and checksum, and what it belongs to.
+"""The manifest of a checkpoint: its files with size and checksum, its run and its step.
 
-``manifest.json`` is written last and makes a checkpoint count. It holds the size and the SHA-256 of
-every file, those of the rows that were there (``rows.jsonl`` as it was then), the run, the step and
-a checksum of itself. One that does not fit is refused, with the reason in words.
+``manifest.json`` is written last and makes a checkpoint valid. It holds the size and the SHA-256 of
+every file and of ``rows.jsonl`` at that time, the run, the step and a checksum of itself. A
+checkpoint that does not match is refused, with the reason in words.
 
 Checkpoints of version 0.9 and earlier have ``rows.json`` instead: the length of the rows and no
-checksums. What they have is checked: the rows are whole lines, and archives pass their own CRC-32.
+checksums. These are checked as far as possible: rows must be whole lines, and archives must match
+their own CRC-32.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def _files(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise Damaged(f"{name} is no plain file")
+            raise Damaged(f"{name} is not a plain file")
         if path.is_file() and name != MANIFEST:
             found[name] = path
     return found
@@ -149,7 +150,7 @@ def check(folder: Path, run_id: str, rows: Path) -> Mark:
 
 def _check(folder: Path, run_id: str, rows: Path) -> Mark:
     if folder.is_symlink() or not folder.is_dir():
-        raise Damaged("it is no folder")
+        raise Damaged("it is not a folder")
     if (folder / MANIFEST).is_file():
         mark, files = _manifest(folder)
         _check_files(folder, files)
@@ -159,9 +160,9 @@ def _check(folder: Path, run_id: str, rows: Path) -> Mark:
     else:
         raise Damaged(f"it has no {MANIFEST}")
     if mark.run_id not in ("", run_id):
-        raise Damaged(f"it is of the run {mark.run_id}")
+        raise Damaged(f"it belongs to the run {mark.run_id}")
     if mark.step != step_of(folder):
-        raise Damaged(f"it is of step {mark.step}")
+        raise Damaged(f"it belongs to step {mark.step}")
     _check_rows(rows, mark, run_id)
     return mark
 
@@ -175,7 +176,7 @@ def _manifest(folder: Path) -> tuple[Mark, dict[str, Extent]]:
     try:
         content = read_json(folder / MANIFEST, _MOST_BYTES)
         if content[_CHECKSUM] != _own_checksum(content):
-            raise Damaged(f"{MANIFEST}: the checksum does not fit")
+            raise Damaged(f"{MANIFEST}: the checksum does not match")
         files = {str(name): Extent(**of) for name, of in content["files"].items()}
         facts = {key: content[key] for key in ("run_id", "step", "total", "wall_s")}
         return Mark(**facts, rows=Extent(**content["rows"])), files
@@ -191,9 +192,9 @@ def _check_files(folder: Path, files: dict[str, Extent]) -> None:
         raise Damaged(f"{extra[0]} does not belong to it")
     for name, path in found.items():
         if (size := path.stat().st_size) != files[name].bytes:
-            raise Damaged(f"{name}: {size:,} bytes where there were {files[name].bytes:,}")
+            raise Damaged(f"{name}: {size:,} bytes instead of {files[name].bytes:,}")
         if extent(path) != files[name]:
-            raise Damaged(f"{name}: the checksum does not fit")
+            raise Damaged(f"{name}: the checksum does not match")
 
 
 def _check_rows(rows: Path, mark: Mark, run_id: str) -> None:
@@ -206,7 +207,7 @@ def _check_rows(rows: Path, mark: Mark, run_id: str) -> None:
         return
     size = rows.stat().st_size if rows.is_file() else 0
     if size < mark.rows.bytes:
-        raise Damaged(f"{rows.name}: {size:,} bytes where there were {mark.rows.bytes:,}")
+        raise Damaged(f"{rows.name}: {size:,} bytes instead of {mark.rows.bytes:,}")
     with rows.open("rb") as file:
         if mark.rows.sha256:
             digest = beginning(file, mark.rows.bytes)
@@ -217,9 +218,9 @@ def _check_rows(rows: Path, mark: Mark, run_id: str) -> None:
     try:
         whole = text.endswith(b"\n")
         if not whole or any(loads(line)["run_id"] != run_id for line in text.splitlines()):
-            raise Damaged(f"{rows.name}: not its rows before it")
+            raise Damaged(f"{rows.name}: the rows before it are not its own")
     except (ValueError, TypeError, KeyError):
-        raise Damaged(f"{rows.name}: a line before it is no row") from None
+        raise Damaged(f"{rows.name}: a line before it is not a row") from None
 
 
 def _legacy_mark(folder: Path) -> Mark:
@@ -253,4 +254,4 @@ def _check_archives(folder: Path) -> None:
         except Exception as error:  # zipfile raises what it likes on garbled archives
             raise Damaged(f"{name}: {error}") from None
         if bad is not None:
-            raise Damaged(f"{name}: the checksum of {bad} does not fit")
+            raise Damaged(f"{name}: the checksum of {bad} does not match")

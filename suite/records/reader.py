@@ -1,8 +1,8 @@
-"""Reading a results folder back: what was asked, how each run ended, and every row as one table.
+"""Reads a results folder: the request, how each run ended, and all rows as one table.
 
-A folder is read as it lies there, whether its sweep is finished, running or was killed: files that
-are not there yet count as empty, and a torn last line of ``rows.jsonl`` is ignored. Only
-``sweep.json`` must be there, for it says what the runs are.
+A folder can be read while its sweep is finished, running or killed: missing files count as empty,
+and an incomplete last line of ``rows.jsonl`` is ignored. Only ``sweep.json`` is required, because
+it lists the runs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TABLE_COLUMNS = (
 """Columns of `load_results`, in order."""
 
 TrialState = Literal["skipped", "not started", "running", "complete", "diverged", "failed"]
-"""How a trial stands. One that was killed without a word stays "running"."""
+"""TrialState of a trial. A killed one stays "running"."""
 
 RUN_ID = r"[0-9A-Za-z_][\w.,=+-]{0,199}"
 """What an id of a run may be: the name of a folder, in ASCII. The suite's own are hex digits."""
@@ -160,8 +160,8 @@ class SweepRecord(_Record):
         name: of its files.
         command: what the user typed.
         created: when, in ISO 8601.
-        overrides: what was laid over the runs, such as ``budget=600``.
-        benchmark: the frozen benchmark that it is, "" if none.
+        overrides: changes to all runs, such as ``budget=600``.
+        benchmark: the frozen benchmark that the sweep is, "" if none.
         tasks: the tasks by label.
         trials: all trials, each task, arm and seed once.
     """
@@ -198,7 +198,7 @@ class SweepRecord(_Record):
 
 
 def _overrides(command: Any) -> list[str]:
-    """Return what ``--set`` laid over the runs, such as ``budget=600``, by a typed command."""
+    """Return the changes of ``--set`` in a typed command, such as ``budget=600``."""
     try:
         words = shlex.split(command) if isinstance(command, str) else []
     except ValueError:
@@ -239,7 +239,7 @@ def read_sweep(folder: str | Path) -> SweepRecord:
         ConfigError: if the folder is not a results folder.
     """
     path = Path(folder) / SWEEP
-    wanted = "a results folder, which a sweep makes (run NAME --results DIR)"
+    wanted = "a results folder made by a sweep (run NAME --results DIR)"
     if not Path(folder).is_dir():
         raise ConfigError("results", str(folder), f"{wanted}; there is no such folder")
     try:
@@ -253,7 +253,7 @@ def read_sweep(folder: str | Path) -> SweepRecord:
 
 
 def status_of(folder: str | Path, trial: TrialRecord) -> Status:
-    """Read how a trial stands.
+    """Read the state of a trial.
 
     A status file that cannot be read (it is replaced while the run goes on) counts as running.
     """

@@ -1,4 +1,4 @@
-"""The name of a results folder for other stores: the same on every machine, another for another."""
+"""The id of a results folder for other stores: the same on every machine, unique per folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A line of ``rows.jsonl`` read by itself: the one place that says what a row is."""
+"""Reads one line of ``rows.jsonl``: the only place that defines a row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def row_of(line: bytes, run_id: str) -> Row:
 
     Args:
         line: of ``rows.jsonl``.
-        run_id: the run in whose folder it lies.
+        run_id: the run of its folder.
 
     Raises:
         ValueError: if it is no row of that run.
@@ -26,7 +26,7 @@ def row_of(line: bytes, run_id: str) -> Row:
         raise ValueError(f"it lacks some of {', '.join(COLUMNS)}")
     owner, step, frames, wall_s, metric, layer, value = (given[name] for name in COLUMNS)
     if owner != run_id:
-        raise ValueError(f"it is of the run {owner!r}")
+        raise ValueError(f"it belongs to the run {owner!r}")
     if not all(type(n) is int and 0 <= n <= LARGEST for n in (step, frames)):
         raise ValueError("step and frames are counts")
     if not all(isinstance(name, str) and _is_text(name) for name in (metric, layer)):

@@ -1,7 +1,6 @@
-"""Rows of many runs as one table: read in bulk, and line by line only where something is wrong.
+"""Rows of many runs as one table: read in bulk, and line by line only after an error.
 
-A row counts if it is one of the run in whose folder it lies; what else there is, is left out with a
-warning.
+A row counts if it belongs to the run of its folder; other lines are left out with a warning.
 """
 
 from __future__ import annotations
@@ -114,7 +113,9 @@ def _pieces(path: Path) -> Iterator[_Piece]:
             data = rest + block
             end = data.rfind(b"\n") + 1
             if end == 0 and len(block) == _CHUNK:
-                warnings.warn(f"{path}: left out from line {number}, without an end", stacklevel=2)
+                warnings.warn(
+                    f"{path}: left out from line {number}, which has no end", stacklevel=2
+                )
                 return
             if data[:end].strip():
                 yield _Piece(path, number, data[:end])

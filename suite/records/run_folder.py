@@ -1,8 +1,8 @@
 """The folder of one run: rows are appended, checkpoints replaced, and every state is recoverable.
 
-A checkpoint notes what ``rows.jsonl`` was, so that a run which continues drops the rows past its
-checkpoint. One that is damaged is refused by name, and the one before it is used; if there is none,
-the run starts again. Either is said in a row, `REFUSED`, that the report shows.
+A checkpoint records the state of ``rows.jsonl``, so that a resumed run drops the rows after its
+checkpoint. A damaged checkpoint is refused by name, and the one before it is used; if there is
+none, the run starts from the beginning. Both cases write a row `REFUSED`, which the report shows.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ FINAL: tuple[RunState, ...] = ("complete", "diverged")
 """States that running the same config again would not change."""
 
 FILES = (layout.CONFIG, layout.PROVENANCE, layout.ROWS, layout.ERROR, layout.STATUS)
-"""Files of a run beside its checkpoints, in the order in which they are sent up."""
+"""Files of a run other than checkpoints, in the order of their upload."""
 
 REFUSED = "checkpoint_refused"
 """Metric of the row that says so, in its layer."""
 
-FROM_NOTHING = "started again from nothing"
+FROM_NOTHING = "started again from the beginning"
 LOCK_TIMEOUT_S = 30.0
 
 
@@ -50,7 +50,7 @@ def read_status(folder: Path) -> dict[str, Any] | None:
 
 
 def mark_failed(folder: Path, reason: str) -> None:
-    """Write into the status of a run whose process died that it failed, and why."""
+    """Write into the status of a run whose process died that it failed, and the reason."""
     status = read_status(folder) or {"state": "running", "step": 0, "total": 0, "wall_s": 0.0}
     if status["state"] not in FINAL:
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ class RunFolder:
             raise
 
     def _lock(self) -> None:
-        """Wait until nobody else writes here: the worker of a driver that was killed, say.
+        """Wait until no other process writes here, such as the worker of a killed driver.
 
         Raises:
             TimeoutError: if somebody still does after half a minute.
@@ -192,7 +192,7 @@ class RunFolder:
         self._saved = time.monotonic()
 
     def _push(self, checkpoint: Path | None = None) -> None:
-        """Send the run up: a checkpoint's manifest comes last, for it makes it count."""
+        """Upload the run; a checkpoint's manifest comes last, which makes it valid."""
         if not self.storage.remote:
             return
         parts = []
@@ -204,7 +204,7 @@ class RunFolder:
         self.storage.push(*(p.relative_to(self.storage.root).as_posix() for p in parts))
 
     def latest(self) -> Path | None:
-        """Return the newest checkpoint that is whole and whose rows are there too."""
+        """Return the newest checkpoint that is complete and has all its rows."""
         return self._checkpoints.latest
 
     def finish(self, state: RunState, reason: str = "") -> None:
@@ -219,7 +219,7 @@ class RunFolder:
             self.close()
 
     def close(self) -> None:
-        """Let go of the files and leave the run as it stands, to be continued."""
+        """Close the files and leave the run as it is, to be continued."""
         try:
             self._rows.close()
         finally:  # what is still to be written may find the disk full

@@ -1,7 +1,7 @@
-"""Where results lie: a local folder, or a remote address that a local copy is synchronised with.
+"""The place of results: a local folder, or a remote address synchronised with a local copy.
 
-Runs always write to local files. With an address such as ``s3://bucket/sweep`` those files are sent
-up at every checkpoint and at the end, and fetched before a run continues elsewhere.
+Runs always write to local files. With an address such as ``s3://bucket/sweep`` these files are
+uploaded at every checkpoint and at the end, and downloaded before a run continues elsewhere.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Storage:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
-                key, self.address, f"a folder that can be made ({error.strerror})"
+                key, self.address, f"a folder that can be created ({error.strerror})"
             ) from None
         if not os.access(self.root, os.W_OK):
             raise ConfigError(key, self.address, "a folder that can be written to")
@@ -110,7 +110,7 @@ class Storage:
         return system, base
 
     def local(self, relative: str) -> Path:
-        """Return where a file or folder of a remote address lies here, always below `root`.
+        """Return the local path of a file or folder of a remote address, always below `root`.
 
         Raises:
             ConfigError: if the name, or a link on the way, leads out of `root`.
@@ -125,8 +125,8 @@ class Storage:
     def pull(self, relative: str) -> None:
         """Make a file or folder what it is at the remote address; local: nothing to do.
 
-        What is not there is deleted here too, save for locks. A folder's own files only are
-        deleted before its copy comes, so whoever holds a lock in it keeps it.
+        Files that are missing there are deleted here too, except locks. A folder's own files only
+        are deleted before its copy comes, so whoever holds a lock in it keeps it.
 
         Raises:
             ConfigError: if a name at the address leads out of the results folder; nothing outside
@@ -195,7 +195,7 @@ class Storage:
 
 
 def _below(path: Path, root: Path) -> bool:
-    """Return whether a path lies in a folder once all links are followed."""
+    """Return whether a path is inside a folder after following all links."""
     return path.resolve().is_relative_to(root.resolve())
 
 

@@ -1,4 +1,4 @@
-"""What goes into a replay and what comes out: blocks of steps, windows, samples."""
+"""Inputs and outputs of a replay: blocks of steps, windows, samples."""
 
 from __future__ import annotations
 

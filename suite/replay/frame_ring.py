@@ -3,22 +3,21 @@
 An environment's lane is a ring of slots. Slot t holds a transition: the newest frame of the
 observation, the action taken, the reward that followed, and marks::
 
-    acted   an action was taken here; not so where a lane was cut before its outcome was known
-    stops   the return after this action is complete: nothing is bootstrapped beyond it
-    starts  the frame is the first of an episode, so stacks do not reach behind it
+    acted   an action was taken here; false if a lane was cut before its outcome was known
+    stops   the return after this action is complete: no bootstrapping beyond it
+    starts  the frame is the first of an episode, so stacks do not reach back before it
     cut     the episode was cut by time after this action
 
-``stops`` and ``starts`` are different things. A lost life may stop the bootstrap while the stack
-goes on; a time limit restarts the stack, but the return is bootstrapped from the last observation.
-That one belongs to no slot, for no action follows it: last observations of episodes that were cut
-by time are kept apart, those of episodes that are over not at all. So a full lane holds as many
-transitions as it is asked to, however short its episodes are. A window cut short keeps its real
-length m:
+``stops`` and ``starts`` differ. A lost life may stop the bootstrap while the stack continues; a
+time limit restarts the stack, but the return is bootstrapped from the last observation. The last
+observation has no slot, because no action follows it: last observations of episodes cut by time are
+stored separately, those of other episodes not at all. So a full lane holds the requested number of
+transitions, independent of the length of episodes. A shortened window keeps its real length m:
 
     r_t = sum_{j<m} discount^j r_{t+j},   discount_t = discount^m, or 0 if the window stops.
 
-A slot can be sampled when all that its window needs is stored: neither overwritten at the old end
-nor still to come at the new one.
+A slot can be sampled when everything its window needs is stored: not overwritten at the old end,
+and not missing at the new end.
 """
 
 from __future__ import annotations
@@ -199,7 +198,7 @@ class FrameRing:
                 self._keep_last(lane, base + (time - 1) % self.slots, frame)
 
     def clear(self) -> None:
-        """Forget everything, as if the ring were new, save where its generator stands."""
+        """Forget everything, as in a new ring, but keep the state of the generator."""
         self._heads[:] = 0
         self._cuts[:] = 0
         self._marks[:] = 0
@@ -285,7 +284,7 @@ class FrameRing:
             index = np.concatenate([index[kept], draw(size)])
             window = self.resolve(index)
             kept = np.flatnonzero(window.eligible)
-        raise RuntimeError(f"the replay of {len(self)} slots holds nothing that can be sampled")
+        raise RuntimeError(f"the replay of {len(self)} slots has nothing that can be sampled")
 
     def uniform(self, size: int, generator: np.random.Generator | None = None) -> Ints:
         """Return `size` slots drawn uniformly over all filled ones.

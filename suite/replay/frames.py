@@ -1,4 +1,4 @@
-"""Where a replay's frames are kept: in memory as a numpy array, or on a device as a tensor."""
+"""Storage of a replay's frames: in memory as a numpy array, or on a device as a tensor."""
 
 from __future__ import annotations
 

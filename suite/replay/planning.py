@@ -1,4 +1,4 @@
-"""Whether a replay fits into memory, asked before a run starts rather than hours into it."""
+"""Checks that a replay fits into memory before a run starts, not hours later."""
 
 from __future__ import annotations
 

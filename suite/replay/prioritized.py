@@ -4,9 +4,10 @@ Slot i of N filled ones is drawn with probability
 
     P(i) = uniform_share / N + (1 - uniform_share) p_i^exponent / sum_k p_k^exponent,
 
-p the size of its latest error, and weighted by ``(N P(i))^-beta`` over the largest weight of its
-batch. What is new gets the largest p seen so far, what has no action no priority at all. Draws that
-are not eligible are dropped, as in the ring itself, so among what is eligible the proportions hold.
+with p the size of its latest error. Its weight is ``(N P(i))^-beta`` divided by the largest weight
+of the batch. New slots get the largest p seen so far; slots without an action get no priority.
+Draws that are not eligible are dropped, as in the ring itself, so the proportions among eligible
+slots are correct.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class PrioritizedRing(FrameRing):
         generator: of the draws; the ring's own from here on.
         device: that keeps the frames, as one tensor; None keeps them in a numpy array.
         limit: fewest transitions of an episode that is cut by time, see `FrameRing`.
-        exponent: of the errors; with 0 all transitions are alike.
+        exponent: of the errors; with 0 all transitions have equal probability.
         uniform_share: share of draws that ignore the errors.
         largest: bound on an error's size.
 
@@ -165,7 +166,7 @@ class PrioritizedRing(FrameRing):
         return index
 
     def probability(self, index: Ints) -> Doubles:
-        """Return P(i) of filled slots `index`, (batch,); all alike if no slot has a priority."""
+        """Return P(i) of filled slots `index`, (batch,); all equal if no slot has a priority."""
         total, filled = self.tree.total, len(self)
         if total == 0:
             return np.full(len(index), 1 / filled)

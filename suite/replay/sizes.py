@@ -1,8 +1,9 @@
-"""How much room a replay needs, so that it keeps the transitions it is asked for.
+"""How much space a replay needs to keep the requested transitions.
 
-A slot holds a transition. Beside the `capacity` transitions a lane has slots for the stack below
-the oldest and the window above the newest. Last observations are only needed of episodes that are
-cut by time, which have at least as many transitions as the time limit: that bounds their number.
+A slot holds a transition. In addition to `capacity` transitions a lane has slots for the stack
+before the oldest and the window after the newest one. Last observations are needed only for
+episodes that are cut by time. These have at least as many transitions as the time limit, which
+bounds their number.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from suite.replay.sum_tree import tree_bytes
 
 SLOT_BYTES = 11
-"""Memory of a slot beside its frame: action, reward, marks, number of a last observation."""
+"""Memory of a slot without its frame: action, reward, marks, number of a last observation."""
 
 LOST = 8
 """Last observations of a lane for episodes that ended sooner, such as where a process was lost."""
@@ -41,7 +42,7 @@ class RingSize:
             lanes: number of environments.
             stack: frames in an observation.
             n_step: longest window.
-            limit: fewest transitions of an episode that is cut by time; None if nobody knows.
+            limit: fewest transitions of an episode that is cut by time; None if unknown.
 
         >>> RingSize.of(1_000_000, 1, stack=4, n_step=3, limit=27_000)
         RingSize(lanes=1, slots=1000006, lasts=46)

@@ -2,9 +2,8 @@
 
 Schaul et al. 2016 (appendix B.2.1) draw a slot by descending a binary tree of partial sums. Here a
 node has `FAN_OUT` children, so a million slots are three levels below a top of 245 sums, and a
-batch goes down together, one numpy operation at a time. A sum is always added up anew from its
-children, never corrected by a difference: it depends on the priorities as they are, not on how
-they came about, and does not drift.
+whole batch descends with one numpy operation per level. A sum is always computed from its children,
+never corrected by a difference: it depends only on the current priorities and does not drift.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ class SumTree:
         self._stale = True
 
     def refresh(self) -> None:
-        """Add everything up anew, after a change of `values` itself."""
+        """Recompute all sums, after a change of `values` itself."""
         for nodes, sums in self._nodes:
             sums[: len(nodes)] = nodes.sum(1)
         self._stale = True

@@ -1,4 +1,4 @@
-"""Building the report: tables, figures and one page, from a results folder and nothing else."""
+"""Builds the report (tables, figures and one page) from a results folder only."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Report:
     """What was built.
 
     Attributes:
-        folder: where it lies.
+        folder: its path.
         html: ``report.html``.
         summary: contents of ``summary.json``, see `suite.report.statistics.summary.as_summary`.
         aggregate: contents of ``aggregate.json``, see
@@ -97,7 +97,7 @@ class Report:
 
 
 def build_report(results: str | Path) -> Report:
-    """Build ``report/`` of a results folder, from whatever is there by now.
+    """Build ``report/`` of a results folder from the rows so far.
 
     Writes ``report.html``, ``summary.json``, ``per_seed.csv``, ``table.txt``, for several Atari
     games ``aggregate.json``, and the figures, each whole or not at all; the same results give the
@@ -209,7 +209,7 @@ def _draw(
 
 
 def _published(folder: Path) -> list[Drawing]:
-    """Draw the published figures whose experiments are there."""
+    """Draw the published figures of the experiments in the folder."""
     results = Results(folder.parent)
     found = []
     for figure in PUBLISHED.entries().values():
@@ -243,7 +243,7 @@ def _save(
     """Write one figure as SVG and PNG, and its data as CSV where there are any."""
     explain_empty(figure)
     figure.draw_without_rendering()
-    figure.set_layout_engine(None)  # it is laid out; doing so again for each file takes long
+    figure.set_layout_engine(None)  # its layout is done; repeating it for each file is slow
     contents = []
     for kind, metadata in (("svg", _SVG_METADATA), ("png", _PNG_METADATA)):
         buffer = io.BytesIO()

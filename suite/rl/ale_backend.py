@@ -1,22 +1,22 @@
-"""Atari from ALE's own vector environment (Bellemare et al. 2013; ale-py), stepped as envpool is.
+"""Atari from ALE's own vector environment (Bellemare et al. 2013; ale-py), stepped like envpool.
 
-The second back end, for machines without envpool, and a check of the first: emulator, games,
-screens and their scaling are the same, so equal actions give equal frames and rewards. What ALE
-does differently is put right here:
+This is the second back end, for machines without envpool, and a check of the first: emulator,
+games, screens and their scaling are the same, so equal actions give equal frames and rewards. These
+differences of ALE are corrected here:
 
 - The stack of a new game repeats its first frame; ALE's is padded with black frames.
-- A time limit counts agent steps and shows the last frame; ALE counts frames, those before the
-  agent acts included, and leaves out the screen on which it stops. So ALE is given no limit; the
-  game is cut here and reset on the step after, whose action is thrown away as after any end.
+- A time limit counts agent steps and shows the last frame. ALE counts frames, including those
+  before the agent acts, and leaves out the screen on which it stops. So ALE gets no limit; the game
+  is cut here and reset on the next step, whose action is ignored as after any end.
 - `info` has envpool's `reward` and `elapsed_step`.
 
-What stays different:
+These differences remain:
 
 - Idle frames at the start of a game are 0 to `noop_max` - 1, in envpool 1 to `noop_max`. With
   `fire_on_reset` ALE fires first and idles one frame less, envpool idles and then fires; the two
   agree for `noop_max` 1.
-- Random draws: of the number of idle frames and of sticky actions. Seeds mean other games.
-- The last frame of a game that is over is the one before; nothing is learnt from it.
+- Random draws of the number of idle frames and of sticky actions. The same seed gives other games.
+- The last frame of a finished game repeats the one before; nothing is learnt from it.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Environments from envpool (Weng et al. 2022), with time limits of our own.
+"""Environments from envpool (Weng et al. 2022), with our own time limits.
 
-An episode may be over just as its time is: the return is then complete, and nothing may be
-bootstrapped. envpool calls every end at the limit a truncation, whatever else happened. So its
-limit is set one step further, where it is never reached; episodes are cut here, and what envpool
-says of an end is the truth of it.
+An episode may terminate on exactly the step of its time limit: the return is then complete, and
+nothing may be bootstrapped. But envpool reports every end at the limit as a truncation. So its
+limit is set one step later, where it is never reached, and episodes are cut here. Every end that
+envpool reports is then a real one.
 
-Like envpool itself, a lane whose episode has ended begins another one on the step after, whose
-action is thrown away. After a cut it is told to (`reset` of these lanes alone); nothing is drawn
-for that which envpool would not draw by itself, so games are those of its own limit.
+As in envpool, a lane whose episode has ended begins another one on the next step, and the action of
+that step is ignored. After a cut these lanes are reset (`reset`). This makes no random draws that
+envpool would not make itself, so games are the same as with its own limit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from suite.rl.envs import SEEDS
 from suite.tasks.rl import RLTaskConfig
 
 MOST = 2**31 - 1
-"""The longest episode that envpool can be told of: none at all."""
+"""The longest episode that envpool accepts: in effect no limit."""
 
 
 class EnvPool:
@@ -47,7 +47,7 @@ class EnvPool:
             limit = envpool.make_spec(task.pool).config.max_episode_steps
         self._limit = limit
         with warnings.catch_warnings():
-            # Gymnasium warns about the precision of envpool's bounds, which nobody reads.
+            # Gymnasium warns about the precision of envpool's bounds, which are not used.
             warnings.simplefilter("ignore")
             self._pool: Any = envpool.make(
                 task.pool,

@@ -1,6 +1,6 @@
-"""Environments from envpool or ALE, made with the options of the task and a seed of the run's own.
+"""Environments from envpool or ALE, made with the options of the task and the run's own seed.
 
-Neither is imported before it is asked for, so that one will do where the other cannot be had.
+Each is imported only when it is used, so one is enough if the other cannot be installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEEDS = 2**31
 def make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> Any:
     """Return `lanes` environments that are stepped together, from the task's back end.
 
-    An environment is reset on the step after its episode has ended, whatever action it is given
+    An environment is reset on the step after its episode has ended, for any action it is given
     then. Of the two marks of an end that ``step`` returns, the first says whether the episode is
     truly over, the second whether its time is up (`RLTaskConfig.time_limit`); where both happen in
     one step, both say so.
@@ -54,7 +54,7 @@ Spaces = tuple[gymnasium.spaces.Box, "gymnasium.spaces.Discrete[np.int64]"]
 
 
 def pool_seed(seeds: Seeds, worker: int | str, generation: int, visit: int = 0) -> int:
-    """Return the seed of a pool: another one for every runner, visit and time it is made anew."""
+    """Return the seed of a pool: different for every runner, visit and time it is made again."""
     stream = f"env/{worker}/{generation}"
     return seeds.seed(f"{stream}/visit/{visit}" if visit else stream)
 

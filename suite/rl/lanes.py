@@ -1,14 +1,14 @@
-"""Lanes: environments stepped together, what each step means, and how to come back to a step.
+"""Lanes: environments stepped together, the meaning of each step, and how to return to a step.
 
-An episode ends because it is over or because its time is up; if both happen in one step it is over,
-and the return is complete.
+An episode ends because it terminates or because of its time limit; if both happen in one step it
+has terminated, and the return is complete.
 
-After an episode has ended the next action is thrown away and the step returns the first observation
-of the next one. Such a step is no agent step: it shows the last observation of the episode, without
-an action.
+After an episode has ended the next action is ignored and the step returns the first observation of
+the next episode. Such a step is not an agent step: it shows the last observation of the episode,
+without an action.
 
-Emulators cannot be saved. What can be kept are the actions taken since the lanes were made: given
-the same seed, taking them again leads to the same step.
+Emulators cannot be saved. But the actions since the lanes were made can be kept: with the same
+seed, repeating them leads to the same step.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Lanes:
         return Step(rewards, acted, terminated & acted, ended)
 
     def _finish(self, ended: Bools) -> None:
-        """Keep the games that ended and begin to count anew."""
+        """Keep the games that ended and restart the counts."""
         lanes = np.flatnonzero(ended)
         self.games += [Game(float(self._scores[i]), int(self._lengths[i]), int(i)) for i in lanes]
         self._scores[lanes], self._lengths[lanes] = 0.0, 0

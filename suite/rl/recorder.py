@@ -1,4 +1,4 @@
-"""What a run has to show: rows, with the step, the frames and the seconds they belong to."""
+"""Records the rows of a run, with their step, frames and seconds."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Recorder:
         self.sink([Row(step, frames, now, name, layer, value) for name, layer, value in values])
 
     def enter(self, layer: str) -> None:
-        """Go on in another environment: the mean return begins anew."""
+        """Continue in another environment: the mean return starts again."""
         self.layer = layer
         self.returns.clear()
 
@@ -68,7 +68,7 @@ class Recorder:
         self.record(step, agent_steps, [("episode_return", self.layer, g.score) for g in games])
 
     def measured(self, step: int, agent_steps: int, waited: int, values: Sequence[Value]) -> None:
-        """Hand on the learner's values, and the returns and the pace beside them.
+        """Pass on the learner's values, with the returns and the pace.
 
         Args:
             step: gradient steps made.

@@ -1,4 +1,4 @@
-"""From a RunConfig to its replay."""
+"""Builds the replay of a RunConfig."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run of the reinforcement-learning engine, with its task and its agent by their types."""
+"""A run of the reinforcement-learning engine, with the exact types of task and agent."""
 
 from __future__ import annotations
 

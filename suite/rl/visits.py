@@ -1,4 +1,4 @@
-"""The visits of a run to its environments, one after another: which is on, and what it came to."""
+"""The visits of a run to its environments in sequence: the current one, and their results."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Visits:
         self._sum += sum(game.score for game in games)
 
     def evaluated(self, mean: float) -> None:
-        """Take the mean return of an evaluation; the last one stands for the visit."""
+        """Take the mean return of an evaluation; the last one counts for the visit."""
         self._evaluated = mean
 
     def close(self) -> list[Value]:

@@ -1,10 +1,10 @@
-"""Cycles that end by themselves once they do harm (an open question of Lyle et al. 2025).
+"""Cycles that stop when they make the loss worse (an open question of Lyle et al. 2025).
 
-Cycling helps early and is unstable on some problems (Figs. 6 and 7); the paper stops it by hand,
-after a number of cycles (Figs. 7 and 10), and leaves a stop that notices instability by itself to
-others. The rule here is ours. A change detector on the running loss will not do: at the head of
-every cycle the loss rises with the rate, which is no instability. So a cycle is compared with
-earlier cycles at the same place, where the rate is high.
+Cycling helps early and is unstable on some problems (Figs. 6 and 7). The paper stops it by hand
+after a number of cycles (Figs. 7 and 10), and leaves an automatic stop to future work. The rule
+here is ours. A change detector on the running loss does not work: at the start of every cycle the
+loss rises with the rate, which is not instability. So a cycle is compared with the same part of
+earlier cycles, where the rate is high.
 
 With period P, floor f and multiplier m, cycle i is the steps [iP, (i + 1)P) and its high part those
 with ``m >= (1 + f) / 2``, from half-way up to half-way down. Over its finite losses::
@@ -15,13 +15,14 @@ with ``m >= (1 + f) / 2``, from half-way up to half-way down. Over its finite lo
     best      = the earlier cycle of the lowest level
     cycle i is worse  if  level(i) > level(best) + k * max(spread(best), scale_floor)
 
-When `patience` cycles in a row are worse, ``m = final`` from the end of the last of them on, for
-good. The first cycle is the best so far and never worse, so at least ``patience + 1`` cycles are
-made. Cycles with no finite loss in their high part are passed over.
+When `patience` cycles in a row are worse, ``m = final`` from the end of the last one until the end
+of the run. The first cycle is the best so far and never worse, so there are at least
+``patience + 1`` cycles. Cycles without a finite loss in their high part are skipped.
 
-Losses of different phases of a task are not comparable: cycles are compared within a phase, a cycle
-in which a phase begins is passed over, and both best cycle and count begin anew with a phase. In
-reinforcement learning nobody marks such changes, and TD losses grow with the returns: set `k` wide.
+Losses of different phases of a task are not comparable. So cycles are compared within a phase, a
+cycle in which a phase begins is skipped, and best cycle and count restart with each phase. In
+reinforcement learning such changes are not marked, and TD losses grow with the returns: use a large
+`k`.
 """
 
 from __future__ import annotations
@@ -183,7 +184,7 @@ class AdaptiveStop(AdaptiveSchedule):
 
 @SCHEDULES.register("adaptive_stop")
 class AdaptiveStopConfig(ScheduleConfig):
-    """Cycles until they do harm, then the constant `final`; the rule is the module's."""
+    """Cycles that stop when they make the loss worse, then the constant `final`."""
 
     kind: Literal["adaptive_stop"] = "adaptive_stop"
     period: Duration

@@ -1,7 +1,7 @@
-"""A schedule is a pure function from the gradient step to a multiplier of the base rate.
+"""Base of schedules: pure functions from the gradient step to a multiplier of the base rate.
 
 The rate in force at step t is ``lr * schedule(t)``, set before the update that takes the parameters
-from t to t + 1. With the norms pinned by Normalize-and-Project it is the schedule of the effective
+from t to t + 1. With norms fixed by Normalize-and-Project it is the schedule of the effective
 learning rate.
 """
 
@@ -68,14 +68,14 @@ def build_part(key: str, part: ScheduleConfig, clock: Clock) -> Schedule:
 
     Raises:
         ConfigError: as `part` does, the key's path beginning with `key`; or if the part is
-            adaptive, for nobody would show it the losses.
+            adaptive, because it would not see the losses.
     """
     try:
         schedule = part.build(clock)
     except ConfigError as error:
         raise ConfigError(f"{key}.{error.key}", error.value, error.expected) from None
     if isinstance(schedule, AdaptiveSchedule):
-        expected = "a schedule that depends on the step alone; adaptive ones stand by themselves"
+        expected = "a schedule that depends only on the step; adaptive ones cannot be nested"
         raise ConfigError(f"{key}.kind", part.kind, expected)
     return schedule
 

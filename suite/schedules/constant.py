@@ -19,7 +19,7 @@ def constant(value: float = 1.0) -> Schedule:
 
 @SCHEDULES.register("constant")
 class ConstantConfig(ScheduleConfig):
-    """The same multiplier throughout."""
+    """The same multiplier at every step."""
 
     kind: Literal["constant"] = "constant"
     value: Multiplier = 1.0

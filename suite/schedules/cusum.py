@@ -1,10 +1,9 @@
 """CUSUM on the standardised log-loss (Page 1954), the example trigger of Lyle et al. 2025.
 
 The one-sided recursion ``g <- max(0, g + z - k)`` alarms when ``g > h``. Here z is the log of the
-batch loss against a reference level that trails behind it: the mean and standard deviation of a
-window of earlier values which ends `lag` updates ago, so that a change does not at once become its
-own reference. A reference taken at the start of training would sit at the initial loss and hide a
-rise from 0.01 to 1.
+batch loss relative to a trailing reference: the mean and standard deviation of a window of earlier
+values that ends `lag` updates ago, so that a change does not enter its own reference at once. A
+reference from the start of training would stay at the initial loss and hide a rise from 0.01 to 1.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def cusum_step(g: float, z: float, k: float) -> float:
 class Cusum:
     """A CUSUM trigger with a trailing reference.
 
-    After an alarm the statistic and the window start anew, so nothing can alarm again before
+    After an alarm the statistic and the window restart, so nothing can alarm again before
     ``window + lag`` further updates (or `refractory`, if longer).
 
     Args:
@@ -107,7 +106,7 @@ class Cusum:
 
 @TRIGGERS.register("cusum")
 class CusumConfig(TriggerConfig):
-    """Standardised CUSUM of the loss; the keys are the settings of `Cusum`."""
+    """Change detector: standardised CUSUM of the logarithm of the batch loss (Page 1954)."""
 
     kind: Literal["cusum"] = "cusum"
     k: Annotated[float, Field(ge=0)] = 1.0

@@ -33,7 +33,7 @@ def cyclic(period: int, cycles: int | None = None, warmup: int = 0, floor: float
 
 @SCHEDULES.register("cyclic")
 class CyclicConfig(ScheduleConfig):
-    """Cycles of one period; without a period, `cycles` of them fill the run."""
+    """Cycles of warm-up and cosine decay; without `period`, `cycles` of them fill the run."""
 
     kind: Literal["cyclic"] = "cyclic"
     period: Duration | None = None

@@ -46,9 +46,9 @@ def cyclic_then_anneal(
 
 @SCHEDULES.register("cyclic_then_anneal")
 class CyclicThenAnnealConfig(ScheduleConfig):
-    """Cycles, ended after `cycles` of them or at `stop`, then the constant `final`.
+    """Cycles that end after `cycles` of them or at `stop`, then the constant `final`.
 
-    A fraction as `anneal` is of what is left of the run after the cycles.
+    As a fraction, `anneal` refers to the rest of the run after the cycles.
     """
 
     kind: Literal["cyclic_then_anneal"] = "cyclic_then_anneal"

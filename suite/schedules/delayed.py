@@ -30,7 +30,7 @@ def delayed(offset: int, low: float, then: Schedule) -> Schedule:
 
 @SCHEDULES.register("delayed")
 class DelayedConfig(ScheduleConfig):
-    """An offset at a low rate, then another schedule over what is left of the run."""
+    """A low rate until `offset`, then another schedule over the rest of the run."""
 
     kind: Literal["delayed"] = "delayed"
     offset: Duration

@@ -1,4 +1,4 @@
-"""Cycles with a peak of their own each: re-warming above the first (Lyle et al. 2025, Fig. 13)."""
+"""Cycles with different peaks: re-warming above the first peak (Lyle et al. 2025, Fig. 13)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def growing_cycles(
 
 @SCHEDULES.register("growing_cycles")
 class GrowingCyclesConfig(ScheduleConfig):
-    """One cycle per entry of `peaks`; without a period they share the run equally."""
+    """Cycles with different peaks; without `period` they share the run equally."""
 
     kind: Literal["growing_cycles"] = "growing_cycles"
     peaks: Annotated[tuple[Multiplier, ...], Field(strict=False, min_length=1)] = (1.0, 10.0)

@@ -1,4 +1,4 @@
-"""One cycle over the whole run, whatever its phases: a control arm of Lyle et al. 2025, Fig. 5."""
+"""One cycle over the whole run, ignoring phases: a control arm of Lyle et al. 2025, Fig. 5."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def single_cycle(total: int, warmup: int = 0, floor: float = 0.0) -> Schedule:
 
 @SCHEDULES.register("single_cycle")
 class SingleCycleConfig(ScheduleConfig):
-    """One warm-up and cosine decay over the run."""
+    """One warm-up and cosine decay over the whole run."""
 
     kind: Literal["single_cycle"] = "single_cycle"
     warmup: Duration = Duration(steps=0)

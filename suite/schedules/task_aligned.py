@@ -33,7 +33,7 @@ def task_aligned(starts: Sequence[int], schedules: Sequence[Schedule]) -> Schedu
 
 @SCHEDULES.register("task_aligned")
 class TaskAlignedConfig(ScheduleConfig):
-    """Restarts `then` at each phase of the task; its fractions are of the phase."""
+    """Restarts the schedule `then` at each phase of the task; its fractions refer to the phase."""
 
     kind: Literal["task_aligned"] = "task_aligned"
     then: AnySchedule = WarmupCosineConfig()

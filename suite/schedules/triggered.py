@@ -74,10 +74,10 @@ class Triggered(AdaptiveSchedule):
 
 @SCHEDULES.register("triggered")
 class TriggeredConfig(ScheduleConfig):
-    """Restarts `then` whenever `trigger` alarms; fractions inside `then` are of the run.
+    """Restarts the schedule `then` at each alarm of `trigger`, a change detector on the loss.
 
-    With `per_phase` true they are of the first phase, which makes a re-warm after the boundary of
-    an equally long second phase end with it.
+    Fractions inside `then` refer to the run, with `per_phase` to the first phase. A re-warm at the
+    start of an equally long second phase then ends with that phase.
     """
 
     kind: Literal["triggered"] = "triggered"

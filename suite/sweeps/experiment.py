@@ -1,4 +1,4 @@
-"""One experiment of a sweep, as YAML spells it; `suite.sweeps.sweep` says what keys mean."""
+"""One experiment of a sweep, as written in YAML; `suite.sweeps.sweep` documents the keys."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ class ExperimentConfig(Config):
         if not isinstance(axes, Mapping):
             raise ConfigError("axes", axes, "a mapping of axes to their values")
         if "task" in axes:
-            raise ConfigError("games", data["games"], 'no axis "task" beside it, for it makes one')
+            raise ConfigError(
+                "games", data["games"], 'no axis "task", because games make that axis'
+            )
         names = _games(data["games"])
         return {**data, "axes": {"task": {name: {"task.game": name} for name in names}, **axes}}
 
@@ -69,7 +71,7 @@ class ExperimentConfig(Config):
         for key in ("reference", "gap_to"):
             self._check_choice(key, self.substitution(key))
         if self.samples > 1 and all(how.grid is not None for how in self.search.values()):
-            raise ConfigError("samples", self.samples, "a random search beside it, for it to draw")
+            raise ConfigError("samples", self.samples, "a random search to draw from")
         self._check_number()
         return self
 

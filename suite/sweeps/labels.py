@@ -1,7 +1,7 @@
-"""Labels: what tasks and arms are called in tables, keys and names of files.
+"""Labels: the names of tasks and arms in tables, keys and file names.
 
-A label is made of names that users give. Each label is made of other names in one way only, and
-labels stay apart where case or the form of a letter is not told apart, as in some file systems.
+A label is made of names that users give. Each label stands for exactly one list of names. Labels
+stay distinct where case or the form of a letter is ignored, as in some file systems.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NAME = re.compile(rf"[\w{re.escape(SIGNS)}]+")
 
 
 def is_name(text: str) -> bool:
-    """Return whether a text can stand in a label as it is.
+    """Return whether a text can be used in a label unchanged.
 
     >>> is_name("low_0.3"), is_name("a,b"), is_name(".."), is_name("a b")
     (True, False, False, False)
@@ -49,7 +49,7 @@ def check_name(text: str) -> str:
     """
     if is_name(text) and unicodedata.normalize("NFC", text) == text:
         return text
-    wanted = f"a name of at most {MOST_NAME} letters, digits and {SIGNS}, and not of dots alone"
+    wanted = f"a name of at most {MOST_NAME} letters, digits and {SIGNS}, and not only dots"
     raise ConfigError("", text, wanted)
 
 
@@ -80,7 +80,7 @@ def slug(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """Return what stays of a label where case and the form of a letter are not told apart.
+    """Return a label in a form without differences of case and letter form.
 
     >>> folded("NaP") == folded("nap")
     True
@@ -89,7 +89,7 @@ def folded(text: str) -> str:
 
 
 def check_apart(key: str, labels: Iterable[str], *forms: Callable[[str], str]) -> None:
-    """Check that labels are short enough, and stay apart in each of the forms they are used in.
+    """Check that labels are short enough, and distinct in every form in which they are used.
 
     Args:
         key: what to call their place in messages.
@@ -103,12 +103,12 @@ def check_apart(key: str, labels: Iterable[str], *forms: Callable[[str], str]) -
     for label in labels:
         if len(label) > MOST_LABEL:
             raise ConfigError(
-                key, label, f"names that make a label of at most {MOST_LABEL} letters"
+                key, label, f"names that make a label of at most {MOST_LABEL} characters"
             )
         for index, form in enumerate((folded, *forms)):
             other = seen.setdefault((index, form(label)), label)
             if other != label:
-                wanted = f"names that differ in more than case and signs; there is {other!r}"
+                wanted = f"names that differ in more than case and signs; {other!r} exists"
                 raise ConfigError(key, label, wanted)
 
 

@@ -1,4 +1,4 @@
-"""``--set``: changes from the command line, laid over the runs of some tasks or of all."""
+"""``--set``: changes from the command line to the runs of some or all tasks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Overrides:
         """Return a run's request with the changes for its task.
 
         Raises:
-            ConfigError: if one does not fit what it is laid over.
+            ConfigError: if one does not fit the config that it changes.
         """
         for index, (_, key, value) in enumerate(self._parsed):
             if key != "seeds" and self._matches[index](label):
@@ -66,7 +66,9 @@ class Overrides:
                 continue
             for other in searched:
                 if key == other or key.startswith(f"{other}.") or other.startswith(f"{key}."):
-                    raise ConfigError(f"--set {key}", value, f"another key: {other} is searched")
+                    raise ConfigError(
+                        f"--set {key}", value, f"another key; the search sets {other}"
+                    )
 
     def check_used(self, tasks: Collection[str]) -> None:
         """Check that each was for a task that there is.

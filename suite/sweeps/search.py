@@ -1,4 +1,4 @@
-"""Searching over settings: grids and random draws, made before anything runs.
+"""Search over settings: grids and random draws, made before anything runs.
 
 Every arm and seed gets the same points, so that arms stay comparable and every run has its id.
 """

@@ -1,4 +1,4 @@
-"""Sweeps: a YAML file to the list of its trials, impossible ones skipped with a reason.
+"""Sweeps: from a YAML file to the list of its trials; impossible ones are skipped with a reason.
 
 A file holds one experiment, or several under ``experiments:``::
 
@@ -18,11 +18,11 @@ A file holds one experiment, or several under ``experiments:``::
 Names of experiments, axes and their values are letters, digits and a few signs
 (`suite.sweeps.labels`).
 
-``extends:`` takes another file as the ground that this one is laid over; one level only.
-``include:`` lists files whose experiments are taken over as they are, beside or instead of a file's
-own; then ``seeds:`` at the top replaces theirs, ``one_seed: true`` keeps the first of each, and
-``changes:`` lays partial configs over their bases by label. ``benchmark:`` says which frozen
-benchmark a file is (`suite.sweeps.benchmark`).
+``extends:`` merges this file into another one; one level only. ``include:`` lists files whose
+experiments are used unchanged, in addition to or instead of the file's own. Then ``seeds:`` at the
+top replaces their seeds, ``one_seed: true`` keeps the first of each, and ``changes:`` merges
+partial configs into their bases by label. ``benchmark:`` names the frozen
+benchmark that a file is (`suite.sweeps.benchmark`).
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Sweep:
         return {t.run_id: t.config for t in self.trials if t.skip is None}
 
     def check_apart(self) -> None:
-        """Check that arms with names of their own are runs of their own.
+        """Check that arms with different names are different runs.
 
         Raises:
             ConfigError: if two arms of a task ask for the same run, as they do once ``--set`` has
@@ -123,7 +123,7 @@ class Sweep:
             if trial.skip is None:
                 other = seen.setdefault((trial.task, trial.run_id), trial.arm)
                 if other != trial.arm:
-                    wanted = "changes that leave arms apart, or --only to choose one of them"
+                    wanted = "changes that keep arms different, or --only to choose one of them"
                     arms = f"{trial.task}: {other!r} and {trial.arm!r} are now the same run"
                     raise ConfigError("--set", arms, wanted)
 
@@ -151,7 +151,7 @@ def load_sweep(
     Args:
         names: paths, or bare names looked up in `folders`.
         folders: where bare names are looked up, in order.
-        overrides: ``[TASK:]key.path=value``, laid over every run (of the tasks that match the
+        overrides: ``[TASK:]key.path=value``, changes of every run (of the tasks that match the
             glob); ``seeds=[...]`` replaces the seeds.
 
     Raises:
@@ -194,7 +194,7 @@ def load_sweep(
 
 @dataclass(frozen=True)
 class _Arm:
-    """Where an arm stands: its value on each axis, and the name of its point of a search."""
+    """The position of an arm: its value on each axis, and the name of its search point."""
 
     cell: Mapping[str, str]
     point: str
@@ -233,7 +233,7 @@ def _expand(
             task, arm = named or config.task.label, _Arm(cell, point)
             name = arm.label(experiment.arm_axes)
             if arms.setdefault(task, {}).setdefault(name, arm) != arm:
-                raise ConfigError(f"{where}axes", name, "names that no two arms share")
+                raise ConfigError(f"{where}axes", name, "a different name for each arm")
             skip = reason or config.skip_reason()
             for seed in experiment.seeds:
                 run = config.model_copy(update={"seed": seed})

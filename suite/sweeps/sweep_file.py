@@ -1,9 +1,8 @@
-"""Sweep files: found by name, laid over one another, and taken apart into experiments.
+"""Sweep files: found by name, merged, and split into experiments.
 
-``extends:`` takes another file as the ground that this one is laid over, one level deep; an axis,
-or a value of one, that this one sets to null is taken out;
-``include:`` takes over the experiments of others (see `suite.sweeps.sweep`), with ``changes:`` to
-their bases by label.
+``extends:`` merges this file into another one, one level deep; an axis, or a value of one, that
+this file sets to null is removed. ``include:`` uses the experiments of other files (see
+`suite.sweeps.sweep`), with ``changes:`` to their bases by label.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from suite.sweeps.labels import check_name
 from suite.sweeps.yaml_file import flow_style, read_yaml
 
 FILE_KEYS = ("extends", "include", "experiments", "changes", "one_seed", "benchmark")
-"""Keys of a file beside those of an experiment."""
+"""Keys of a file in addition to those of an experiment."""
 
 MOST_FILES = 20
-"""Files that include one another in a row."""
+"""Longest chain of files that include one another."""
 
 
 def find_config(name: str, folders: Sequence[Path]) -> Path:
@@ -85,7 +84,7 @@ def experiments_of(
         ground = find_config(name, [path.parent, *folders])
         below = _document(ground)
         if "extends" in below:
-            raise ConfigError(f"{where}extends", ground.stem, "a file that extends no other")
+            raise ConfigError(f"{where}extends", ground.stem, "a file that does not extend another")
         below.pop("benchmark", None)
         document = _lay_over(below, document, where)
     document.pop("benchmark", None)
@@ -104,7 +103,9 @@ def experiments_of(
         except ConfigError as error:
             raise ConfigError(f"{where}experiments", label, error.expected) from None
     if clash := bodies.keys() & included.keys():
-        raise ConfigError(f"{where}experiments", clash.pop(), "names that no file included has")
+        raise ConfigError(
+            f"{where}experiments", clash.pop(), "names that differ from those of the included files"
+        )
     if not (bodies or included):
         raise ConfigError(f"{where}experiments", bodies, "at least one experiment")
     return {**included, **{label: _spelled_out(body, where) for label, body in bodies.items()}}
@@ -151,7 +152,7 @@ def _included(
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise ConfigError(key, names, "a list of sweep files")
     if len(above) > MOST_FILES:
-        raise ConfigError(key, names, f"at most {MOST_FILES} files that include one another")
+        raise ConfigError(key, names, f"at most {MOST_FILES} files in a chain of includes")
     one_seed = document.pop("one_seed", False)
     if not isinstance(one_seed, bool):
         raise ConfigError(f"{path.name}: one_seed", one_seed, "true or false")
@@ -163,7 +164,7 @@ def _included(
     for name in names:
         other = find_config(name, [path.parent, *folders])
         if other.resolve() in above:
-            raise ConfigError(key, name, "no file that this one is included by")
+            raise ConfigError(key, name, "a file that does not include this one")
         for label, body in experiments_of(other, folders, above).items():
             if not label:
                 raise ConfigError(key, name, "a file with 'experiments'")
@@ -235,13 +236,13 @@ def _spelled_out(document: Mapping[str, Any], where: str) -> dict[str, Any]:
             inner[names[0]] = _mapping_of(inner.get(names[0], {}), label, "names to values")
             inner = inner[names[0]]
         if names[-1] in inner:
-            raise ConfigError(where + key, value, f"one value; {inner[names[-1]]!r} is another")
+            raise ConfigError(where + key, value, f"one value; it also has {inner[names[-1]]!r}")
         inner[names[-1]] = value
     return found
 
 
 def _lay_over(below: dict[str, Any], document: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return a file, or an experiment, laid over the one that it extends."""
+    """Return a file, or an experiment, merged into the one that it extends."""
     kept = ("base", "experiments", "seeds")  # of which there must be some
     gone = {k for k, v in document.items() if v is None and k in below and k not in kept}
     below, document = (
@@ -279,7 +280,7 @@ def _lay_by_name(
     key: str,
     lay: Callable[[dict[str, Any], dict[str, Any], str], Any],
 ) -> dict[str, Any]:
-    """Return mappings laid over others of the same names."""
+    """Return mappings merged into others by name."""
     found = {}
     for name in {**low, **high}:
         where = f"{key}.{name}"
@@ -289,7 +290,7 @@ def _lay_by_name(
 
 
 def _lay_axes(below: dict[str, Any], over: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return axes laid over others; null takes an axis, or a value of one, out.
+    """Return axes merged into others; null removes an axis, or a value of one.
 
     Raises:
         ConfigError: if there is no such axis or value to take out, or an axis is left without any.
@@ -313,7 +314,7 @@ def _lay_axes(below: dict[str, Any], over: dict[str, Any], where: str) -> dict[s
             else:
                 found[axis][name] = change
         if values and not found[axis]:
-            wanted = "null for the axis to take all of it out"
+            wanted = "null for the axis, to remove all of it"
             raise ConfigError(f"{where}axes.{axis}", dict(values), wanted)
     return found
 

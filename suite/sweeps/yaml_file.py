@@ -1,10 +1,10 @@
-"""YAML 1.2 with the types of its core schema: ``010`` is ten, ``1:30`` and ``on`` are words.
+"""YAML 1.2 with the types of its core schema: ``010`` is ten, ``1:30`` and ``on`` are strings.
 
-PyYAML scans and parses; what it makes of plain scalars is YAML 1.1, so values are built here from
-its events (https://yaml.org/spec/1.2.2/#103-core-schema). ruamel.yaml's 1.2 still reads ``1_000``,
-``0b11`` and dates. Keys are names: strings, as they are written. Merges (``<<: *a``) are taken, for
-many files have them. What is ambiguous, hostile or lossy is refused with its line: a key twice, a
-further document, other tags, numbers beyond 64 bits, nesting and aliases beyond all use.
+PyYAML scans and parses, but it reads plain scalars as YAML 1.1. So values are built here from its
+events (https://yaml.org/spec/1.2.2/#103-core-schema). ruamel.yaml's 1.2 still reads ``1_000``,
+``0b11`` and dates. Keys are strings, as they are written. Merges (``<<: *a``) are supported,
+because many files have them. Ambiguous, hostile or lossy content is refused with its line: a
+repeated key, a second document, other tags, numbers beyond 64 bits, excessive nesting and aliases.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _plain(text: str) -> Any:
         value = float(text)
         mantissa = re.split("[eE]", text)[0]
         if math.isinf(value) or (value == 0 and mantissa.strip("+-.0")):
-            raise ValueError("a number that 64 bits hold")
+            raise ValueError("a number that fits in 64 bits")
         return value
     return text
 
@@ -73,7 +73,7 @@ def _whole(text: str) -> int:
         value = int(digits, base)
         if -(2**63) <= value < 2**63:
             return value
-    raise ValueError("a whole number that 64 bits hold")
+    raise ValueError("a whole number that fits in 64 bits")
 
 
 class _Fault(yaml.MarkedYAMLError):
@@ -154,9 +154,9 @@ class _Builder:
         self._nodes += more
         self._deepest = max(self._deepest, depth)
         if depth > MOST_DEPTH:
-            raise _Fault(f"more than {MOST_DEPTH} lists and mappings inside one another", event)
+            raise _Fault(f"more than {MOST_DEPTH} nested lists and mappings", event)
         if self._nodes > MOST_NODES:
-            raise _Fault(f"more than {MOST_NODES:,} values, those behind aliases counted", event)
+            raise _Fault(f"more than {MOST_NODES:,} values, counting those behind aliases", event)
 
     def _list(self, depth: int) -> list[Any]:
         values = []
@@ -170,9 +170,9 @@ class _Builder:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key_value, key = self._node(event, depth + 1)
             if key is None:
-                raise _Fault(f"a key that is no word: {str(key_value)[:60]}", event)
+                raise _Fault(f"a key that is not a string: {str(key_value)[:60]}", event)
             if key_value is None:
-                raise _Fault("a key that is null; quoted it is a word", event)
+                raise _Fault("a key that is null; in quotes it is a string", event)
             merges = key == "<<" and isinstance(event, yaml.ScalarEvent) and event.implicit[0]
             if key in own or (merges and below is not None):
                 raise _Fault(f"{key!r} twice", event)
@@ -193,7 +193,7 @@ def _merged(value: Any, event: Any) -> dict[str, Any]:
     """
     parts = value if isinstance(value, list) else [value]
     if not all(isinstance(part, dict) for part in parts):
-        raise _Fault("<< with something else than a mapping, or a list of mappings", event)
+        raise _Fault("<< without a mapping or a list of mappings", event)
     found: dict[str, Any] = {}
     for part in reversed(parts):
         found.update(part)

@@ -1,8 +1,8 @@
 """Atari games of the Arcade Learning Environment (Bellemare et al. 2013; Mnih et al. 2015).
 
 Frames are grey, 84 by 84, the maximum of the last two of `frame_skip` emulator frames; an
-observation is a stack of four. Whatever is learnt from, returns that are reported are sums of the
-game's own score over whole games, never per life.
+observation is a stack of four. Reported returns are always sums of the game's own score over whole
+games, never per life.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class AtariProtocolConfig(RLTaskConfig):
         fire_on_reset: whether a game that waits for the fire button is started by pressing it.
         full_action_space: all 18 actions rather than those the game uses.
         max_episode_frames: emulator frames after which a game is truncated, 30 minutes of play.
-        over_protocol: what this kind of task needs, whatever the protocol says.
+        over_protocol: values that this kind of task needs with every protocol.
     """
 
     stack: ClassVar[int] = 4
@@ -90,7 +90,7 @@ class AtariProtocolConfig(RLTaskConfig):
     @model_validator(mode="before")
     @classmethod
     def _by_protocol(cls, data: Any) -> Any:
-        """Fill in what the protocol says and the request does not.
+        """Fill in the protocol's values for keys that the request does not set.
 
         Raises:
             ConfigError: for a protocol that there is not.
@@ -168,7 +168,7 @@ class AtariProtocolConfig(RLTaskConfig):
 
 @TASKS.register("atari")
 class AtariConfig(AtariProtocolConfig):
-    """One game.
+    """One Atari game, learnt from frames by deep Q-learning.
 
     Attributes:
         game: name, in lower case with underscores.

@@ -1,4 +1,4 @@
-"""The task protocol: what is learnt, from which data, in which phases, and how it is scored."""
+"""The task protocol: target, data, phases and score."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class TaskConfig(Component):
             agent: class of the run's agent.
 
         Raises:
-            ConfigError: if that cannot be told.
+            ConfigError: if that cannot be decided.
         """
         return request
 
@@ -145,7 +145,7 @@ class TaskConfig(Component):
             raise ConfigError("resources.learners", run.resources.learners, wanted)
 
     def check_memory(self, run: Request) -> None:
-        """Check, before anything is made, that what a run holds beside its network can be held.
+        """Check early that the memory of a run, apart from its network, is available.
 
         Raises:
             ConfigError: if it is more than `suite.models.base.MOST_BYTES`.
@@ -209,7 +209,7 @@ class SupervisedTaskConfig(TaskConfig):
 
 
 class SupervisedTask(ABC):
-    """A supervised problem whose data lies on one device.
+    """A supervised problem with its data on one device.
 
     Attributes:
         probe: inputs, fixed for the whole run, on which features are measured.

@@ -1,7 +1,7 @@
 """Small environments with few inputs and discrete actions (Barto 1983; Brockman et al. 2016).
 
-The engine is that of Atari, without stacks of frames: what a CPU can afford in minutes, for tests
-of learning and for statistics.
+They use the engine of Atari, without stacks of frames. They run in minutes on a CPU, for tests of
+learning and for statistics.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ TIME_LIMITS = {
 
 @TASKS.register("classic_control")
 class ClassicControlConfig(RLTaskConfig):
-    """One environment; a time limit truncates, so the return is bootstrapped beyond it.
+    """One small control problem, such as CartPole, learnt by deep Q-learning.
+
+    A time limit truncates, so the return is bootstrapped beyond it.
 
     Attributes:
         env: name.
@@ -106,5 +108,5 @@ class ClassicControlConfig(RLTaskConfig):
 
     @property
     def time_limit(self) -> int:
-        """Agent steps after which an episode is cut: as told, or the environment's own."""
+        """Agent steps after which an episode is cut: as configured, or the environment's own."""
         return self.max_episode_steps or TIME_LIMITS[self.env]

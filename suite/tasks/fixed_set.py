@@ -1,4 +1,4 @@
-"""What tasks share whose every update sees the whole of one training set."""
+"""Shared code of tasks where every update sees the whole training set."""
 
 from __future__ import annotations
 

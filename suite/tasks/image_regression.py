@@ -1,7 +1,7 @@
 """Regression on one-hot labels of a few images (Liu et al. 2023; Kumar et al. 2024, Fig. 6a).
 
 The images for training and for testing are drawn from the training images of a data set, their
-pixels in [0, 1]. Batches run through the training images in an order that stays the same.
+pixels in [0, 1]. Batches run through the training images in a fixed order.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ PROBE = 256
 
 @TASKS.register("image_regression")
 class ImageRegressionConfig(SupervisedTaskConfig):
-    """Data set and sizes; the defaults are those of Kumar et al. 2024.
+    """Regression on one-hot labels of a few images; the defaults are from Kumar et al. 2024.
 
     Attributes:
-        dataset: where images come from.
-        points: images for training.
-        test_points: others for testing.
-        batch_size: images in an update; without one each sees all.
+        dataset: source of the images.
+        points: number of images for training.
+        test_points: number of other images for testing.
+        batch_size: images per update; without it each update sees all.
     """
 
     smoke: ClassVar[Mapping[str, Any]] = {

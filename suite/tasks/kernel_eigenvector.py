@@ -5,9 +5,9 @@ its start and c the mean of all its entries::
 
     K_0 - c = sum_j lambda_j v_j v_j^T,  lambda_1 >= lambda_2 >= ...          y_i = (v_j)_i
 
-so that a small j is what the kernel learns first and a large one what it hardly learns. The network
-is drawn here as the run draws its own: if the task's `network` is the model of the run (what is
-inside `scaled` or `linearised` counts), the labels are of the very start that is then trained.
+so the kernel learns a small j first and hardly learns a large j. The network is drawn here as in
+the run: if the task's `network` is the model of the run (the model inside `scaled` or `linearised`
+counts), the labels belong to exactly the initial network that is then trained.
 """
 
 from __future__ import annotations
@@ -34,14 +34,16 @@ from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 @TASKS.register("kernel_eigenvector")
 class KernelEigenvectorConfig(FixedSetConfig):
-    """Sizes, the eigenvector and the network; each update sees the whole training set.
+    """Regression on an eigenvector of the network's initial tangent kernel (Kumar et al. 2024).
+
+    Each update sees the whole training set.
 
     Attributes:
         index: j, from 1.
         dimension: D.
         points: P, for training.
         test_points: Q.
-        network: whose kernel.
+        network: the network whose kernel is used.
     """
 
     headline: ClassVar[tuple[str, str]] = ("loss", "test")
@@ -124,7 +126,7 @@ def eigenvector(kernel: Tensor, index: int) -> Tensor:
     """Return the eigenvector (n,) of the `index`-th largest eigenvalue, counted from 1.
 
     The mean of all entries is taken off the kernel first, as in the authors' code. The sign, which
-    is nobody's, is such that the largest entry is positive.
+    is arbitrary, is such that the largest entry is positive.
 
     Args:
         kernel: (n, n), symmetric.

@@ -25,7 +25,9 @@ from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 @TASKS.register("matrix_completion")
 class MatrixCompletionConfig(FixedSetConfig):
-    """Size and share observed; each update sees all observed entries.
+    """Completion of the multiplication table from a few entries (Lyu et al. 2024, Fig. 3).
+
+    Each update sees all observed entries.
 
     Attributes:
         size: d; 97 in the paper.

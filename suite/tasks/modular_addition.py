@@ -2,7 +2,7 @@
 
 Inputs are strings "x . y = _" with 0 <= x, y < p; the target is (x + y) mod p. A random fraction of
 the p^2 ordered pairs is for training, the rest for testing; (x, y) and (y, x) are different
-examples, so a network that learns commutativity alone scores about the training fraction.
+examples, so a network that learns only commutativity scores about the training fraction.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from suite.tasks.pairs import Pairs, PairsConfig
 
 @TASKS.register("modular_addition")
 class ModularAdditionConfig(PairsConfig):
-    """Modulus, training fraction and batch; the paper's are 117 and 0.2, its batch is not stated.
+    """Modular addition from a fraction of all pairs; grokking as in Lyle et al. 2025.
+
+    The paper has modulus 117 and fraction 0.2, and does not state its batch size.
 
     `inputs` are operand ``pairs`` for the transformer or their concatenated ``one_hot`` codes for
     other models. Without a batch size each update sees the whole training set.

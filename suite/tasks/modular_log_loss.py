@@ -1,13 +1,13 @@
 """Modular addition by descent on the logarithm of the loss (Lyu et al. 2024, Appendix B.1).
 
-Without weight decay the margins of a homogeneous network grow for ever, more and more slowly,
-unless the rate is divided by the loss L. With the base rate eta an update is::
+Without weight decay the margins of a homogeneous network grow for ever, but ever more slowly unless
+the rate is divided by the loss L. With the base rate eta an update is::
 
     w <- w - boost eta grad L          while log L > threshold
     w <- w - eta grad log L            then: the rate eta / L on L
 
 The sum of the rates on L is the time of the gradient flow. It starts at 1 and grows to
-exp(10,000), so its logarithm is what is kept, and L itself is never formed.
+exp(10,000), so only its logarithm is kept, and L itself is never computed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from suite.tasks.modular_addition import ModularAddition, ModularAdditionConfig
 
 @TASKS.register("modular_log_loss")
 class ModularLogLossConfig(ModularAdditionConfig):
-    """The keys of `modular_addition`, whose splits it shares, and when the first regime ends.
+    """Modular addition by descent on the logarithm of the loss (Lyu et al. 2024, Fig. 4).
+
+    Has the keys and the splits of `modular_addition`.
 
     Attributes:
         boost: factor on the base rate in the first regime; 10 in the authors' code.
@@ -70,7 +72,7 @@ class ModularLogLossConfig(ModularAdditionConfig):
 
 
 class ModularLogLoss(ModularAddition):
-    """Modular addition whose loss is ``log L``.
+    """Modular addition with the loss ``log L``.
 
     Attributes:
         log_sum: logarithm of the sum of the rates on L, over the base rate; a scalar.

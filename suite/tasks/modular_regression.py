@@ -2,7 +2,7 @@
 
 Inputs are pairs (x, y) of integers below p, the target is the one-hot code of (x + y) mod p; the
 loss is the squared error, mean over pairs and codes' entries, so 1 / p for outputs of 0. A pair is
-right where the largest output is the target's.
+correct if the largest output is the target's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from suite.tasks.pairs import Pairs, PairsConfig
 
 @TASKS.register("modular_regression")
 class ModularRegressionConfig(PairsConfig):
-    """Modulus and training share; 23 and 0.9 in Kumar et al. 2024, Fig. 2."""
+    """Modular addition by regression on one-hot codes (Kumar et al. 2024, Fig. 2).
+
+    The paper has modulus 23 and fraction 0.9.
+    """
 
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {"kind": "modular_regression", "modulus": 7, "fraction": 0.5},

@@ -1,4 +1,4 @@
-"""What tasks share that learn (x + y) mod p from a share of all pairs."""
+"""Shared code of tasks that learn (x + y) mod p from a share of all pairs."""
 
 from __future__ import annotations
 

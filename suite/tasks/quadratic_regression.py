@@ -34,7 +34,9 @@ from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 @TASKS.register("quadratic_regression")
 class QuadraticRegressionConfig(FixedSetConfig):
-    """Sizes and target; each update sees the whole training set.
+    """Regression on the square of a direction of Gaussian inputs (Kumar et al. 2024).
+
+    Each update sees the whole training set.
 
     Attributes:
         dimension: D.
@@ -42,7 +44,7 @@ class QuadraticRegressionConfig(FixedSetConfig):
         test_points: for testing; 1,000 in the authors' code.
         directions: number of directions whose squares are added.
         coefficient: c.
-        degree: of a Hermite polynomial in place of the square; one direction only.
+        degree: degree of a Hermite polynomial that replaces the square; one direction only.
     """
 
     headline: ClassVar[tuple[str, str]] = ("loss", "test")

@@ -1,8 +1,7 @@
-"""Base of the tasks that the reinforcement-learning engine runs: an environment and its pace.
+"""Base of the reinforcement-learning tasks: an environment and its update ratio.
 
-Two units of time: an agent step is one decision, a gradient step one update. After
-`learning_starts` agent steps, exactly `utd` updates are made per agent step, fractions carried
-over::
+There are two units of time: an agent step is one decision, a gradient step is one update. After
+`learning_starts` agent steps, exactly `utd` updates are made per agent step; fractions accumulate::
 
     updates(agent steps) = floor((agent steps - learning_starts) * utd)
 """
@@ -34,7 +33,7 @@ FINEST = 1_000_000
 """Largest denominator of an update-to-data ratio; 0.3 is then 3/10 and 0.333... is 1/3."""
 
 AUTO_REPLAY = 200_000
-"""Steps of the lanes that a restored run takes again unless told otherwise: under a minute."""
+"""Steps of the lanes that a restored run repeats by default: under a minute."""
 
 Utd = Annotated[float, Field(ge=1 / FINEST)]
 """Updates per agent step."""
@@ -45,7 +44,7 @@ MOST_LANES = 10_000
 
 
 class EvaluationConfig(Config):
-    """Whole episodes by the policy as it stands, apart from training.
+    """Whole episodes of the current policy, separate from training.
 
     Attributes:
         episodes: number of episodes.
@@ -87,7 +86,7 @@ class RLTaskConfig(TaskConfig):
             since the start again, which continues to the last bit but takes minutes per million;
             ``fresh`` begins new episodes and counts the open ones as truncated; ``auto`` replays
             up to 200,000 steps of the lanes.
-        evaluation: episodes apart from training; their mean return then scores the run.
+        evaluation: separate episodes; their mean return is then the score of the run.
     """
 
     engine: ClassVar[Literal["supervised", "rl"]] = "rl"
@@ -225,7 +224,7 @@ class RLTaskConfig(TaskConfig):
         """Return the agent steps after which the policy is evaluated, the end being the last.
 
         Raises:
-            ConfigError: if they are told in a unit that the task does not have.
+            ConfigError: if they are in a unit that the task does not have.
         """
         if self.evaluation is None:
             return []
@@ -269,7 +268,7 @@ class RLTaskConfig(TaskConfig):
         """Check that learning begins with something that can be sampled.
 
         A window of `n_step` actions needs the observation after it, too. A full replay holds such
-        windows whatever its capacity.
+        windows at any capacity.
 
         Raises:
             ConfigError: if the warm-up is too short for that.
@@ -299,7 +298,7 @@ class RLTaskConfig(TaskConfig):
                 raise ConfigError(
                     f"interventions[{index}]",
                     intervention.kind,
-                    "no resources.learners beside it: it looks at whole batches, which they share",
+                    "no resources.learners: it needs whole batches, and learners split them",
                 )
 
     def kept_steps(self) -> int:
@@ -340,7 +339,7 @@ class RLTaskConfig(TaskConfig):
         return None
 
     def pool_options(self) -> dict[str, Any]:
-        """Return the options the simulator makes its environments with, save for the time limit."""
+        """Return the simulator's options for its environments, except the time limit."""
         return {}
 
     def clip(self) -> float | None:

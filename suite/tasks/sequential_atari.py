@@ -1,16 +1,16 @@
 """Atari games one after another, several times over: continual reinforcement learning.
 
 The sequential ALE of Abbas et al. 2023 as Lyle et al. 2024 (section 5, Fig. 6 left) use it: one
-network learns a game for a while, then the next, and comes back to each. The question is how its
-later visits compare with those of a network that begins afresh. With G games of which each is
-visited V times for L agent steps, visit v = 0, ..., G V - 1 is to game v mod G and lasts exactly
-from agent step v L to (v + 1) L; its updates are those of a run of that length by itself::
+network learns a game for a while, then the next, and later returns to each. The question is how its
+later visits compare with those of a new network. With G games, each visited V times for L agent
+steps, visit v = 0, ..., G V - 1 is to game v mod G and lasts exactly from agent step v L to (v + 1)
+L. It has as many updates as a separate run of that length::
 
     updates(visit) = floor((L - learning_starts) * utd)
 
-Where the replay is kept, only the first visit waits for `learning_starts`. Each visit is a phase of
+If the replay is kept, only the first visit waits for `learning_starts`. Each visit is a phase of
 the clock, so a schedule of kind `task_aligned` restarts with it. All games have the full set of 18
-actions, for they share the output layer.
+actions, because they share the output layer.
 
 References:
     Abbas, Zhao, Modayil, White, Machado 2023, Loss of Plasticity in Continual Deep Reinforcement
@@ -42,14 +42,14 @@ RETURN, NORMALISED = "visit_return", "human_normalised_visit_return"
 
 @TASKS.register("sequential_atari")
 class SequentialAtariConfig(AtariProtocolConfig):
-    """A sequence of games under one protocol.
+    """Several Atari games in sequence, each visited repeatedly: continual learning.
 
     Attributes:
         games: in the order of play, each once; or a name in `suite.atari.sets`.
         visits: how often the sequence is played; twice in Lyle et al. 2024.
-        visit_length: of each visit, in agent steps or frames; 20 million frames there.
-        switch: what is forgotten between visits.
-        full_action_space: always, for the games share the output layer.
+        visit_length: length of each visit, in agent steps or frames; 20 million frames there.
+        switch: what is reset between visits.
+        full_action_space: always true, because the games share the output layer.
     """
 
     headline: ClassVar[tuple[str, str]] = (RETURN, "")
@@ -160,13 +160,13 @@ class SequentialAtariConfig(AtariProtocolConfig):
         """Return the length of the run, which the visits say.
 
         Raises:
-            ConfigError: if there is a budget beside them.
+            ConfigError: if there is also a budget.
         """
         if budget is not None:
             raise ConfigError(
                 "budget",
                 budget.model_dump(),
-                "no budget: task.visits and task.visit_length say how long it runs",
+                "no budget: task.visits and task.visit_length set the length",
             )
         return self.all_visits * self.length
 
@@ -221,7 +221,7 @@ class SequentialAtariConfig(AtariProtocolConfig):
         return super().epsilon_length(anneal, budget)
 
     def evaluations(self, budget: Duration | None) -> list[int]:
-        """Return when the policy is evaluated, on the game at hand: as told, and after visits.
+        """Return when the policy is evaluated on the current game: as configured, and after visits.
 
         Evaluations are counted within a visit, and a fraction is of one.
         """

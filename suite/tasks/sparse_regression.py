@@ -5,8 +5,8 @@
     x ~ N(0, I)         y = w . x,  w = 1 on the first k coordinates, else 0
     update              one example drawn at random, gradient of (f(x) - y - xi)^2,  xi ~ N(0, 1)
 
-The noise is drawn anew for every update. It acts on a diagonal network as a weight decay of the
-order of the rate does: u_k v_k shrinks by a factor 1 - 16 eta^2 on average.
+Every update draws new noise. It acts on a diagonal network like a weight decay of the order of the
+rate: u_k v_k shrinks by a factor 1 - 16 eta^2 on average.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from suite.tasks.base import TASKS, Batch, SupervisedTask
 from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 BLOCK = 4096
-"""Updates whose draws are made at once."""
+"""Number of updates for which draws are made at once."""
 
 
 @TASKS.register("sparse_regression")
 class SparseRegressionConfig(FixedSetConfig):
-    """Sizes, and what an update sees.
+    """Sparse linear regression with noise in the labels of updates (Lyu et al. 2024, B.2).
 
     Attributes:
         dimension: d.

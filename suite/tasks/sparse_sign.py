@@ -5,8 +5,8 @@
     grokking       x uniform on {-1, 1}^d,  y = sign(w . x), w = 1 on the first k coordinates, k odd
     misgrokking    z ~ N(0, I), w a random unit vector, y = sign(w . z), x = z + (gamma / 2) y w
 
-In the first the classifier of the largest L1 margin generalises and that of the largest L2 margin
-does not; in the second it is the other way round.
+In the first, the classifier of the largest L1 margin generalises and that of the largest L2 margin
+does not; in the second it is the opposite.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 @TASKS.register("sparse_sign")
 class SparseSignConfig(FixedSetConfig):
-    """Which labels, and sizes; each update sees the whole training set.
+    """Classification by a few of many coordinates, or by one direction (Lyu et al. 2024, Fig. 1).
+
+    Each update sees the whole training set.
 
     Attributes:
         labels: ``sparse`` (Fig. 1a) or ``direction`` (Fig. 1b).

@@ -4,7 +4,7 @@
 
     x ~ N(0, I)         y = teacher(x)
 
-A point is right where the squared error, mean over the outputs, is below 0.001; the metric
+A point is correct if the squared error, mean over the outputs, is below 0.001; the metric
 `accuracy_within` gives the share of right points for other thresholds too.
 """
 
@@ -28,7 +28,9 @@ from suite.tasks.fixed_set import FixedSet, FixedSetConfig
 
 @TASKS.register("student_teacher")
 class StudentTeacherConfig(FixedSetConfig):
-    """Sizes; each update sees the whole training set.
+    """Regression on the outputs of a random tanh network (Kumar et al. 2024, Figs. 8 and 17).
+
+    Each update sees the whole training set.
 
     Attributes:
         dimension: of the inputs.

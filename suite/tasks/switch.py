@@ -1,4 +1,4 @@
-"""What happens where one environment of a sequence gives way to the next."""
+"""What is reset when a sequence switches to the next environment."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from suite.errors import ConfigError
 
 
 class SwitchConfig(Config):
-    """What is forgotten at a switch; by default all but the weights.
+    """What is reset at a switch; by default everything except the weights.
 
     Lyle et al. 2024 (section 5, sequential ALE) reset the state of the optimizer and the schedule,
-    and do not say what becomes of replay, target network and exploration: there, a visit is as
-    close to a run of its own as the weights allow. A schedule restarts if it is `task_aligned`.
+    and do not mention replay, target network and exploration. Here a visit is as similar to a
+    separate run as the weights allow. A schedule restarts if it is `task_aligned`.
 
     Attributes:
-        reset_optimizer: whether moments and step counts go back to zero; they do in the paper.
-        clear_replay: whether the replay is emptied, and `learning_starts` then waited for again;
-            not stated. Without it the old game's transitions go on being learnt from.
+        reset_optimizer: whether moments and step counts are set to zero, as in the paper.
+        clear_replay: whether the replay is emptied, and updates wait for `learning_starts` again;
+            not stated. Without it the network also learns from the old game's transitions.
         copy_target: whether the target network is copied at once; not stated. Without it the first
             targets are those of an older network, until the next copy.
-        restart_epsilon: whether exploration begins anew; not stated, and of no effect in Rainbow.
-        fresh_network: whether the weights are drawn anew, too: the reference in the paper's Fig. 6,
-            a randomly initialised network on each game.
+        restart_epsilon: whether exploration starts again; not stated, no effect in Rainbow.
+        fresh_network: whether all weights get new initial values: the reference in the paper's
+            Fig. 6, a randomly initialised network on each game.
     """
 
     reset_optimizer: bool = True

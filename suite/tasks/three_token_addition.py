@@ -1,7 +1,7 @@
 """Modular addition as strings "x y =" (Nanda et al. 2023; Kumar et al. 2024, Figs. 6b and 12).
 
 The answer is (x + y) mod p, read behind "="; classes are all p + 1 tokens, "=" among them. The loss
-is the cross-entropy in float64, for in float32 it would vanish long before training is over.
+is the cross-entropy in float64, because in float32 it would vanish long before the end of training.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from suite.tasks.pairs import Pairs, PairsConfig
 
 @TASKS.register("three_token_addition")
 class ThreeTokenAdditionConfig(PairsConfig):
-    """Modulus and training share; 113 and 0.4 in Kumar et al. 2024, 0.3 in Nanda et al. 2023."""
+    """Modular addition as strings "x y =" (Kumar et al. 2024, Fig. 12; Nanda et al. 2023).
+
+    The modulus is 113. The training fraction is 0.4 in Kumar et al. 2024, 0.3 in Nanda et al. 2023.
+    """
 
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {"kind": "three_token_addition", "modulus": 7, "fraction": 0.5},

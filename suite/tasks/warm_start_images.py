@@ -1,8 +1,8 @@
 """Warm-started image classification: data arrive in phases (Ash and Adams 2020; Lyle et al. 2025).
 
-Phase i trains on a random subset of a given fraction of the training images, the subsets nested;
-the usual run is a fraction, then everything. A network warmed up on the small subset tends to end
-below one that starts fresh on the full set.
+Phase i trains on a random subset of a given fraction of the training images; the subsets are
+nested. The usual run is a fraction, then everything. A network trained first on the small subset
+tends to end below one that starts fresh on the full set.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ class PhaseConfig(Config):
 
 @TASKS.register("warm_start_images")
 class WarmStartImagesConfig(SupervisedTaskConfig):
-    """Data set, phases and batch; the paper's are CIFAR-10 and 70 epochs each, its batch is not."""
+    """Image classification where the training data arrive in phases (Lyle et al. 2025, Fig. 4).
+
+    The paper uses CIFAR-10 and 70 epochs per phase, and does not state its batch size.
+    """
 
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {
@@ -136,7 +139,7 @@ class WarmStartImages(SupervisedTask):
         self.probe = self._normalise(self._images[probe])
 
         self._clock, self._seeds, self._batch_size = clock, seeds, config.batch_size
-        # The n-th phase with a fraction draws the same orders whatever came before it.
+        # The n-th phase with a fraction draws the same orders after any earlier phases.
         fractions = [phase.fraction for phase in config.phases]
         self._streams = [f"order/{f}/{fractions[:i].count(f)}" for i, f in enumerate(fractions)]
         self._epoch = (-1, -1)

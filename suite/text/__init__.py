@@ -1,1 +1,1 @@
-"""Text that goes out: no passwords in it, and nothing that a terminal would obey."""
+"""Safe output text: without passwords and without terminal control sequences."""

@@ -1,4 +1,4 @@
-"""Passwords and tokens in addresses: told apart where they come in, so that they get no further."""
+"""Passwords and tokens in addresses: recognised on input, so that no output contains them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from suite.errors import ConfigError
 HIDDEN = "***"
 
 ADVICE = (
-    "The password or token in --mlflow-uri is written down nowhere. Leave it out and set "
+    "The password or token in --mlflow-uri is not saved anywhere. Leave it out and set "
     "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN; or set "
-    "MLFLOW_TRACKING_URI to the whole address in place of --mlflow-uri."
+    "MLFLOW_TRACKING_URI to the whole address instead of --mlflow-uri."
 )
 """What to do with an address that held a secret."""
 
-# Greedy, for a password may hold anything, even an @ or a stroke; but host:port/path has none.
+# Greedy, because a password may hold any character, even @ or /; but host:port/path has none.
 _USER = re.compile(r"(?P<scheme>\b[\w.+-]+)://(?P<user>(?!/)(?![\w.-]+(?::\d+)?/)[^\s'\"<>]*)@")
 _QUERY = re.compile(
     r"(?P<name>[?&;#][\w.-]*(?:pass|pwd|token|secret|key|credential|auth|sig)[\w.-]*=)"
@@ -72,7 +72,7 @@ def redact_command(command: str) -> str:
 
 
 def redact_address(address: str) -> str:
-    """Return one address, whatever its password holds, without its passwords and tokens.
+    """Return one address without its passwords and tokens, for any characters in them.
 
     >>> redact_address("HTTPS://ann:it's me@host/x?token=a b"), redact_address("http://u:a'b@host")
     ('HTTPS://host/x?token=***', 'http://host')
@@ -126,7 +126,7 @@ def refuse_secrets(key: str, address: str) -> None:
     """
     if "://" in address and secrets_of(address):
         wanted = (
-            "an address without a password or key, which belong into the environment "
+            "an address without a password or key; set them in the environment "
             "(such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
         )
         raise ConfigError(key, redact(address), wanted)

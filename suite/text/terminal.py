@@ -1,7 +1,7 @@
-"""Text from files on a terminal: what would steer it, or turn words round, is shown instead.
+"""Text from files on a terminal: control and direction characters are shown as escapes.
 
-An escape sequence in an arm's name could rewrite what stands on the screen, and a bidirectional
-override could make one name look like another.
+An escape sequence in an arm's name could rewrite the screen, and a bidirectional override could
+make one name look like another.
 """
 
 from __future__ import annotations

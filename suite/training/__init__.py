@@ -1,1 +1,1 @@
-"""The only code that steps an optimizer outside RLlib."""
+"""Training: the only code outside RLlib that steps an optimizer."""

@@ -6,9 +6,9 @@ descent on the whole training set are trained side by side::
     outputs, slopes            of all runs, in closed form
     w <- (1 - rate decay) w - rate gradient        rate and decay of each run
 
-Each of them stays a `SupervisedRun` of its own in everything else: its parameters are a slice of
-the stacked tensors, so that metrics, rows, checkpoints and failures are those of a run alone. The
-numbers agree with a run alone up to rounding.
+In everything else each of them stays a separate `SupervisedRun`: its parameters are a slice of the
+stacked tensors, so that it has its own metrics, rows, checkpoints and failures. The numbers agree
+with a run alone up to rounding.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SIDE_BY_SIDE = 16
 """Largest number of runs that are trained at once in one trial."""
 
 CHUNK = 1_000
-"""Gradient steps whose rates are worked out at once."""
+"""Gradient steps for which rates are computed at once."""
 
 
 def batch_key(config: RunConfig) -> Hashable | None:
@@ -69,7 +69,7 @@ def batch_key(config: RunConfig) -> Hashable | None:
 
 
 def parted_by(config: RunConfig) -> list[str]:
-    """Return the metrics for whose sake a run is trained alone, though its task is one for many.
+    """Return the metrics that force a run to be trained alone, although its task allows many.
 
     Functions of a plugin may keep things in their module, which runs of one process would share.
     """

@@ -1,4 +1,4 @@
-"""Training losses since the last measurement: their mean, and where they stopped being finite."""
+"""Training losses since the last measurement: their mean, and the first step that is not finite."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LossLog:
         return torch.cat([*self._joined, *self._parts]) if self else torch.empty(0)
 
     def mean(self) -> float:
-        """Return their mean, and begin anew."""
+        """Return their mean, and reset."""
         values = self.values()
         self.load(values[:0])
         return values.mean().item()

@@ -1,4 +1,4 @@
-"""The observer: decides when to measure, takes what the metrics need, and returns rows' contents.
+"""The observer: decides when to measure, collects the metrics' needs, and returns row contents.
 
 Both trainers call it the same way, around every update::
 

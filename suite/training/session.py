@@ -1,4 +1,4 @@
-"""The session: all that a trainer knows of the world; rows go out, checkpoints both ways."""
+"""The session: a trainer's only link to the outside; takes rows, stores and loads checkpoints."""
 
 from __future__ import annotations
 

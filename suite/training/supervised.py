@@ -233,7 +233,7 @@ class SupervisedRun:
             return
         measured = {layer: value for name, layer, value in values if name == stop.metric}
         if measured and stop.layer not in measured:
-            wanted = f"what rows of {stop.metric!r} are of: {nearest(stop.layer, measured)}"
+            wanted = f"a layer of the rows {stop.metric!r}: {nearest(stop.layer, measured)}"
             raise ConfigError("stop.layer", stop.layer, wanted)
         met = stop.layer in measured and stop.met(measured[stop.layer])
         self._met = self._met + 1 if met else 0

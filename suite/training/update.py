@@ -1,4 +1,4 @@
-"""The one update that every loop makes, and what has state in it beside the network.
+"""The one update that every loop makes, and its state besides the network.
 
 ::
 
@@ -11,7 +11,7 @@
     stack.after_step                      # resets, then projection last
     an adaptive schedule sees the loss, which may change it from step + 1 on
 
-Nothing of it waits for the device, unless a schedule must see every loss.
+It never waits for the device, unless a schedule must see every loss.
 """
 
 from __future__ import annotations

@@ -273,7 +273,9 @@ def test_functions_from_outside_are_not_measured_side_by_side(
         print_plan(sweep, 1, Console(file=page, width=1000))
         return page.getvalue()
 
-    assert "1 runs are trained alone, not side by side, for they measure counted" in plan("counted")
+    assert "1 runs are trained alone, not side by side, because they measure counted" in plan(
+        "counted"
+    )
     assert "trained alone" not in plan(remembering)
     assert "trained alone" not in plan("loss")
 

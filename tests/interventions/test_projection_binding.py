@@ -110,8 +110,8 @@ def test_it_says_what_it_takes_and_what_it_leaves(caplog: pytest.LogCaptureFixtu
     for text in (record.getMessage(), repr(nap)):
         assert "0.weight" in text
         assert "3.weight" in text
-        assert "feel its scale" in text
-    assert nap.left == {"3.weight": "not scale-invariant: the outputs feel its scale"}
+        assert "depend on its scale" in text
+    assert nap.left == {"3.weight": "not scale-invariant: the outputs depend on its scale"}
 
 
 def test_frozen_matrices_are_left() -> None:
@@ -364,7 +364,7 @@ def test_what_does_not_fit_any_more_is_refused() -> None:
         with pytest.raises(ValueError, match=r"'0\.weight' was replaced by .*\(8, 7\)"):
             nap.step()
     net[0] = parametrizations.weight_norm(nn.Linear(6, 8, bias=False))
-    with pytest.raises(ValueError, match=r"'0\.weight' was projected and is no parameter"):
+    with pytest.raises(ValueError, match=r"'0\.weight' was projected and is no longer a parameter"):
         nap.step()
 
 

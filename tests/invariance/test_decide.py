@@ -265,7 +265,7 @@ def test_why_weights_are_left() -> None:
     net = nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 2))
     left = scale_invariant(net, torch.randn(8, 6)).left
     assert "bias" in left["0.weight"]
-    assert left["3.weight"] == "not scale-invariant: the outputs feel its scale"
+    assert left["3.weight"] == "not scale-invariant: the outputs depend on its scale"
     rows = scale_invariant(mlp(nn.LayerNorm(8)), torch.randn(8, 6), "row").left
     assert "per='tensor'" in rows["0.weight"]
 

@@ -176,4 +176,4 @@ def test_a_busy_machine_is_said_to_be_busy(
     estimate._reference.cache_clear()
     said = capsys.readouterr().out
     assert "about 10:00 with 2 side by side" in said
-    assert "the plan got 20% of a core. Were it idle, the sweep would take about 2:00." in said
+    assert "the plan got 20% of a core. On an idle machine the sweep would take about 2:00." in said

@@ -155,8 +155,8 @@ def test_the_closing_words_say_whether_mlflow_has_everything(record, last: int) 
     sink.uri = uri
     _tell_of_mlflow(sink, options, Console(file=words, width=1000))
     said = words.getvalue()
-    assert ("MLflow lacks rows or ends of 1 runs" in said) == (last > 9)
-    assert ("this sends it: rewarm-suite run s.yaml --resume" in said) == (last > 9)
+    assert ("MLflow lacks rows or final states of 1 runs" in said) == (last > 9)
+    assert ("answers again, run: rewarm-suite run s.yaml --resume" in said) == (last > 9)
     assert ("ConnectionError: away" in said) == (last > 0)
     assert "Compare in MLflow: http://host:5000\n" in said
     assert "pa55-w0rd" not in said + repr(options)

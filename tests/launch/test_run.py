@@ -261,7 +261,7 @@ def test_asked_to_stop_it_does_so_cleanly_and_says_how_to_go_on(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert time.monotonic() - started < 45
-    assert f"Stopping after {name}; what is checkpointed is kept." in out
+    assert f"Stopping after {name}; checkpoints are kept." in out
     assert f"Continue with: python {ROOT / 'run_suite.py'} run s.yaml" in out
     assert "--resume" in out
     assert "Traceback" not in err

@@ -113,8 +113,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "without a file": (lambda c: (c / "ring/frames").unlink(), "ring/frames is missing"),
     "without a folder": (lambda c: shutil.rmtree(c / "ring"), "ring/frames is missing"),
     "with a file more": (lambda c: (c / "ring/more").write_text(""), "ring/more does not belong"),
-    "with a link": (lambda c: (c / "link").symlink_to("state"), "link is no plain file"),
-    "with a pipe": (lambda c: os.mkfifo(c / "pipe"), "pipe is no plain file"),
+    "with a link": (lambda c: (c / "link").symlink_to("state"), "link is not a plain file"),
+    "with a pipe": (lambda c: os.mkfifo(c / "pipe"), "pipe is not a plain file"),
     "without a manifest": (lambda c: (c / MANIFEST).unlink(), "it has no manifest.json"),
     "a bit of the manifest": (lambda c: _flip(c / MANIFEST, 40), "manifest.json"),
     "an empty manifest": (lambda c: (c / MANIFEST).write_text(""), "manifest.json is garbled"),
@@ -124,8 +124,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another length": (lambda c: _edit(c, rows={"bytes": 0, "sha256": ""}), "manifest.json: the"),
     "another step in it": (lambda c: _edit(c, step=3), "manifest.json: the checksum"),
     "fewer files in it": (_no_files, "manifest.json: the checksum"),
-    "a file in its place": (lambda c: (shutil.rmtree(c), c.write_text("x")), "it is no folder"),
-    "a link in its place": (lambda c: c.rename(c.parent / "x") and c.symlink_to("x"), "no folder"),
+    "a file in its place": (lambda c: (shutil.rmtree(c), c.write_text("x")), "it is not a folder"),
+    "a link in its place": (
+        lambda c: c.rename(c.parent / "x") and c.symlink_to("x"),
+        "not a folder",
+    ),
 }
 
 
@@ -165,8 +168,8 @@ def test_without_any_that_is_whole_the_run_starts_again_and_says_so(
     folder = _go(tmp_path)
     (said,) = _said(folder)
     assert said.startswith("checkpoint-6 was refused: ")
-    assert "; checkpoint-4 was refused: state: the checksum does not fit; " in said
-    assert said.endswith("started again from nothing")
+    assert "; checkpoint-4 was refused: state: the checksum does not match; " in said
+    assert said.endswith("started again from the beginning")
     assert _measured(folder) == list(range(STEPS))
 
 
@@ -178,7 +181,10 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     folder.close()
     folder = _go(tmp_path)
     (said,) = _said(folder)
-    assert "checkpoint-8 was refused: it is of the run ba9876543210; continued from step 6" in said
+    assert (
+        "checkpoint-8 was refused: it belongs to the run ba9876543210; continued from step 6"
+        in said
+    )
     assert _measured(folder) == list(range(STEPS))
 
 
@@ -187,7 +193,7 @@ def test_a_checkpoint_under_the_name_of_another_step_is_refused(tmp_path: Path) 
     folder.close()
     (folder.path / "checkpoint-6").rename(folder.path / "checkpoint-9")
     (said,) = _said(_go(tmp_path))
-    assert "checkpoint-9 was refused: it is of step 6; continued from step 4" in said
+    assert "checkpoint-9 was refused: it belongs to step 6; continued from step 4" in said
 
 
 def test_names_that_are_no_checkpoints_are_left_alone(tmp_path: Path) -> None:
@@ -266,7 +272,7 @@ def test_what_an_older_version_wrote_is_checked_as_far_as_it_can_be(
         _flip(old.parent / layout.ROWS, 0)
     folder = _go(tmp_path)
     (said,) = _said(folder)
-    assert said.endswith("started again from nothing")
+    assert said.endswith("started again from the beginning")
     assert _measured(folder) == list(range(STEPS))
 
 

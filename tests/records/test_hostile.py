@@ -291,7 +291,7 @@ def test_a_line_without_end_is_left_out(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(rows_table, "_CHUNK", 1000)
     _sweep(tmp_path)
     (tmp_path / "runs" / "r" / "rows.jsonl").write_text(_row() + "\n" + "x" * 5000)
-    with pytest.warns(UserWarning, match="left out from line 2, without an end"):
+    with pytest.warns(UserWarning, match="left out from line 2, which has no end"):
         assert load_results(tmp_path)["value"].tolist() == [1.0]
 
 

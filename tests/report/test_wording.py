@@ -63,7 +63,7 @@ def test_reading_claims_no_more_than_the_intervals(results: Any) -> None:
     found = dict(clauses)
     same = "undecided (the same difference on every seed)"
     assert found[same] == ["higher (+0.300 [+0.300, +0.300])"]
-    [undecided] = found["not told apart (the interval includes 0)"]
+    [undecided] = found["no clear difference (the interval includes 0)"]
     assert undecided.startswith("same (0.000 [-0.")
     assert reading(game)[1] == [("undecided (no interval: fewer than 3 seeds)", ["cyclic (+25.0)"])]
 
@@ -111,7 +111,7 @@ def test_runs_that_are_not_complete_are_counted_and_explained(writer: Any) -> No
     [
         ((100, 100), "Budget: the same for every arm, 100 gradient steps."),
         ((100, None), "Budget: 100 gradient steps. Not known yet: b."),
-        ((None, None), "Budget: not known before a run has started."),
+        ((None, None), "Budget: not known until a run has started."),
         (
             ({"agent_steps": 200}, {"agent_steps": 200}),
             "Budget: the same for every arm, 200 agent steps = 100 gradient steps.",

@@ -80,7 +80,8 @@ SUPERVISED = {"budget": 600, "metrics": {"every": 100}}
 
 
 @pytest.mark.parametrize(
-    ("which", "words"), [((0,), "continued from step 300"), ((0, 1), "started again from nothing")]
+    ("which", "words"),
+    [((0,), "continued from step 300"), ((0, 1), "started again from the beginning")],
 )
 def test_a_supervised_run(
     tmp_path: Path, smoke: Callable[..., RunConfig], which: Sequence[int], words: str
@@ -93,7 +94,7 @@ def test_a_supervised_run(
     assert _measured(rows) == expected
     (said,) = [row for row in rows if row[0] == REFUSED]
     assert words in said[1]
-    assert "checkpoint-400 was refused: state.pt: the checksum does not fit" in said[1]
+    assert "checkpoint-400 was refused: state.pt: the checksum does not match" in said[1]
 
 
 def test_runs_side_by_side_each_go_on_from_what_they_have(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_runs_side_by_side_each_go_on_from_what_they_have(tmp_path: Path) -> Non
     said = [[row[1] for row in rows if row[0] == REFUSED] for rows in found]
     assert [len(words) for words in said] == [1, 1, 0]
     assert said[0][0].endswith("continued from step 300")
-    assert said[1][0].endswith("started again from nothing")
+    assert said[1][0].endswith("started again from the beginning")
     for rows, right in zip(found, expected, strict=True):
         assert [row[:3] for row in _measured(rows)] == [row[:3] for row in right]
         for mine, its in zip(_measured(rows), right, strict=True):

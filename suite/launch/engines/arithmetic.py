@@ -1,4 +1,4 @@
-"""The arithmetic of a network, counted without memory, and how fast this machine is at it."""
+"""Counts the arithmetic of a network without memory, and measures this machine's speed at it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine: what the launcher must know of a kind of run, whatever it trains."""
+"""The engine interface: what the launcher must know about a kind of run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Engine(ABC, Generic[R]):
         return [{"CPU": config.resources.cpus, "GPU": config.resources.gpus}]
 
     def replay_bytes(self, config: RunConfig) -> int:
-        """Return the memory of what a run remembers, beside its network."""
+        """Return the memory of a run apart from its network."""
         return 0
 
     def check_memory(self, configs: Iterable[RunConfig], slots: int) -> None:
@@ -85,7 +85,7 @@ class Engine(ABC, Generic[R]):
         """Return the predicted seconds of a run, on one thread of this machine."""
 
     def start_seconds(self, first: bool) -> float:
-        """Return the seconds a trial takes besides, `first` if it is the first of its worker."""
+        """Return the other seconds of a trial; `first` if it is the first of its worker."""
         return 0.0
 
     def at_hand(self, config: RunConfig) -> bool:

@@ -1,7 +1,7 @@
 """The engine of reinforcement learning: RLlib's, though a plan does without RLlib.
 
-Importing RLlib takes longer than a plan may, so of a run the parts are put together without it when
-its cost is measured: environments, replay, network, optimizer and observer.
+Importing RLlib takes too long for a plan. So when the cost of a run is measured, its parts are
+built without RLlib: environments, replay, network, optimizer and observer.
 """
 
 from __future__ import annotations

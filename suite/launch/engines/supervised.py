@@ -70,7 +70,7 @@ class SupervisedEngine(Engine[SupervisedRequest]):
         return Cost(0.0, UPDATE_OVERHEAD_S / at_once + work, 0.0)
 
     def run_seconds(self, config: RunConfig, cost: Cost) -> float:
-        """Return setup, measurements, and the updates of every phase, whose batches may differ."""
+        """Return setup, measurements, and the updates of every phase (batches may differ)."""
         run, clock = self.of(config), config.clock()
         seconds = cost.setup + cost.measure * len(measuring_steps(run.metrics, clock))
         spec = run.model_spec()

@@ -1,4 +1,4 @@
-"""The algorithm: act, remember, learn, in the exact proportion that the run asks for.
+"""The algorithm: act, store, learn, in the exact ratio of the run.
 
 ::
 
@@ -10,8 +10,8 @@
             learner <- a batch from the ring
         runner <- the learner's weights
 
-An algorithm works under ``ray.tune.Tuner`` and by ``config.build_algo()``; one call of ``train``
-goes on for about `iteration_agent_steps` agent steps or `iteration_s` seconds.
+An algorithm works under ``ray.tune.Tuner`` and with ``config.build_algo()``. One call of ``train``
+lasts about `iteration_agent_steps` agent steps or `iteration_s` seconds.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ PROBE = 64
 
 
 class NapDQN(CheckpointedAlgorithm):
-    """Deep Q-learning whose rates, targets and interventions are counted in gradient steps.
+    """Deep Q-learning with rates, targets and interventions counted in gradient steps.
 
     Attributes:
         run: the request.
@@ -180,7 +180,7 @@ class NapDQN(CheckpointedAlgorithm):
         self.sampler.enter(visit)
         if switch.clear_replay:
             self.ring.clear()
-            self._missing = 0  # the visit has a warm-up of its own
+            self._missing = 0  # the visit has its own warm-up
         else:
             self.ring.cut()
         self.learning.switch(switch)
@@ -292,7 +292,7 @@ class NapDQN(CheckpointedAlgorithm):
         self._measured_at = self.agent_steps
 
     def _evaluate(self) -> None:
-        """Let the policy play in environments of its own and record the returns."""
+        """Let the policy play in separate environments and record the returns."""
         self._evaluations.popleft()
         if self.task.runners > 0:
             LocalSampler(self.env_runner).sync(self.learning.weights())
@@ -340,7 +340,7 @@ class NapDQN(CheckpointedAlgorithm):
         return {**results, DONE: self.finished}
 
     def _setup_logdir(self) -> None:
-        """Without Tune's storage there is nothing to keep: use a folder that goes with us."""
+        """Without Tune's storage there is nothing to keep: use a temporary folder."""
         if self._storage is not None:
             super()._setup_logdir()  # type: ignore[no-untyped-call]
         else:

@@ -1,4 +1,4 @@
-"""Checkpoints of the algorithm: its state, the replay's arrays, and how to build it all again."""
+"""Checkpoints of the algorithm: its state, the replay's arrays, and how to rebuild both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The algorithm's config: RLlib's own, the run, and how one is made of the other."""
+"""The algorithm's config: RLlib's config, the run, and how to make the first from the second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suite.rl.run import RLRun
 from suite.run_config import RunConfig
 
 ITERATION = 1_000
-"""Agent steps of one call of ``train``, unless it is told otherwise."""
+"""Default number of agent steps in one call of ``train``."""
 
 
 class NapDQNConfig(AlgorithmConfig):

@@ -1,8 +1,8 @@
-"""Evaluation: whole episodes by the policy as it stands, in environments of their own.
+"""Evaluation: whole episodes of the current policy in separate environments.
 
-Every evaluation makes its lanes anew with seeds of its own, so that it has no state, disturbs
-nothing and is the same in a run that was restored. Each lane plays its share of the episodes, the
-short ones with the long ones: taking whichever end first would favour short ones.
+Every evaluation creates its lanes with its own seeds. So it has no state, does not affect training
+and is the same in a restored run. Each lane plays a fixed share of the episodes: taking the
+episodes that end first would favour short ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def evaluate(
         config: how many episodes and with what exploration.
         module: acts; its noise is that of the evaluation afterwards.
         index: number of the evaluation within its run, which keys its draws.
-        visit: the visit whose environment is played.
+        visit: the visit that defines the environment.
     """
     task = run.task
     assert isinstance(task, RLTaskConfig)

@@ -1,12 +1,12 @@
-"""The learner: one lean update per call, counted in gradient steps, with the suite's own hooks.
+"""The learner: one update per call, counted in gradient steps, with the suite's hooks.
 
 ::
 
     an update (`suite.training.update`) by the mean loss of the TD errors
     every target_every-th step and after a reset: target network <- online network
 
-The loss is weighted where prioritised replay says so. The schedule sees it without the weights,
-which change over training: their drift is none of the loss's.
+With prioritised replay the loss is weighted. The schedule sees the loss without these weights,
+because they drift over training.
 
 RLlib's own schedules and target updates count environment steps and are not used.
 """
@@ -115,7 +115,7 @@ class NapLearner(TorchLearner):
 
     @property
     def device_in_use(self) -> torch.device:
-        """Where the module lies, once it is built."""
+        """The device of the module, after it is built."""
         assert self._device is not None
         return torch.device(self._device)
 
@@ -246,7 +246,7 @@ class NapLearner(TorchLearner):
         events, self.events = self.events, []
         return sorted(events)
 
-    # What RLlib would do around every update and nobody reads.
+    # RLlib would do this around every update, but its results are not used.
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Leave rates and target network alone: `_update` has seen to them."""

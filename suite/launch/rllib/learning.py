@@ -1,8 +1,8 @@
-"""Learning: by the learner of this process, or by remote ones that share each batch.
+"""Learning: by the learner of this process, or by remote learners that share each batch.
 
 Remote learners average their gradients (distributed data parallel: gloo on CPUs, nccl on GPUs) and
-do all else alike: schedule, interventions, noise and target copies are functions of the step, the
-seeds and the averaged gradients, so their networks stay equal.
+do everything else in the same way: schedule, interventions, noise and target copies depend only on
+the step, the seeds and the averaged gradients, so their networks stay equal.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class RemoteLearning:
         self._events += answers[0][1]
 
     def switch(self, switch: SwitchConfig) -> None:
-        """Go on in another environment, all learners alike."""
+        """Continue in another environment, with all learners."""
         self._all("switch", switch)
 
     def errors(self) -> NDArray[np.float32]:

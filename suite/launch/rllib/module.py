@@ -1,4 +1,4 @@
-"""The RLModule: the run's network and, for learning, a copy of it that gives the targets."""
+"""The RLModule: the run's network and, for learning, a copy of it as target network."""
 
 from __future__ import annotations
 

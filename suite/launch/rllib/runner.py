@@ -1,6 +1,6 @@
-"""The env runner: steps lanes of environments with an epsilon-greedy policy, into blocks.
+"""The env runner: steps lanes of environments with an epsilon-greedy policy and returns blocks.
 
-One batched forward pass per step of all lanes.
+Each step of all lanes is one batched forward pass.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class EnvPoolRunner(EnvRunner):
     """Runs the lanes of one worker; `config.run` says which.
 
     Attributes:
-        generation: how often the lanes have begun anew after a loss.
+        generation: how often the lanes have started again after a loss.
         visit: the visit that is on, which says what the lanes are of.
         continued: whether the lanes came back to the step that was saved, at the latest restore.
     """
@@ -89,7 +89,7 @@ class EnvPoolRunner(EnvRunner):
         self.make_module()
 
     def make_env(self) -> None:
-        """Make the lanes, or make them anew, at the start of an episode each."""
+        """Make the lanes, or make them again, each at the start of an episode."""
         played, keep = self.task.played(self.visit), self.task.kept_steps()
         self.lanes = Lanes(played, self.task.lanes, self._pool_seed(), keep)
         self.exploration = Exploration.of(self.run, self.visit)
@@ -174,7 +174,7 @@ class EnvPoolRunner(EnvRunner):
         torch._foreach_copy_(list(self.module.q.parameters()), given)
 
     def enter(self, visit: int) -> None:
-        """Leave the lanes as they are and begin episodes in another visit's environment."""
+        """Keep the lanes and begin episodes in another visit's environment."""
         self.lanes.close()
         self.visit = visit
         self.make_env()
@@ -184,7 +184,7 @@ class EnvPoolRunner(EnvRunner):
         return self._life
 
     def begin(self, generation: int, visit: int = 0) -> str:
-        """Begin new episodes with draws of their own, after a restart; return `life`."""
+        """Begin new episodes with new draws after a restart; return `life`."""
         self.lanes.close()
         self.generation, self.visit = generation, visit
         stream = f"explore/{self.worker_index}/{generation}"

@@ -1,7 +1,7 @@
-"""Sampling: blocks from the runner of this process, or from any number of remote ones.
+"""Sampling: blocks from the runner of this process, or from any number of remote runners.
 
-Remote runners get the weights with the request for a block. One that dies is restarted by RLlib;
-the block it was making is lost, and its lanes go on with new episodes once it is back.
+Remote runners get the weights with the request for a block. RLlib restarts one that dies; the block
+it was collecting is lost, and its lanes continue with new episodes when it is back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from suite.launch.rllib.runner import EnvPoolRunner, Rollout
 
 LOOK_S, PATIENCE_S = 1.0, 120.0
 """Seconds to wait for runners that are being restarted where one must be waited for: at a time, and
-in all. While others work nobody waits."""
+in all. There is no waiting while others work."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class RemoteSampler:
         self._lives = dict(zip(self.runners, lives, strict=True))
         self._asked: list[tuple[int, ray.ObjectRef[Any]]] = []
         self._pings: dict[int, ray.ObjectRef[Any]] = {}  # of runners that are down, to be answered
-        self._lost: list[Arrival] = []  # of runners that began anew while nothing was asked for
+        self._lost: list[Arrival] = []  # of runners that started again while no block was requested
 
     def sample(self, steps: int, agent_steps: int) -> list[Arrival]:
         """Return the blocks of all runners; with overlap, those asked for at the last call."""

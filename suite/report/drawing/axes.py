@@ -1,4 +1,4 @@
-"""Axes of figures: ticks in words and powers, limits that hide nothing and show no nonsense."""
+"""Axes of figures: tick labels in words and powers, limits that show all data."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Learning curves: one run's rows as a curve, and many runs' curves on one axis.
 
-Runs of an arm are usually measured at the same steps, or a few steps apart where several lanes act
-together. Where they are not (episodes end when they end), each run's value at a point is its latest
-one by then, and the points are those where every run has a value, so that the mean is of the same
-runs from end to end.
+Runs of an arm are usually measured at the same steps, or a few steps apart if several lanes act
+together. Otherwise (episodes end at different times) each run's value at a point is its latest
+value so far, and only points where every run has a value are used. So the mean is over the same
+runs everywhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Panels that show nothing say why, in words: an empty one looks like a result."""
+"""Empty panels say in words why they are empty: otherwise they look like a result."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """Figures: learning curves with the schedule and the measured effective rate under them.
 
-One figure per task. Top panel: the headline metric, or the training return where the headline is
-measured at the end alone; mean over complete runs with its pointwise 95%
-interval, thin lines of single runs instead of it where there are fewer than five, and alone where
-there are fewer than three. It is logarithmic if the metric's scale is. Below, on the same x axis:
-the learning rate in force; the effective rate, measured (``|dW| / |W|`` of the latest update, heavy
-lines) and nominal (``lr / |W|``, thin lines), geometric means over runs; and, where it was
-measured, how much the activation pattern changes. Runs that are not complete are thin lines, with a
-cross where they broke off. Triangles mark a trigger's alarms, dotted lines the starts of phases.
+One figure per task. Top panel: the headline metric, or the training return if the headline is
+measured only at the end. It shows the mean over complete runs with its pointwise 95% interval; with
+fewer than five runs, thin lines of single runs instead of the interval; with fewer than three, only
+these lines. It is logarithmic if the metric's scale is. Below, on the same x axis: the learning
+rate in force; the effective rate, measured (``|dW| / |W|`` of the latest update, heavy lines) and
+nominal (``lr / |W|``, thin lines), geometric means over runs; and the change of the activation
+pattern, if it was measured. Runs that are not complete are thin lines, with a cross at their end.
+Triangles mark a trigger's alarms, dotted lines the starts of phases.
 """
 
 from __future__ import annotations
@@ -260,7 +260,7 @@ def _phase_lines(axes: Axes, rows: pd.DataFrame, x: str, *, first: bool) -> None
 
 
 def _phase_starts(rows: pd.DataFrame, x: str) -> list[tuple[float, int]]:
-    """Return where phases after the first begin and their indices, alike ones once."""
+    """Return where phases after the first begin and their indices, without repeats."""
     phases = rows[(rows["metric"] == "phase") & (rows["value"] > 0)]
     unique = phases[[x, "value"]].drop_duplicates().sort_values([x, "value"])
     starts = [(float(a), int(b)) for a, b in unique.itertuples(index=False)]
@@ -318,7 +318,7 @@ def _legend_handles(
         handles.append(Line2D([], [], color=GREY, ls="", marker="v", ms=4.5, label="alarm"))
     if any(arm.failed for arm in task.arms if arm.label in arms):
         broken = Line2D(
-            [], [], color=GREY, lw=0.6, marker="x", ms=5, mew=1.2, label="run broke off"
+            [], [], color=GREY, lw=0.6, marker="x", ms=5, mew=1.2, label="run without a score"
         )
         handles.append(broken)
     return handles
@@ -353,9 +353,9 @@ def caption(task: TaskResult, rows: pd.DataFrame, *, log_x: bool) -> str:
     parts = [f"{what} ({count} complete {runs} per arm) over {over}."]
     metric, layer, drawn = _top(task, rows, X_COLUMNS[task.record.x])
     if (metric, layer) != task.record.headline:
-        parts.append("Scores are measured at the end alone; drawn is the return in training.")
+        parts.append("Scores are measured only at the end; the curves show the return in training.")
     elif drawn and all(len(run.x) == 1 for runs in drawn.values() for run in runs):
-        parts.append("It is measured once; arms stand side by side.")
+        parts.append("It is measured once; arms are shown side by side.")
     if (
         not log_x
         and not (panels and panels[0].log)
@@ -363,9 +363,7 @@ def caption(task: TaskResult, rows: pd.DataFrame, *, log_x: bool) -> str:
     ):
         parts.append("The vertical axis leaves out the first rise or fall.")
     if any(panel.log and not_positive(panel.drawn) for panel in panels):
-        parts.append(
-            "Values of 0 or less have no place on a log axis: lines end or leave it there."
-        )
+        parts.append("A log axis cannot show values of 0 or less: lines end or leave it there.")
     present = set(rows["metric"].unique())
     if LEARNING_RATE[0] in present:
         parts.append("Below: the learning rate in force, one line per run where runs differ.")
@@ -374,6 +372,6 @@ def caption(task: TaskResult, rows: pd.DataFrame, *, log_x: bool) -> str:
     if PATTERN[0] in present:
         parts.append(
             "Activation-pattern change: share of (input, unit) pairs of a fixed probe set that "
-            "turned on or off since the measurement before, mean over layers and runs."
+            "turned on or off since the previous measurement, mean over layers and runs."
         )
     return " ".join(parts)

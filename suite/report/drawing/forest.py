@@ -2,7 +2,7 @@
 
 Left: the mean of the headline metric with its 95% interval, small circles for single seeds, a
 dashed line at the reference's mean. Right: the mean paired difference to the reference arm with
-its interval; where that leaves out 0 the arms are told apart.
+its interval; if that excludes 0 the arms differ.
 """
 
 from __future__ import annotations

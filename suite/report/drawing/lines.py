@@ -1,7 +1,7 @@
 """Lines of figures: a quantity over many runs as a mean with its band, or run by run.
 
-On a log axis the mean is the geometric one and the band that of the logarithms, so the axis must
-have its scale before anything is drawn. What was measured once is a marker with a bar.
+On a log axis the mean is geometric and the band is that of the logarithms, so set the scale of the
+axis before drawing. A quantity that was measured once is a marker with a bar.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from suite.report.drawing.style import ArmStyle
 from suite.report.statistics.statistics import Array
 
 THIN, SEED, BROKEN = 0.9, 0.5, 0.6
-"""Widths of runs without a mean, of runs beside their mean, and of runs that are not complete."""
+"""Widths of runs without a mean, of runs with a mean, and of incomplete runs."""
 APART = 5.0
 """Points between the markers of arms that were measured once, at the same place."""
 
@@ -39,7 +39,7 @@ def line(
         x: (points,).
         y: (points,).
         style: of the line.
-        place: points to the left of where a single marker stands, so that arms do not hide.
+        place: points to the left of of a single marker, so that arms do not hide each other.
         look: further keywords, such as `lw` or `label`.
     """
     look = {"color": style.colour, "ls": dashes(style), **look}

@@ -1,4 +1,4 @@
-"""How arms look in figures: told apart in colour, by colour-blind readers, and in grey.
+"""Styles of arms in figures: distinct in colour, for colour-blind readers, and in grey.
 
 An arm has a colour of Okabe and Ito's palette (black for the reference), a dash pattern and a
 marker, and keeps them in every figure of a report.
@@ -76,7 +76,7 @@ class ArmStyle:
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """Make figures look the same whatever the user's own matplotlib settings are."""
+    """Make figures independent of the user's matplotlib settings."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)

@@ -9,8 +9,8 @@ import re
 def inline(svg: str, name: str, description: str) -> str:
     """Return an SVG file's drawing as an element of an HTML page.
 
-    Prologue and metadata go, for they name documents elsewhere; ids get a prefix, for two figures
-    of one page may not share any.
+    Prologue and metadata are removed, because they name other documents; ids get a prefix, because
+    two figures of one page may not share any.
 
     Args:
         svg: contents of the file.

@@ -1,4 +1,4 @@
-"""What each arm was given to spend: a comparison means little if budgets differ unseen."""
+"""The budget of each arm: a comparison means little if readers cannot see different budgets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def budget_line(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> s
     """
     groups, unknown = _groups(task, configs)
     if not groups:
-        return "Budget: not known before a run has started."
+        return "Budget: not known until a run has started."
     waiting = f" Not known yet: {'; '.join(unknown)}." if unknown else ""
     early = _ended_early(task, configs)
     if len(groups) == 1:

@@ -1,4 +1,4 @@
-"""What happened to runs that their scores do not show: refills, lost blocks, bad checkpoints."""
+"""Events in runs that their scores do not show: refills, lost blocks, bad checkpoints."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from suite.report.statistics.summary import TaskResult
 
 REFILL, LOST, REFUSED = "replay_refill", "lost_block", "checkpoint_refused"
 INCIDENTS = (REFILL, LOST, REFUSED)
-"""Metrics whose rows tell of them."""
+"""Metrics of rows that record incidents."""
 
 
 def incidents(task: TaskResult, rows: pd.DataFrame) -> list[tuple[str, str]]:

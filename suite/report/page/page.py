@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing but itself: no network, no scripts, no other file."""
+"""The report as one self-contained page: no network, no scripts, no other file."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from suite.report.statistics.summary import TaskResult
 from suite.text.terminal import visible
 
 QUESTION = (
-    "What does controlling the effective learning rate (ELR, the size of an update relative to the "
-    "size of the parameters) buy when the learning problem changes?"
+    "Does it help to control the effective learning rate (ELR, the size of an update relative to "
+    "the size of the parameters) when the learning problem changes?"
 )
 _SHOWN_VERDICTS = {
     "higher": "higher",
@@ -202,7 +202,7 @@ def _counts(tasks: Sequence[TaskResult]) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Return what a page shows of a value: text without what turns words round; markup as it is."""
+    """Return what a page shows of a value: text without direction characters; markup unchanged."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -1,4 +1,4 @@
-"""Where the numbers come from, gathered over all runs, with a word where runs disagree."""
+"""The origin of the numbers, collected over all runs, with a note if runs disagree."""
 
 from __future__ import annotations
 

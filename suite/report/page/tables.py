@@ -33,7 +33,7 @@ from suite.report.statistics.summary import ArmResult, TaskResult
 from suite.text.terminal import SafeConsole
 
 WIDTH = 120
-"""Columns of the plain text's sentences; its tables are as wide as they are."""
+"""Width of sentences in the plain text; tables may be wider."""
 NARROW, ARM_WIDTH = 16, 44
 """Least and most characters of an arm's name before it is folded."""
 
@@ -119,7 +119,7 @@ def task_table(task: TaskResult, *, stacked: bool = False) -> Table:
 
 
 def _stack(cell: str) -> str:
-    """Return a cell with its interval, and what it is to, on lines of their own."""
+    """Return a cell with its interval and its reference on separate lines."""
     return cell.replace(" [", "\n[").replace("] to ", "]\nto ")
 
 
@@ -161,7 +161,7 @@ class _Fitting:
 
 
 def notes(task: TaskResult, configs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what stands under a task's table: reading, budget, notes, runs without a result."""
+    """Return the lines under a task's table: reading, budget, notes, runs without a result."""
     lead, clauses = reading(task)
     lines = [f"{lead}{':' if clauses else '.'}"]
     lines += [f"  {words}: {'; '.join(arms)}" for words, arms in clauses]

@@ -1,7 +1,7 @@
-"""Numbers and sentences of the report, in words that claim no more than the numbers do.
+"""Numbers and sentences of the report; the words claim no more than the numbers.
 
-A difference is called higher or lower only if its 95% interval leaves out 0. Whether higher is
-better is the reader's business: the metric may be a loss.
+A difference is called higher or lower only if its 95% interval excludes 0. The reader decides
+whether higher is better: the metric may be a loss.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ NO_INTERVAL = f"no interval: fewer than {FEWEST} seeds"
 VERDICTS = {
     "higher": "higher",
     "lower": "lower",
-    "includes 0": "not told apart (the interval includes 0)",
+    "includes 0": "no clear difference (the interval includes 0)",
     "no spread": "undecided (the same difference on every seed)",
     "no interval": f"undecided ({NO_INTERVAL})",
     "none": "no seed in common yet",
     "skipped": "skipped",
 }
 HOW_TO_READ = (
-    "Means are over seeds; brackets are 95% intervals of the mean: none below "
-    f"{FEWEST} seeds, Student's t up to {MOST_FOR_T}, cut to the values that the metric can have, "
+    "Means are over seeds. Brackets are 95% intervals of the mean: none below "
+    f"{FEWEST} seeds, Student's t up to {MOST_FOR_T} (cut to the possible values of the metric), "
     "percentile bootstrap above. Differences are paired by seed. Intervals are not adjusted for "
-    "the number of comparisons. Seeds that score the same give an interval without width, which is "
-    "no certainty."
+    "the number of comparisons. Seeds with equal scores give an interval of zero width, which "
+    "does not mean certainty."
 )
 
 
@@ -99,8 +99,8 @@ def interval(estimate: Estimate | None, places: int, *, sign: bool = False) -> s
 def verdict(difference: Estimate | None) -> str:
     """Return ``higher``, ``lower``, ``includes 0``, ``no interval``, ``no spread`` or ``none``.
 
-    Seeds that all differ by the same amount, as coarse scores of few seeds may, say nothing of
-    how much others would.
+    Seeds that all differ by the same amount, as with coarse scores of few seeds, say nothing about
+    other seeds.
 
     >>> verdict(Estimate(0.5, 0.25, 0.75, 3)), verdict(Estimate(0.5, -0.25, 1.25, 3))
     ('higher', 'includes 0')
@@ -132,7 +132,7 @@ def reading(task: TaskResult) -> tuple[str, list[tuple[str, list[str]]]]:
         return "No run of this task has a result yet", []
     compared = [arm for arm in task.arms if arm.reference is not None]
     if not compared:
-        return "No arm of this task is named as a reference, so no differences are given", []
+        return "This task has no reference arm, so no differences are given", []
     if len(task.references) > 1:
         return "Against each arm's own reference", _verdicts(compared, task)
     reference = next(arm for arm in task.arms if arm.label == task.references[0])
@@ -164,7 +164,7 @@ def _verdicts(arms: Sequence[ArmResult], task: TaskResult) -> list[tuple[str, li
 
 
 def run_counts(arm: ArmResult) -> str:
-    """Return how many of an arm's runs are complete, and what became of the others.
+    """Return how many of an arm's runs are complete, and the states of the others.
 
     For instance ``3/5 (1 diverged, 1 running)``.
     """
@@ -178,9 +178,9 @@ def run_counts(arm: ArmResult) -> str:
 
 
 def troubles(task: TaskResult) -> list[tuple[str, str, str]]:
-    """Return arm and seeds, state, and reason of the runs that are not complete, alike ones joined.
+    """Return arm and seeds, state, and reason of incomplete runs; equal ones are joined.
 
-    Runs that go on or wait, without a word of trouble, are left to `run_counts`.
+    Runs that continue or wait without a problem are left to `run_counts`.
     """
     found: dict[tuple[str, str, str], list[int]] = {}
     for run in task.runs:
@@ -207,7 +207,7 @@ def impossible(task: TaskResult) -> str:
     scores = "1 score lies" if outside == 1 else f"{outside} scores lie"
     return (
         f"{scores} {' or '.join(words)}, outside the range that {task.metric} declares; "
-        "the intervals leave a bound that is passed out of account."
+        "intervals ignore a bound that a score has passed."
     )
 
 

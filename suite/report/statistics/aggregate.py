@@ -8,10 +8,10 @@ Scores of one arm are an array (runs, games), normalised so that 0 is random pla
 - mean: over games, of the same;
 - optimality gap: how far runs fall short of a human on average, the mean of ``1 - min(score, 1)``.
 
-The interval is the 2.5th to the 97.5th percentile of the number over resampled arrays: games are
-strata, so of each game its own runs are drawn with replacement, apart from the other games'. It
-tells how far other seeds would move the number, not other games. The generator is made afresh with
-a fixed seed for each call, so that the same scores give the same interval.
+The interval is the 2.5th to the 97.5th percentile of the number over resampled arrays. Games are
+strata: the runs of each game are drawn with replacement, separately from other games. It shows how
+far other seeds would move the number, not other games. Each call makes a new generator with a fixed
+seed, so that the same scores give the same interval.
 
 References:
     Agarwal et al. 2021, Deep Reinforcement Learning at the Edge of the Statistical Precipice.

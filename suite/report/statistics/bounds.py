@@ -1,8 +1,8 @@
-"""Numbers of which only bounds may be known, such as a step that a run was too short to reach.
+"""Numbers with known bounds only, such as a step that a run was too short to reach.
 
-A time that was not reached lies anywhere beyond the run's end. Sums, ratios, minima and so on of
-such times carry the bounds along, so that a statistic is never told more exactly than it is known,
-and two times that were not reached do not cancel.
+A time that was not reached lies anywhere after the run's end. Sums, ratios, minima and so on of
+such times propagate the bounds. So a statistic is never more exact than the data allow, and two
+times that were not reached do not cancel.
 """
 
 from __future__ import annotations

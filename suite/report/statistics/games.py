@@ -1,9 +1,9 @@
-"""Atari games of a sweep taken together: human-normalised scores, aggregated over games by arm.
+"""Groups of Atari games in a sweep: human-normalised scores, aggregated over games by arm.
 
-Tasks go together if each is one Atari game, their labels differ in its name alone, and arms and
-headline metric are the same. Of such a group those games count that have a human score and, for
-every arm that has any result, a complete run; all arms are thus measured on the same games. An arm
-has as many runs of each game as its game with the fewest, the first seeds.
+Tasks form a group if each is one Atari game, their labels differ only in its name, and arms and
+headline metric are the same. A game counts if it has a human score and a complete run of every arm
+that has any result, so all arms are measured on the same games. Each game of an arm has as many
+runs as the arm's game with the fewest: the first seeds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Configs = Mapping[str, Mapping[str, Any]]
 FEWEST_GAMES = 2
 """Least number of games that are aggregated."""
 NAMELESS = "atari"
-"""Label of a group whose tasks are labelled by their games alone."""
+"""Label of a group if the labels of its tasks are only the games."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def lines(group: GamesResult) -> list[list[str]]:
 
 
 def notes(group: GamesResult) -> list[str]:
-    """Return what stands under a group's table."""
+    """Return the lines under a group's table."""
     found = [
         f"0 is random play, 1 a human ({STARTS}). IQM, median and mean: higher is better; the "
         "optimality gap, how far below a human runs are on average, lower. Intervals: 95% "
@@ -254,7 +254,7 @@ def notes(group: GamesResult) -> list[str]:
         reasons = (f"{game} ({reason})" for game, reason in group.left_out.items())
         found.append(f"Left out: {'; '.join(reasons)}.")
     found += [
-        f"{arm.label}: {arm.left_out} complete runs do not count, for other games have fewer."
+        f"{arm.label}: {arm.left_out} complete runs do not count, because other games have fewer."
         for arm in group.arms
         if arm.left_out
     ]

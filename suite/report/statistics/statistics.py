@@ -3,23 +3,22 @@
 The unit of repetition is the run: one seed, one value. Of n values x_1 .. x_n with mean m and
 sample standard deviation s (denominator n - 1) the 95% interval of the mean is
 
-- n < 3: none, for two values say next to nothing of their spread;
+- n < 3: none, because two values say almost nothing about their spread;
 - 3 <= n <= 10: Student's ``m +- t(0.975; n - 1) s / sqrt(n)``, which assumes values near normal,
-  cut to the range of the quantity if it has one (`suite.ranges`): the mean of shares is a share, so
-  that what is cut off could not have held it, and the interval covers it as often as before
-  (Mandelkern 2002, section 2);
+  cut to the range of the quantity if it has one (`suite.ranges`). The mean of shares is a share, so
+  the cut part cannot contain it and the coverage does not change (Mandelkern 2002, section 2);
 - n > 10: the percentile bootstrap (Efron & Tibshirani 1993, chapter 13): the 2.5th and 97.5th
   percentiles of the means of `RESAMPLES` samples of n values drawn with replacement, by a
-  generator of its own with a fixed seed, so that the same values give the same interval. Means of
+  separate generator with a fixed seed, so that the same values give the same interval. Means of
   values within a range lie within it.
 
-On a log axis a mean and its interval are those of the logarithms, taken back: the geometric mean,
-whose interval is positive by construction (`geometric_interval`).
+On a log axis a mean and its interval are computed on the logarithms and transformed back: the
+geometric mean, with an interval that is always positive (`geometric_interval`).
 
-Arms of one task share data, initial weights and batch order seed by seed, so two arms are compared
-through the n differences at common seeds, with the same rules. The difference of two values from
-a to b lies from a - b to b - a. Intervals are of one mean or one difference each; nothing is
-adjusted for how many of them a table holds.
+Arms of one task share data, initial weights and batch order for each seed, so two arms are compared
+by the n differences at common seeds, with the same rules. The difference of two values from a to b
+lies between a - b and b - a. Each interval is for one mean or one difference; nothing is adjusted
+for the number of intervals in a table.
 
 References:
     Efron & Tibshirani 1993, An Introduction to the Bootstrap.

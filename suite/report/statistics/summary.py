@@ -1,8 +1,8 @@
 """From rows to the numbers of the report: per task and arm, the headline metric over seeds.
 
-A run is scored by the last row of its task's headline metric, and only once it is complete. Runs
-that failed or diverged have no score: they are counted, never averaged in and never left unsaid.
-Intervals stay inside the range that the headline metric declares.
+The score of a complete run is the last row of its task's headline metric. Runs that failed or
+diverged have no score: they are always counted and reported, never averaged in. Intervals stay
+inside the range that the headline metric declares.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PER_SEED_COLUMNS = (
 
 @dataclass(frozen=True)
 class Run:
-    """One trial, how it stands, and its score: None unless it is complete and finite."""
+    """One trial, its state, and its score: None unless it is complete and finite."""
 
     trial: TrialRecord
     status: Status
@@ -42,7 +42,7 @@ class ArmResult:
 
     Attributes:
         label: the arm.
-        runs: its trials, whatever became of them.
+        runs: all its trials, in any state.
         score: the headline metric over complete runs.
         reference: the arm that it is compared with, None for a reference.
         difference: score minus the reference's over common seeds, None for a reference.
@@ -119,7 +119,7 @@ def summarise(
 
     Args:
         sweep: what was asked.
-        statuses: how each of its trials stands.
+        statuses: the state of each of its trials.
         rows: as `suite.records.reader.load_results` returns them.
     """
     trials: dict[tuple[str, str], list[TrialRecord]] = {}

@@ -1,7 +1,7 @@
 """When a curve crosses a level, and how sharply it rises.
 
-Levels are reached between two measurements; the crossing is placed between them on the axis that
-measurements are spaced on, logarithmic where `log` says so.
+A level is reached between two measurements; the crossing is interpolated on the axis of the
+measurements, which is logarithmic if `log` is set.
 """
 
 from __future__ import annotations

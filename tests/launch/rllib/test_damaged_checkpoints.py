@@ -72,7 +72,7 @@ def test_a_damaged_checkpoint_changes_no_number(started_ray, tmp_path, monkeypat
     rows, told = train(tmp_path / "damaged", run)
     assert rows == expected
     (said,) = told
-    assert said.startswith(f"checkpoint-{newest} was refused: {file}: the checksum does not fit")
+    assert said.startswith(f"checkpoint-{newest} was refused: {file}: the checksum does not match")
     assert said.endswith(f"continued from step {before}")
 
 
