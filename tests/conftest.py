@@ -15,7 +15,9 @@ from suite.tasks.base import TASKS
 
 # As in an environment that is activated: commands are printed by the names of programs.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-sys.path.insert(0, str(Path(__file__).parent / "references"))
+# What tests share is imported by its bare name; `mypy_path` in pyproject.toml says the same.
+SHARED = ("references", "contracts", "invariance", "replay")
+sys.path[:0] = [str(Path(__file__).parent / name) for name in SHARED]
 
 
 @pytest.fixture(autouse=True)
