@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -206,7 +207,9 @@ def test_phase_clocks() -> None:
         ({"optimizer+": [1]}, "optimizer+"),
     ],
 )
-def test_lists_are_picked_from_and_added_to_only_where_they_can_be(override, key):
+def test_lists_are_picked_from_and_added_to_only_where_they_can_be(
+    override: dict[str, Any], key: str
+) -> None:
     base = {"interventions": ["nap"], "optimizer": {"lr": 0.1}}
     with pytest.raises(ConfigError) as caught:
         merge(base, override)
@@ -227,7 +230,9 @@ def test_lists_are_picked_from_and_added_to_only_where_they_can_be(override, key
         ({"resources": {"learners": 2}}, "resources.learners"),
     ],
 )
-def test_nothing_is_repaired_silently(smoke, changes, key):
+def test_nothing_is_repaired_silently(
+    smoke: Callable[..., RunConfig], changes: dict[str, Any], key: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         smoke(**changes).check()
     assert caught.value.key == key

@@ -215,7 +215,7 @@ def test_nap_as_an_intervention_names_what_is_wrong() -> None:
     assert config.skip_reason(has_norm_layers=False) is not None
 
 
-def test_rows_of_noisy_maps_are_their_output_units():
+def test_rows_of_noisy_maps_are_their_output_units() -> None:
     from suite.models.noisy import NoisyLinear
 
     net = nn.Sequential(NoisyLinear(4, 6, bias=False), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 2))

@@ -1,12 +1,15 @@
 """Kernels, their metrics and the terms of the loss against slow references in double precision."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from suite.losses import SQUARED
 from suite.metrics.base import METRICS, Observation
@@ -26,7 +29,7 @@ NETWORKS = {
 }
 
 
-def scaled(inner, centred=True):
+def scaled(inner: dict[str, Any], centred: bool = True) -> dict[str, Any]:
     return {"kind": "scaled", "alpha": 3.0, "centred": centred, "inner": inner}
 
 
@@ -39,7 +42,9 @@ CASES = {
 }
 
 
-def make(config, moved=0.4, seed=0):
+def make(
+    config: dict[str, Any], moved: float = 0.4, seed: int = 0
+) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
     """Return a network away from its start, and its trainable tensors there and at the start."""
     model = build_model(MODELS[config["kind"]].from_mapping(config), SPEC, seed).double()
     names = list(classify(model))
@@ -52,7 +57,7 @@ def make(config, moved=0.4, seed=0):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_kernel_is_the_product_of_derivatives(name):
+def test_the_kernel_is_the_product_of_derivatives(name: str) -> None:
     model, now, first = make(CASES[name])
     x, y = torch.randn(5, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
     for parameters in (now, first):
@@ -68,7 +73,7 @@ def test_the_kernel_is_the_product_of_derivatives(name):
     torch.testing.assert_close(tangent_kernel(model, now, x), slow @ slow.T)
 
 
-def test_the_kernel_of_a_wide_start_is_the_papers():
+def test_the_kernel_of_a_wide_start_is_the_papers() -> None:
     """``x . y + epsilon^2 (x . y)^2`` for infinitely many units, N times smaller derivatives."""
     config = {"kind": "committee", "width": 200_000, "epsilon": 0.5}
     model, _, first = make(config)
@@ -78,7 +83,7 @@ def test_the_kernel_of_a_wide_start_is_the_papers():
     torch.testing.assert_close(found, products + 0.25 * products**2, rtol=0.05, atol=0.05)
 
 
-def test_a_kernel_of_too_many_numbers_is_not_taken(monkeypatch):
+def test_a_kernel_of_too_many_numbers_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("suite.models.closed_forms.LARGEST", 10)
     model = torch.nn.Linear(4, 1).double()
     parameters = dict(model.named_parameters())
@@ -86,7 +91,7 @@ def test_a_kernel_of_too_many_numbers_is_not_taken(monkeypatch):
 
 
 @pytest.mark.parametrize("name", [n for n in CASES if n not in ("hermite", "both")])
-def test_the_quadratic_form_is_the_network(name):
+def test_the_quadratic_form_is_the_network(name: str) -> None:
     model, now, _ = make(CASES[name])
     x = torch.randn(7, 4, dtype=torch.float64)
     linear, square = quadratic_form(model, now)
@@ -96,12 +101,12 @@ def test_the_quadratic_form_is_the_network(name):
     torch.testing.assert_close(found, model(x).squeeze(1))
 
 
-def test_other_networks_have_no_quadratic_form():
+def test_other_networks_have_no_quadratic_form() -> None:
     model, now, _ = make(scaled({"kind": "linearised", "inner": NETWORKS["hermite"]}))
     assert quadratic_form(model, now) is None
 
 
-def test_the_terms_add_up_to_the_expected_loss_and_are_the_papers():
+def test_the_terms_add_up_to_the_expected_loss_and_are_the_papers() -> None:
     rng = np.random.default_rng(0)
     size, alpha, epsilon = 4, 1.5, 0.5
     w, beta = rng.standard_normal((6, size)), rng.standard_normal(size)
@@ -126,12 +131,12 @@ def test_the_terms_add_up_to_the_expected_loss_and_are_the_papers():
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(2, 7), st.integers(0, 2**31))
-def test_alignments_equal_their_definitions(n, seed):
+def test_alignments_equal_their_definitions(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     factor, y = rng.standard_normal((n, 3)), rng.standard_normal(n)
     kernel = factor @ factor.T
 
-    def reference(k, y):
+    def reference(k: NDArray[Any], y: NDArray[Any]) -> float:
         top = sum(y[i] * k[i, j] * y[j] for i in range(n) for j in range(n))
         return top / (np.sqrt(sum(v * v for row in k for v in row)) * sum(v * v for v in y))
 
@@ -143,12 +148,12 @@ def test_alignments_equal_their_definitions(n, seed):
     assert found == pytest.approx(reference(centred, y - y.mean()), rel=1e-6, abs=1e-9)
 
 
-def test_alignment_is_one_for_the_kernel_of_the_targets():
+def test_alignment_is_one_for_the_kernel_of_the_targets() -> None:
     y = torch.randn(5, dtype=torch.float64)
     assert alignment(3 * torch.outer(y, y), y).item() == pytest.approx(1.0)
 
 
-def test_regression_interpolates_and_takes_the_least_norm():
+def test_regression_interpolates_and_takes_the_least_norm() -> None:
     """Also where there are more points than weights: then it is least squares."""
     x = torch.randn(9, 3, dtype=torch.float64)
     y, x_test = torch.randn(9, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
@@ -159,7 +164,7 @@ def test_regression_interpolates_and_takes_the_least_norm():
     torch.testing.assert_close(found, y[:2], rtol=1e-6, atol=1e-6)
 
 
-def observe(config, moved=0.4):
+def observe(config: dict[str, Any], moved: float = 0.4) -> Observation:
     model, now, first = make(config, moved)
     x, y = torch.randn(12, 4, dtype=torch.float64), torch.randn(12, dtype=torch.float64)
     return Observation(
@@ -174,7 +179,7 @@ def observe(config, moved=0.4):
     )
 
 
-def test_the_metrics_read_the_observation():
+def test_the_metrics_read_the_observation() -> None:
     seen = observe(CASES["scaled"])
     x, y = seen.splits["test"]
     now, then = (tangent_kernel(seen.model, p, x) for p in (seen.parameters, seen.initial))
@@ -189,7 +194,7 @@ def test_the_metrics_read_the_observation():
     assert METRICS["kernel_drift"].function(still)["test"].item() == 0
 
 
-def test_the_limit_of_an_uncentred_network_begins_at_its_start():
+def test_the_limit_of_an_uncentred_network_begins_at_its_start() -> None:
     seen = observe(CASES["committee"])
     (x, y), (x_test, y_test) = seen.splits["train"], seen.splits["test"]
     start, _, first = make(CASES["committee"], moved=0.0)
@@ -202,7 +207,7 @@ def test_the_limit_of_an_uncentred_network_begins_at_its_start():
     assert found["test"].item() == pytest.approx((plain - y_test).square().mean().item(), rel=1e-5)
 
 
-def test_movement_is_relative_to_the_start():
+def test_movement_is_relative_to_the_start() -> None:
     seen = observe(CASES["committee"])
     name = "hidden.weight"
     expected = (seen.parameters[name] - seen.initial[name]).norm() / seen.initial[name].norm()
@@ -212,7 +217,7 @@ def test_movement_is_relative_to_the_start():
     assert METRICS["relative_movement"].function(zero) == {}
 
 
-def test_classifiers_and_other_problems_have_none():
+def test_classifiers_and_other_problems_have_none() -> None:
     seen = replace(observe(CASES["committee"]), splits={})
     for name in ("ntk_alignment", "kernel_drift", "kernel_regression", "loss_terms"):
         assert METRICS[name].function(seen) == {}

@@ -1,7 +1,10 @@
 """Closed forms with an axis of runs against the modules and autograd."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor, nn
 
 from suite.models.base import MODELS, ModelSpec, build_model
 
@@ -50,7 +53,7 @@ CASES = {
 }
 
 
-def make(case):
+def make(case: str) -> tuple[list[Any], list[nn.Module], Tensor, Tensor]:
     spec, keys = CASES[case]
     kind = case.split()[0]
     configs = [MODELS[kind].from_mapping({"kind": kind, **k}) for k in keys]
@@ -71,7 +74,7 @@ def make(case):
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("case", CASES)
-def test_outputs_and_gradients_are_those_of_autograd(case, shared):
+def test_outputs_and_gradients_are_those_of_autograd(case: str, shared: bool) -> None:
     configs, models, inputs, slopes = make(case)
     inputs = inputs[:1] if shared else inputs
     parameters = {
@@ -91,7 +94,7 @@ def test_outputs_and_gradients_are_those_of_autograd(case, shared):
             torch.testing.assert_close(gradients[name][run], p.grad, rtol=1e-11, atol=1e-12)
 
 
-def test_models_without_a_closed_form_have_none_inside_others():
+def test_models_without_a_closed_form_have_none_inside_others() -> None:
     mlp = {"kind": "mlp", "width": 4}
     for kind in ("scaled", "linearised"):
         config = MODELS[kind].from_mapping({"kind": kind, "inner": mlp})
@@ -101,7 +104,7 @@ def test_models_without_a_closed_form_have_none_inside_others():
     assert type(config).batched([config], torch.zeros(1)) is None
 
 
-def test_pairs_by_columns_are_products_with_one_hot_codes():
+def test_pairs_by_columns_are_products_with_one_hot_codes() -> None:
     spec = ModelSpec((2,), 7, modulus=7)
     config = MODELS["pair_relu"].from_mapping({"kind": "pair_relu", "width": 11, "scale": 2.0})
     model = build_model(config, spec, 0).double()
@@ -114,7 +117,7 @@ def test_pairs_by_columns_are_products_with_one_hot_codes():
     )
 
 
-def test_pair_relu_starts_as_he_et_al_with_its_scale_and_is_homogeneous():
+def test_pair_relu_starts_as_he_et_al_with_its_scale_and_is_homogeneous() -> None:
     spec, wide = ModelSpec((2,), 31, modulus=31), {"kind": "pair_relu", "width": 400}
     model = build_model(MODELS["pair_relu"].from_mapping({**wide, "scale": 3.0}), spec, 0)
     assert model.hidden.weight.std().item() == pytest.approx(3 * (2 / 62) ** 0.5, rel=0.02)

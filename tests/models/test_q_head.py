@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 from torch.func import functional_call
 
 from suite.interventions.normalize_project import Projection
@@ -29,15 +30,15 @@ HEADS = [
 ]
 
 
-def seeded(seed=0):
+def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def normal(*shape, seed=1):
+def normal(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
 
 
-def make_head(spec, kind="layer"):
+def make_head(spec: HeadSpec, kind: str = "layer") -> QHead:
     torch.manual_seed(0)
     head = QHead(inputs=6, hidden=8, actions=3, spec=spec, kind=kind).double()
     noise = list(noisy_layers(head))
@@ -46,14 +47,14 @@ def make_head(spec, kind="layer"):
     return head
 
 
-def noisy_map(inputs=6, outputs=4, bias=True):
+def noisy_map(inputs: int = 6, outputs: int = 4, bias: bool = True) -> NoisyLinear:
     torch.manual_seed(0)
     layer = NoisyLinear(inputs, outputs, bias, sigma=0.5).double()
     draw_noise([layer], seeded())
     return layer
 
 
-def plainly(layer, x, weight, bias):
+def plainly(layer: NoisyLinear, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """What Fortunato et al. 2018 write down, with the whole weight of the noise."""
     whole = weight[0] + weight[1] * torch.outer(layer.eps_out, layer.eps_in)
     y = x @ whole.T
@@ -65,7 +66,7 @@ def plainly(layer, x, weight, bias):
 
 @pytest.mark.parametrize("noisy", [None, 0.5])
 @pytest.mark.parametrize("atoms", [1, 5])
-def test_dueling_is_value_plus_centred_advantages(atoms, noisy):
+def test_dueling_is_value_plus_centred_advantages(atoms: int, noisy: float | None) -> None:
     head = make_head(HeadSpec(True, atoms, noisy))
     x = normal(7, 6)
     value, advantage = head.value(x), head.advantage(x).view(7, 3, atoms)
@@ -77,7 +78,7 @@ def test_dueling_is_value_plus_centred_advantages(atoms, noisy):
 
 
 @pytest.mark.parametrize("atoms", [1, 5])
-def test_value_and_advantages_are_told_apart(atoms):
+def test_value_and_advantages_are_told_apart(atoms: int) -> None:
     head = make_head(HeadSpec(True, atoms), "none")
     x = normal(7, 6)
     before = head(x)
@@ -90,7 +91,7 @@ def test_value_and_advantages_are_told_apart(atoms):
     torch.testing.assert_close(head(x), before + risen)
 
 
-def test_one_stream_is_its_outputs_by_action_then_atom():
+def test_one_stream_is_its_outputs_by_action_then_atom() -> None:
     head = make_head(HeadSpec(atoms=5))
     x = normal(7, 6)
     assert head.value is None
@@ -100,7 +101,7 @@ def test_one_stream_is_its_outputs_by_action_then_atom():
 
 
 @pytest.mark.parametrize("spec", HEADS)
-def test_shapes_and_seeds_of_whole_networks(spec):
+def test_shapes_and_seeds_of_whole_networks(spec: HeadSpec) -> None:
     shape = (2, 5, spec.atoms) if spec.atoms > 1 else (2, 5)
     cases = [
         (MlpConfig(width=8, depth=1), ModelSpec((4,), 5, head=spec), torch.ones(2, 4)),
@@ -128,7 +129,7 @@ def test_shapes_and_seeds_of_whole_networks(spec):
 @pytest.mark.parametrize("noisy", [None, 0.5])
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("norm", ["none", "layer", "rms"])
-def test_roles(norm, dueling, noisy):
+def test_roles(norm: str, dueling: bool, noisy: float | None) -> None:
     asked = ModelSpec((4,), 3, head=HeadSpec(dueling, 5, noisy))
     roles = classify(build_model(MlpConfig(width=8, norm=norm), asked, seed=0))
     expected = {"torso.1.weight": ParamRole.WEIGHT}
@@ -149,7 +150,9 @@ def test_roles(norm, dueling, noisy):
 
 @pytest.mark.parametrize("norm", ["layer", "rms"])
 @pytest.mark.parametrize("spec", HEADS)
-def test_hidden_weights_are_scale_invariant_and_output_layers_are_not_projected(spec, norm):
+def test_hidden_weights_are_scale_invariant_and_output_layers_are_not_projected(
+    spec: HeadSpec, norm: str
+) -> None:
     asked = ModelSpec((4,), 3, head=spec)
     net = build_model(MlpConfig(width=16, norm=norm), asked, seed=0).double()
     noise = list(noisy_layers(net))
@@ -174,7 +177,7 @@ def test_hidden_weights_are_scale_invariant_and_output_layers_are_not_projected(
         assert not torch.allclose(net(x), before, rtol=0.1)
 
 
-def test_the_norm_that_is_held_is_that_of_means_and_noise_together():
+def test_the_norm_that_is_held_is_that_of_means_and_noise_together() -> None:
     asked = ModelSpec((4,), 3, head=HeadSpec(noisy=0.5))
     net = build_model(MlpConfig(width=16, norm="layer"), asked, seed=0).double()
     pair = net.head.advantage.hidden.weight
@@ -189,7 +192,7 @@ def test_the_norm_that_is_held_is_that_of_means_and_noise_together():
     torch.testing.assert_close(pair[0] / pair[1], ratio)
 
 
-def test_means_alone_are_not_scale_invariant():
+def test_means_alone_are_not_scale_invariant() -> None:
     """So that it takes the joint norm: their size decides how much the noise weighs."""
     asked = ModelSpec((4,), 3, head=HeadSpec(noisy=0.5))
     net = build_model(MlpConfig(width=16, norm="layer"), asked, seed=0).double()
@@ -206,7 +209,7 @@ def test_means_alone_are_not_scale_invariant():
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("leaf", [False, True])  # the first map of a network gives x no slope
-def test_a_noisy_map_and_its_slopes_equal_plain_autograd(bias, leaf):
+def test_a_noisy_map_and_its_slopes_equal_plain_autograd(bias: bool, leaf: bool) -> None:
     layer = noisy_map(bias=bias)
     parameters = dict(layer.named_parameters())
     found = []
@@ -227,18 +230,18 @@ def test_a_noisy_map_and_its_slopes_equal_plain_autograd(bias, leaf):
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_slopes_are_those_of_differences(bias):
+def test_slopes_are_those_of_differences(bias: bool) -> None:
     layer = noisy_map(3, 2, bias)
     names = [name for name, _ in layer.named_parameters()]
 
-    def forward(x, *parameters):
+    def forward(x: Tensor, *parameters: Tensor) -> Tensor:
         return functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
 
     given = (normal(4, 3).requires_grad_(), *layer.parameters())
     assert torch.autograd.gradcheck(forward, given)
 
 
-def test_a_frozen_map_still_passes_slopes_on():
+def test_a_frozen_map_still_passes_slopes_on() -> None:
     layer = noisy_map().requires_grad_(False)
     x = normal(5, 6).requires_grad_()
     layer(x).sum().backward()
@@ -247,7 +250,7 @@ def test_a_frozen_map_still_passes_slopes_on():
     assert layer.weight.grad is None
 
 
-def test_without_noise_the_map_is_that_of_the_means():
+def test_without_noise_the_map_is_that_of_the_means() -> None:
     layer = noisy_map()
     fresh = NoisyLinear(6, 4).double()
     fresh.load_state_dict(layer.state_dict())  # noise is no part of the weights
@@ -256,7 +259,7 @@ def test_without_noise_the_map_is_that_of_the_means():
     assert not torch.allclose(layer(x), fresh(x), rtol=0.01)
 
 
-def test_initial_means_are_uniform_and_noise_is_constant():
+def test_initial_means_are_uniform_and_noise_is_constant() -> None:
     torch.manual_seed(0)
     layer = NoisyLinear(400, 300, sigma=0.1)
     for mean, sigma in (layer.weight, layer.bias):
@@ -267,10 +270,10 @@ def test_initial_means_are_uniform_and_noise_is_constant():
     assert mean.mean().item() == pytest.approx(0, abs=5e-4)  # 6 standard errors
 
 
-def test_noise_follows_from_the_generator_alone():
+def test_noise_follows_from_the_generator_alone() -> None:
     layers = [noisy_map(6, 4), noisy_map(4, 3)]
 
-    def draw(generator):
+    def draw(generator: torch.Generator) -> list[Tensor]:
         draw_noise(layers, generator)
         return [eps.clone() for layer in layers for eps in (layer.eps_in, layer.eps_out)]
 
@@ -287,7 +290,7 @@ def test_noise_follows_from_the_generator_alone():
     assert len(values.unique()) == len(values)  # no two inputs, layers or draws share any
 
 
-def test_the_size_of_the_noise():
+def test_the_size_of_the_noise() -> None:
     layer = NoisyLinear(3000, 2000)
     draw_noise([layer], seeded())
     for eps in (layer.eps_in, layer.eps_out):
@@ -298,7 +301,7 @@ def test_the_size_of_the_noise():
         assert (eps.abs() < 1).float().mean().item() == pytest.approx(0.683, abs=0.05)
 
 
-def test_outputs_spread_about_those_of_the_means():
+def test_outputs_spread_about_those_of_the_means() -> None:
     """Their variance is that of eps_out times that of the inner sum, and the bias's."""
     layer, x = noisy_map(5, 3), normal(1, 5)
     with torch.no_grad():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,7 +21,7 @@ from suite.tasks.base import TASKS
 CPU = torch.device("cpu")
 
 
-def build(kind: str, seed: int = 0, **keys: object):
+def build(kind: str, seed: int = 0, **keys: object) -> tuple[Any, Any]:
     config = TASKS[kind].from_mapping({"kind": kind, **keys})
     return config, config.build(Seeds(config.seed_key, seed), Clock(10), CPU)
 

@@ -1,9 +1,12 @@
 """Compiled updates against the same updates uncompiled."""
 
 import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import pytest
 import torch
+from torch import Tensor
 from torch._dynamo.testing import CompileCounter
 
 from suite.errors import ConfigError
@@ -26,7 +29,7 @@ SHAPES = {"vectors": (4,), "frames": (4, 36, 36)}
 SEEN = {"vectors": VECTORS, "frames": FRAMES}
 
 
-def make_run(agent, compile, seen=VECTORS):
+def make_run(agent: dict[str, Any], compile: bool, seen: dict[str, Any] = VECTORS) -> RunConfig:
     return RunConfig.from_mapping(
         {
             **seen,
@@ -39,7 +42,7 @@ def make_run(agent, compile, seen=VECTORS):
     )
 
 
-def batch(seed, shape=(4,)):
+def batch(seed: int, shape: tuple[int] = (4,)) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     if len(shape) == 1:
         s_tm1, s_t = torch.randn(2, 32, *shape, generator=generator)
@@ -60,7 +63,9 @@ def batch(seed, shape=(4,)):
 @pytest.mark.parametrize(
     ("name", "seen"), [("double", "vectors"), ("rainbow", "vectors"), ("double", "frames")]
 )
-def test_compiled_updates_are_those_of_the_plain_network(make_learner, name, seen):
+def test_compiled_updates_are_those_of_the_plain_network(
+    make_learner: Callable[..., Any], name: str, seen: str
+) -> None:
     torch._dynamo.reset()
     shape = SHAPES[seen]
     plain = make_learner(make_run(AGENTS[name], compile=False, seen=SEEN[seen]), shape)
@@ -83,8 +88,8 @@ def test_compiled_updates_are_those_of_the_plain_network(make_learner, name, see
 @pytest.mark.parametrize("seen", SEEN)
 @pytest.mark.parametrize("compile", [True, False])
 def test_the_key_compiles_what_updates_call_and_nothing_else(
-    make_learner, monkeypatch, compile, seen
-):
+    make_learner: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, compile: bool, seen: str
+) -> None:
     """The graphs are counted and run as they are, so this needs no C++ compiler."""
     torch._dynamo.reset()
     counter, made = CompileCounter(), torch.compile
@@ -108,9 +113,11 @@ def test_the_key_compiles_what_updates_call_and_nothing_else(
     assert (counter.frame_count - before, counter.op_count) == (passes, ops), "compiled once"
 
 
-def test_a_machine_that_cannot_compile_is_told_before_the_run_starts(make_learner, monkeypatch):
-    def compile(function, **kwargs):
-        def broken(*args):
+def test_a_machine_that_cannot_compile_is_told_before_the_run_starts(
+    make_learner: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compile(function: Any, **kwargs: Any) -> Callable[..., Any]:
+        def broken(*args: Any) -> NoReturn:
             raise RuntimeError("no C++ compiler\nat length")
 
         return broken

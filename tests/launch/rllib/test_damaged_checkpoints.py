@@ -2,7 +2,10 @@
 
 import json
 import pickle
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,14 +33,14 @@ class Until(RunFolder):
 
     left = 1000
 
-    def save(self, step, write):
+    def save(self, step: int, write: Callable[[Path], object]) -> None:
         super().save(step, write)
         self.left -= 1
         if not self.left:
             raise Killed
 
 
-def train(root, run, checkpoints=1000):
+def train(root: Path, run: RunConfig, checkpoints: int = 1000) -> list[Any]:
     from suite.launch.rllib.trial import train_rl
 
     folder = Until(Storage(root), run.run_id, checkpoint_every_s=0.0)
@@ -55,7 +58,9 @@ def train(root, run, checkpoints=1000):
 
 @pytest.mark.ray
 @pytest.mark.parametrize("file", ["ring/frames.npy", "ring/marks.npy", "state.pt"])
-def test_a_damaged_checkpoint_changes_no_number(started_ray, tmp_path, monkeypatch, file):
+def test_a_damaged_checkpoint_changes_no_number(
+    started_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
     from suite.launch.rllib import config, trial
 
     monkeypatch.setattr(config, "ITERATION", 50)
@@ -79,12 +84,12 @@ def test_a_damaged_checkpoint_changes_no_number(started_ray, tmp_path, monkeypat
 class Bomb:
     """Unpickling it shows."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
         return pytest.fail, ("a pickle was loaded",)
 
 
 @pytest.mark.ray
-def test_no_pickle_of_a_checkpoint_is_ever_loaded(started_ray, tmp_path):
+def test_no_pickle_of_a_checkpoint_is_ever_loaded(started_ray: None, tmp_path: Path) -> None:
     from suite.errors import ConfigError
     from suite.launch.rllib.algorithm import NapDQN
     from suite.launch.rllib.config import algorithm_config

@@ -5,20 +5,26 @@ there, and only there, on the same games.
 """
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from suite.rl.envs import SEEDS, make_pool
 from suite.rl.lanes import Lanes
 from suite.tasks.atari import AtariConfig
 from suite.tasks.classic_control import ENVIRONMENTS, TIME_LIMITS, ClassicControlConfig
+from suite.tasks.rl import RLTaskConfig
 from suite.tasks.sequential_atari import SequentialAtariConfig
 
 LONG = 5000
 """Agent steps that no episode here takes."""
 
-CONTROL = {
+Act = Callable[[NDArray[Any], np.random.Generator], Any]
+
+CONTROL: dict[str, Act] = {
     "Acrobot-v1": lambda obs, rng: 2 if obs[5] > 0 else 0,  # swings up
     "CartPole-v1": lambda obs, rng: 1,
     "Catch-v0": lambda obs, rng: rng.integers(3),
@@ -28,11 +34,13 @@ CONTROL = {
 """What to do in each environment to come to an end soon."""
 
 
-def any_of(actions):
+def any_of(actions: int) -> Act:
     return lambda obs, rng: rng.integers(actions)
 
 
-def play(task, seed, act, episodes=1):
+def play(
+    task: RLTaskConfig, seed: int, act: Act, episodes: int = 1
+) -> tuple[list[tuple[int, bool]], list[Any]]:
     """Play whole episodes in one lane: lengths, whether the return is complete there, all steps."""
     lanes, rng = Lanes(task, 1, seed), np.random.default_rng(seed)
     ends, seen = [], []
@@ -46,7 +54,7 @@ def play(task, seed, act, episodes=1):
     return ends, seen
 
 
-def check_around_the_end(limited, seed, act):
+def check_around_the_end(limited: Callable[[int], RLTaskConfig], seed: int, act: Act) -> None:
     (true_end,), free = play(limited(LONG), seed, act)
     length = true_end[0]
     assert true_end == (length, True)
@@ -61,8 +69,8 @@ def check_around_the_end(limited, seed, act):
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_control_is_over_at_its_limit(env, seed):
-    def limited(limit):
+def test_control_is_over_at_its_limit(env: str, seed: int) -> None:
+    def limited(limit: int) -> ClassicControlConfig:
         return ClassicControlConfig(env=env, max_episode_steps=limit)
 
     check_around_the_end(limited, seed, CONTROL[env])
@@ -71,10 +79,10 @@ def test_control_is_over_at_its_limit(env, seed):
 @pytest.mark.parametrize("backend", ["envpool", "ale"])
 @pytest.mark.parametrize("frame_skip", [4, 3])
 @pytest.mark.parametrize("life_loss", [False, True])
-def test_atari_is_over_at_its_limit(backend, frame_skip, life_loss):
+def test_atari_is_over_at_its_limit(backend: str, frame_skip: int, life_loss: bool) -> None:
     """Up to 30 idle frames before a game, which count towards no limit."""
 
-    def limited(limit):
+    def limited(limit: int) -> AtariConfig:
         return AtariConfig(
             game="breakout",
             backend=backend,
@@ -87,8 +95,8 @@ def test_atari_is_over_at_its_limit(backend, frame_skip, life_loss):
 
 
 @pytest.mark.parametrize("backend", ["envpool", "ale"])
-def test_games_in_sequence_are_over_at_their_limit(backend):
-    def limited(limit):
+def test_games_in_sequence_are_over_at_their_limit(backend: str) -> None:
+    def limited(limit: int) -> RLTaskConfig:
         task = SequentialAtariConfig.from_mapping(
             {
                 "games": ["pong", "breakout"],
@@ -113,7 +121,9 @@ def test_games_in_sequence_are_over_at_their_limit(backend):
         (AtariConfig(game="breakout", max_episode_frames=203, sticky=0.25), 50, 0),
     ],
 )
-def test_cut_lanes_go_on_as_with_envpool_s_own_limit(task, limit, fewest_ends):
+def test_cut_lanes_go_on_as_with_envpool_s_own_limit(
+    task: ClassicControlConfig | AtariConfig, limit: int, fewest_ends: int
+) -> None:
     """Several lanes, cut apart and together, against envpool with its limit."""
     import envpool
 
@@ -149,7 +159,7 @@ def test_cut_lanes_go_on_as_with_envpool_s_own_limit(task, limit, fewest_ends):
 
 
 @pytest.mark.parametrize("backend", ["control", "envpool", "ale"])
-def test_the_same_actions_lead_back_past_cuts(backend):
+def test_the_same_actions_lead_back_past_cuts(backend: str) -> None:
     task = ClassicControlConfig(max_episode_steps=9)
     if backend != "control":
         task = AtariConfig(game="breakout", backend=backend, max_episode_frames=200, sticky=0.25)
@@ -171,7 +181,7 @@ def test_the_same_actions_lead_back_past_cuts(backend):
     assert first.take_games() == again.take_games()
 
 
-def test_falls_at_the_limit_are_those_that_the_cart_shows():
+def test_falls_at_the_limit_are_those_that_the_cart_shows() -> None:
     """The end of CartPole by its own rule (Barto et al. 1983), from what is seen."""
     lanes, rng = Lanes(ClassicControlConfig(max_episode_steps=12), 4, 0), np.random.default_rng(0)
     at_limit = []
@@ -185,7 +195,7 @@ def test_falls_at_the_limit_are_those_that_the_cart_shows():
     assert 5 < sum(at_limit) < len(at_limit) - 5  # both happen at the limit
 
 
-def test_time_limits_are_the_simulator_s():
+def test_time_limits_are_the_simulator_s() -> None:
     import envpool
 
     for env, limit in TIME_LIMITS.items():
