@@ -20,7 +20,7 @@ COMMITTEES = {  # more units than inputs, fewer, and what is always summed over 
     "hermite": {"width": 4, "hermite": 3},
     "both": {"width": 3, "hermite": 4, "trained_readout": True},
 }
-CASES = {
+CASES: dict[str, tuple[ModelSpec, list[dict[str, Any]]]] = {
     **{
         f"committee {name}": (VECTORS, [{**keys, "epsilon": e} for e in EPSILONS])
         for name, keys in COMMITTEES.items()
@@ -107,7 +107,7 @@ def test_models_without_a_closed_form_have_none_inside_others() -> None:
 def test_pairs_by_columns_are_products_with_one_hot_codes() -> None:
     spec = ModelSpec((2,), 7, modulus=7)
     config = MODELS["pair_relu"].from_mapping({"kind": "pair_relu", "width": 11, "scale": 2.0})
-    model = build_model(config, spec, 0).double()
+    model: Any = build_model(config, spec, 0).double()
     model.hidden.bias.data.normal_()
     pairs = torch.cartesian_prod(torch.arange(7), torch.arange(7))
     codes = torch.nn.functional.one_hot(pairs, 7).flatten(1).double()
@@ -119,7 +119,8 @@ def test_pairs_by_columns_are_products_with_one_hot_codes() -> None:
 
 def test_pair_relu_starts_as_he_et_al_with_its_scale_and_is_homogeneous() -> None:
     spec, wide = ModelSpec((2,), 31, modulus=31), {"kind": "pair_relu", "width": 400}
-    model = build_model(MODELS["pair_relu"].from_mapping({**wide, "scale": 3.0}), spec, 0)
+    config = MODELS["pair_relu"].from_mapping({**wide, "scale": 3.0})
+    model: Any = build_model(config, spec, 0)
     assert model.hidden.weight.std().item() == pytest.approx(3 * (2 / 62) ** 0.5, rel=0.02)
     assert model.readout.weight.std().item() == pytest.approx(3 / 20, rel=0.02)
     assert not model.hidden.bias.any()

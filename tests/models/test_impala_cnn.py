@@ -1,6 +1,7 @@
 """The residual value network against its formula, and which of its weights are scale-invariant."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import pytest
 import torch
@@ -55,7 +56,7 @@ def slow(parameters: Iterable[Tensor], x: Tensor, norm: bool) -> Tensor:
 
 
 @pytest.mark.parametrize("norm", ["none", "layer"])
-def test_outputs_are_those_of_the_formula(norm: str) -> None:
+def test_outputs_are_those_of_the_formula(norm: Literal["none", "layer"]) -> None:
     net = build_model(ImpalaCnnConfig(norm=norm, hidden=16), SMALL, seed=0).double()
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, 0.0, 0.1)

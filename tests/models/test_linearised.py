@@ -12,14 +12,14 @@ from suite.models.closed_forms import derivatives, tangent_kernel
 from suite.params import classify
 
 SPEC = ModelSpec((5,), 1)
-INNERS = [
+INNERS: list[dict[str, Any]] = [
     {"kind": "mlp", "width": 6},
     {"kind": "committee", "width": 4, "epsilon": 0.5},
     {"kind": "committee", "width": 3, "epsilon": 0.5, "trained_readout": True},
 ]
 KINDS = [f"{c['kind']}{i}" for i, c in enumerate(INNERS)]
 
-PAIRS = [
+PAIRS: list[dict[str, Any]] = [
     {"kind": "pair_mlp", "embedding": 3, "width": 6, "norm": "rms"},
     {"kind": "pair_mlp", "embedding": None, "width": 6},
     {"kind": "pair_quadratic", "width": 6},
@@ -87,16 +87,17 @@ def test_networks_on_pairs_have_expansions(inner: dict[str, Any]) -> None:
     moved = {n: twin.get_parameter(f"inner.{n}").detach() - p for n, p in first.items()}
 
     def at(size: float) -> Tensor:
-        return functional_call(
-            network, {n: p + size * moved[n] for n, p in first.items()}, (pairs,)
-        )
+        away = {n: p + size * moved[n] for n, p in first.items()}
+        out: Tensor = functional_call(network, away, (pairs,))
+        return out
 
     expected = at(0.0) + (at(1e-6) - at(-1e-6)) / 2e-6
     torch.testing.assert_close(twin(pairs), expected, rtol=1e-6, atol=1e-7)
     assert (twin(pairs) - at(0.0)).abs().max() > 0.01
 
     twin(pairs).square().mean().backward()
-    assert all(twin.get_parameter(f"inner.{n}").grad.abs().max() > 0 for n in first)
+    slopes = [twin.get_parameter(f"inner.{n}").grad for n in first]
+    assert all(g is not None and g.abs().max() > 0 for g in slopes)
 
 
 @pytest.mark.parametrize("inner", INNERS, ids=KINDS)
@@ -128,7 +129,7 @@ def test_trained_to_the_limit_it_is_kernel_regression() -> None:
             if loss < 1e-20:
                 break
             for p, g in zip(
-                trained.values(), torch.autograd.grad(loss, trained.values()), strict=True
+                trained.values(), torch.autograd.grad(loss, [*trained.values()]), strict=True
             ):
                 p.data -= rate * g
         expected = start_test + cross @ torch.linalg.solve(kernel, y - start)

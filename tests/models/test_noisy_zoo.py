@@ -6,6 +6,7 @@ truncated at 2. Rainbow's hidden layers have biases of means, its output layers 
 """
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from suite.models.base import ModelSpec, build_model
 from suite.models.head_spec import PLAIN, HeadSpec
 from suite.models.mlp import MlpConfig
 from suite.models.noisy import NoisyLinear, draw_noise, noisy_layers
+from suite.models.normalize import NormKind
 from suite.models.q_head import QHead
 
 
@@ -29,7 +31,7 @@ def slowly(
     mean: Tensor,
     sigma: Tensor,
     mean_bias: Tensor | None,
-    sigma_bias: Tensor | None,
+    sigma_bias: Tensor,
     eps_in: Tensor,
     eps_out: Tensor,
 ) -> Tensor:
@@ -53,6 +55,7 @@ def slowly(
 def test_a_map_equals_the_slow_reference(mean_bias: bool) -> None:
     torch.manual_seed(1)
     layer = NoisyLinear(5, 4, sigma=0.3, bound=2.0, mean_bias=mean_bias).double()
+    assert layer.bias is not None
     with torch.no_grad():
         layer.weight[1].add_(0.1 * torch.randn(4, 5))
         layer.bias[-1].add_(0.1 * torch.randn(4))
@@ -61,7 +64,8 @@ def test_a_map_equals_the_slow_reference(mean_bias: bool) -> None:
     x = torch.randn(3, 5, dtype=torch.float64)
     expected = slowly(
         x,
-        *layer.weight,
+        layer.weight[0],
+        layer.weight[1],
         layer.bias[0] if mean_bias else None,
         layer.bias[-1],
         layer.eps_in,
@@ -128,12 +132,13 @@ def test_the_choice_of_each_agent(
 
 def test_agents_without_noise_ask_for_no_head_of_their_own() -> None:
     assert AGENTS["dqn"](kind="dqn").head == PLAIN
-    plain = AGENTS["rainbow"](kind="rainbow", noisy=None, dueling=False, distribution=None)
+    rainbow: Any = AGENTS["rainbow"]
+    plain = rainbow(kind="rainbow", noisy=None, dueling=False, distribution=None)
     assert plain.head == PLAIN
 
 
 @pytest.mark.parametrize("kind", ["none", "layer"])
-def test_with_norm_layers_there_are_no_biases_at_all(kind: str) -> None:
+def test_with_norm_layers_there_are_no_biases_at_all(kind: NormKind) -> None:
     head = QHead(6, 8, 3, HeadSpec(True, 5, 0.1, 2.0, False), kind)
     for name, layer in head.named_modules():
         if isinstance(layer, NoisyLinear):

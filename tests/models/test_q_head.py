@@ -1,6 +1,7 @@
 """The head of a value network: dueling, distributions, and noisy maps against plain autograd."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from suite.models.base import ModelSpec, build_model
 from suite.models.head_spec import HeadSpec
 from suite.models.mlp import MlpConfig
 from suite.models.noisy import NoisyLinear, draw_noise, noisy_layers
+from suite.models.normalize import NormKind
 from suite.models.q_head import QHead
 from suite.models.q_network import NatureCnnConfig
 from suite.params import ParamRole, classify
@@ -38,7 +40,7 @@ def normal(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
 
 
-def make_head(spec: HeadSpec, kind: str = "layer") -> QHead:
+def make_head(spec: HeadSpec, kind: NormKind = "layer") -> QHead:
     torch.manual_seed(0)
     head = QHead(inputs=6, hidden=8, actions=3, spec=spec, kind=kind).double()
     noise = list(noisy_layers(head))
@@ -68,6 +70,7 @@ def plainly(layer: NoisyLinear, x: Tensor, weight: Tensor, bias: Tensor | None) 
 @pytest.mark.parametrize("atoms", [1, 5])
 def test_dueling_is_value_plus_centred_advantages(atoms: int, noisy: float | None) -> None:
     head = make_head(HeadSpec(True, atoms, noisy))
+    assert head.value is not None
     x = normal(7, 6)
     value, advantage = head.value(x), head.advantage(x).view(7, 3, atoms)
     q = head(x).view(7, 3, atoms)
@@ -79,7 +82,7 @@ def test_dueling_is_value_plus_centred_advantages(atoms: int, noisy: float | Non
 
 @pytest.mark.parametrize("atoms", [1, 5])
 def test_value_and_advantages_are_told_apart(atoms: int) -> None:
-    head = make_head(HeadSpec(True, atoms), "none")
+    head: Any = make_head(HeadSpec(True, atoms), "none")
     x = normal(7, 6)
     before = head(x)
     with torch.no_grad():  # what all actions have in common is not an advantage
@@ -129,7 +132,7 @@ def test_shapes_and_seeds_of_whole_networks(spec: HeadSpec) -> None:
 @pytest.mark.parametrize("noisy", [None, 0.5])
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("norm", ["none", "layer", "rms"])
-def test_roles(norm: str, dueling: bool, noisy: float | None) -> None:
+def test_roles(norm: NormKind, dueling: bool, noisy: float | None) -> None:
     asked = ModelSpec((4,), 3, head=HeadSpec(dueling, 5, noisy))
     roles = classify(build_model(MlpConfig(width=8, norm=norm), asked, seed=0))
     expected = {"torso.1.weight": ParamRole.WEIGHT}
@@ -151,7 +154,7 @@ def test_roles(norm: str, dueling: bool, noisy: float | None) -> None:
 @pytest.mark.parametrize("norm", ["layer", "rms"])
 @pytest.mark.parametrize("spec", HEADS)
 def test_hidden_weights_are_scale_invariant_and_output_layers_are_not_projected(
-    spec: HeadSpec, norm: str
+    spec: HeadSpec, norm: NormKind
 ) -> None:
     asked = ModelSpec((4,), 3, head=spec)
     net = build_model(MlpConfig(width=16, norm=norm), asked, seed=0).double()
@@ -179,7 +182,7 @@ def test_hidden_weights_are_scale_invariant_and_output_layers_are_not_projected(
 
 def test_the_norm_that_is_held_is_that_of_means_and_noise_together() -> None:
     asked = ModelSpec((4,), 3, head=HeadSpec(noisy=0.5))
-    net = build_model(MlpConfig(width=16, norm="layer"), asked, seed=0).double()
+    net: Any = build_model(MlpConfig(width=16, norm="layer"), asked, seed=0).double()
     pair = net.head.advantage.hidden.weight
     norm = math.hypot(pair[0].norm().item(), pair[1].norm().item())
     projection = Projection(net)
@@ -195,7 +198,7 @@ def test_the_norm_that_is_held_is_that_of_means_and_noise_together() -> None:
 def test_means_alone_are_not_scale_invariant() -> None:
     """So that it takes the joint norm: their size decides how much the noise weighs."""
     asked = ModelSpec((4,), 3, head=HeadSpec(noisy=0.5))
-    net = build_model(MlpConfig(width=16, norm="layer"), asked, seed=0).double()
+    net: Any = build_model(MlpConfig(width=16, norm="layer"), asked, seed=0).double()
     draw_noise(list(noisy_layers(net)), seeded())
     x = normal(7, 4)
     before = net(x)
@@ -235,7 +238,8 @@ def test_slopes_are_those_of_differences(bias: bool) -> None:
     names = [name for name, _ in layer.named_parameters()]
 
     def forward(x: Tensor, *parameters: Tensor) -> Tensor:
-        return functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
+        out: Tensor = functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
+        return out
 
     given = (normal(4, 3).requires_grad_(), *layer.parameters())
     assert torch.autograd.gradcheck(forward, given)
@@ -252,6 +256,7 @@ def test_a_frozen_map_still_passes_slopes_on() -> None:
 
 def test_without_noise_the_map_is_that_of_the_means() -> None:
     layer = noisy_map()
+    assert layer.bias is not None
     fresh = NoisyLinear(6, 4).double()
     fresh.load_state_dict(layer.state_dict())  # noise is no part of the weights
     x = normal(5, 6)
@@ -262,6 +267,7 @@ def test_without_noise_the_map_is_that_of_the_means() -> None:
 def test_initial_means_are_uniform_and_noise_is_constant() -> None:
     torch.manual_seed(0)
     layer = NoisyLinear(400, 300, sigma=0.1)
+    assert layer.bias is not None
     for mean, sigma in (layer.weight, layer.bias):
         torch.testing.assert_close(sigma, torch.full_like(sigma, 0.1 / 20))
         assert mean.abs().max() <= 1 / 20
@@ -304,14 +310,15 @@ def test_the_size_of_the_noise() -> None:
 def test_outputs_spread_about_those_of_the_means() -> None:
     """Their variance is that of eps_out times that of the inner sum, and the bias's."""
     layer, x = noisy_map(5, 3), normal(1, 5)
+    assert layer.bias is not None
     with torch.no_grad():
         layer.weight[1].copy_(0.1 + normal(3, 5, seed=3).abs())
         layer.bias[1].fill_(0.3)
-    generator, outputs = seeded(), []
+    generator, drawn = seeded(), []
     for _ in range(8000):
         draw_noise([layer], generator)
-        outputs.append(layer(x).detach())
-    outputs = torch.cat(outputs)
+        drawn.append(layer(x).detach())
+    outputs = torch.cat(drawn)
     mean = (x @ layer.weight[0].T + layer.bias[0]).detach()[0]
     inner = SPREAD * ((layer.weight[1] * x) ** 2).sum(1) + 0.3**2
     variance = (SPREAD * inner).detach()

@@ -1,5 +1,7 @@
 """The value network: shapes, bytes, and which weights are scale-invariant."""
 
+from typing import Any, Literal
+
 import pytest
 import torch
 from torch import Tensor
@@ -20,7 +22,7 @@ def frames(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("norm", ["none", "layer"])
-def test_outputs_and_number_of_weights(norm: str) -> None:
+def test_outputs_and_number_of_weights(norm: Literal["none", "layer"]) -> None:
     net = build_model(NatureCnnConfig(norm=norm), SPEC, seed=0)
     assert net(frames(3, 4, 84, 84)).shape == (3, 6)
     weights = sum(p.numel() for p in net.parameters() if p.ndim > 1)
@@ -44,7 +46,7 @@ def test_the_plain_network_has_no_invariant_weights() -> None:
 
 
 def test_bytes_are_scaled_to_the_unit_interval_in_the_type_of_the_weights() -> None:
-    net = build_model(NatureCnnConfig(), SPEC, seed=0)
+    net: Any = build_model(NatureCnnConfig(), SPEC, seed=0)
     stacks = frames(2, 5, 84, 84)[:, 1:]  # a view, as the replay gives it
     scaled = stacks.float() / 255
     assert torch.allclose(net(stacks), net(scaled), atol=1e-6)
