@@ -101,9 +101,14 @@ def test_a_small_soak_looks_at_both_processes(
     soak = load("soak")
     monkeypatch.setattr(soak, "start_ray", lambda: None)
     monkeypatch.setattr(soak, "LOOKS", 9)
-    runs = []
+    runs: list[Any] = []
     build = soak.algorithm_config
-    monkeypatch.setattr(soak, "algorithm_config", lambda run: runs.append(run) or build(run))
+
+    def kept(run: Any) -> Any:
+        runs.append(run)
+        return build(run)
+
+    monkeypatch.setattr(soak, "algorithm_config", kept)
     looks = soak.soak(400)
     (run,) = runs
     assert (run.agent.kind, run.task.runners, run.agent.replay_capacity) == ("rainbow", 1, 100)
@@ -144,7 +149,7 @@ def test_both_loops_of_the_laboratory_make_the_same_updates(
     configs = grokking.requests(name, runs=2)
     seen = []
     for make, given in ((grokking.one_at_a_time, configs[0]), (grokking.side_by_side, configs)):
-        runs = []
+        runs: list[Any] = []
         real = grokking.SupervisedRun
         grokking.SupervisedRun = lambda *a, real=real, runs=runs: runs.append(real(*a)) or runs[-1]
         make(given, steps=3)()

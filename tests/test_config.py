@@ -186,7 +186,8 @@ def test_durations(steps: int, total: int) -> None:
     assert clock.steps(Duration(frames=16 * 7)) == 7
     assert clock.steps(Duration(agent_steps=28)) == 7
     assert clock.steps(Duration(fraction=1.0)) == total
-    assert Duration.model_validate(steps).model_dump() == steps
+    bare: Any = Duration.model_validate(steps).model_dump()
+    assert bare == steps
     assert Duration(fraction=0.5).model_dump() == {"fraction": 0.5}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,7 +141,7 @@ def test_the_nearest_key_is_named(text: str, said: str, load: Callable[..., Swee
         load(text)
 
 
-TAKEN = {
+TAKEN: dict[str, dict[str, Any]] = {
     "extends: plain\nsearch.optimizer.lr: {grid: [0.1, 0.2]}\n": {"optimizer.lr": [0.1, 0.2]},
     "extends: plain\nsearch: {}\nsearch.optimizer.lr: {grid: [0.3]}\n": {"optimizer.lr": [0.3]},
     "extends: group\nexperiments.a: {base: {budget: 40}}\n": {"budget.steps": [40]},

@@ -84,7 +84,7 @@ def _finish(sink: MlflowSink, record: Any) -> None:
 
 def _again(record: Any, state: str = "complete") -> MlflowSink:
     """Do what the same command does once more."""
-    sink = record.open()
+    sink: MlflowSink = record.open()
     run = RunState(state=state, done=float(state == "complete"))
     live = Live(sweep=record.sweep, runs={record.run_id: run}, slots=1)
     backfill(sink, live, record.storage, fresh=False)
@@ -193,7 +193,7 @@ def test_a_store_that_fails_over_one_run_gets_the_others(
             raise MlflowException("internal", error_code=INTERNAL_ERROR)
         send(child, points)
 
-    sink._store.send = fail
+    sink._store.send = fail  # type: ignore[method-assign]
     for record in (bad, good):
         record.write(ROWS)
         sink.start(record.run_id)

@@ -30,7 +30,7 @@ class PlainDqn:
     ) -> None:
         self.q, self.target = q, copy.deepcopy(q)
         self.lr, self.schedule, self.agent, self.eps = lr, schedule, agent, eps
-        self.parameters = dict(q.named_parameters())
+        self.parameters: dict[str, Tensor] = dict(q.named_parameters())
         self.norms = {name: self.parameters[name].detach().norm() for name in projected}
         self.m = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
         self.v = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
@@ -44,10 +44,10 @@ class PlainDqn:
             value = self.target(s_t)[torch.arange(len(best)), best]
         error = r_t + discount_t * value - self.q(s_tm1)[torch.arange(len(a_tm1)), a_tm1]
         loss = (huber(error) if self.agent.loss == "huber" else 0.5 * error**2).mean()
-        gradients = torch.autograd.grad(loss, list(self.parameters.values()))
-        gradients = dict(zip(self.parameters, gradients, strict=True))
+        slopes = torch.autograd.grad(loss, list(self.parameters.values()))
+        gradients = dict(zip(self.parameters, slopes, strict=True))
         if self.agent.grad_clip is not None:
-            total = torch.sqrt(sum((g**2).sum() for g in gradients.values()))
+            total = torch.sqrt(torch.as_tensor(sum((g**2).sum() for g in gradients.values())))
             factor = min(1.0, self.agent.grad_clip / (total.item() + 1e-6))
             gradients = {name: g * factor for name, g in gradients.items()}
         rate = self.lr * self.schedule(self.updates)

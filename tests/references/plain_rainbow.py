@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ def normalised(x: Tensor, norm: str, gain: Tensor, offset: Tensor | None) -> Ten
         return x / ((x**2).mean(axes, keepdim=True) + 1e-6).sqrt() * gain
     centred = x - x.mean(axes, keepdim=True)
     deviation = ((centred**2).mean(axes, keepdim=True) + 1e-5).sqrt()
+    assert offset is not None
     return centred / deviation * gain.view(-1, *ones) + offset.view(-1, *ones)
 
 
@@ -51,7 +52,7 @@ def noise_of(z: Tensor) -> Tensor:
 class Settings:
     """`torso` is the number of dense hidden layers before the head, or "cnn"."""
 
-    torso: int | str = 1
+    torso: int | Literal["cnn"] = 1
     norm: str = "none"
     actions: int = 3
     double: bool = False
@@ -113,13 +114,14 @@ class PlainRainbow:
 
     @staticmethod
     def norm(*tensors: Tensor) -> Tensor:
-        return torch.sqrt(sum((t.detach() ** 2).sum() for t in tensors))
+        return torch.sqrt(torch.as_tensor(sum((t.detach() ** 2).sum() for t in tensors)))
 
     def linear(
         self, p: dict[str, Tensor], name: str, x: Tensor, noise: dict[str, Any] | None
     ) -> Tensor:
         weight, bias = p[f"{name}.weight"], p.get(f"{name}.bias")
         if self.s.noisy:
+            assert noise is not None
             into, out = (noise_of(z) for z in noise[name])
             weight = weight[0] + weight[1] * torch.outer(out, into)
             if bias is not None:  # means and noise, or the noise alone
@@ -159,7 +161,10 @@ class PlainRainbow:
             return logits[:, :, 0]
         gap = (self.s.v_max - self.s.v_min) / (self.s.atoms - 1)
         probabilities = logits.softmax(2)
-        return sum((self.s.v_min + i * gap) * probabilities[:, :, i] for i in range(self.s.atoms))
+        atoms = range(self.s.atoms)
+        return torch.as_tensor(
+            sum((self.s.v_min + i * gap) * probabilities[:, :, i] for i in atoms)
+        )
 
     def losses(self, batch: dict[str, Tensor], noise: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """The losses and the errors that prioritised replay keeps, both (batch,)."""
@@ -196,7 +201,7 @@ class PlainRainbow:
         gradients = torch.autograd.grad(loss, list(self.parameters.values()))
         if self.s.grad_clip is not None:
             factor = min(1.0, self.s.grad_clip / (self.norm(*gradients).item() + 1e-6))
-            gradients = [g * factor for g in gradients]
+            gradients = tuple(g * factor for g in gradients)
         self.gradients = dict(zip(self.parameters, gradients, strict=True))
         rate = self.s.lr * self.s.multiplier(self.updates)
         self.updates += 1

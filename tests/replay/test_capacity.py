@@ -1,6 +1,6 @@
 """A full replay holds the transitions that it is asked for, however short its episodes are."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def ring_of(
     if not prioritized:
         return FrameRing(*settings, device, limit)
     of_priorities = {"exponent": 0.5, "uniform_share": 0.1, "largest": 9.0}
-    return PrioritizedRing(*settings, device, limit, **of_priorities)
+    return PrioritizedRing(*settings, device, limit, **cast(Any, of_priorities))
 
 
 def episodes(lengths: list[int], stops: bool) -> Block:

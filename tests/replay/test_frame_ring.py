@@ -24,7 +24,7 @@ class Oracle:
 
     def __init__(self, lanes: list[list[Slot]], slots: int, stack: int, n_step: int) -> None:
         self.lanes, self.slots, self.stack, self.n_step = lanes, slots, stack, n_step
-        self.forgotten = set()  # slots (lane, t) whose action was
+        self.forgotten: set[tuple[int, int]] = set()  # slots (lane, t) whose action was
 
     def rank(self, lane: int, t: int) -> int:
         """Place of a slot in its lane of the ring: the number of actions before it."""
@@ -47,7 +47,7 @@ class Oracle:
 
     def stack_at(self, lane: int, t: int) -> list[float] | None:
         """Frames of the observation at t, oldest first; None if one of them is gone."""
-        frames = []
+        frames: list[float] = []
         for _ in range(self.stack):
             if not self.stored(lane, t):
                 return None
@@ -101,8 +101,8 @@ def check_against(ring: FrameRing, oracle: Oracle) -> None:
     chosen = np.array(sorted(expected))
     batch = ring.gather(ring.resolve(chosen))
     size = len(chosen)
-    observed = batch.s_tm1.reshape(size, ring.stack, -1)
-    after = batch.s_t.reshape(size, ring.stack, -1)
+    observed: Any = batch.s_tm1.reshape(size, ring.stack, -1)
+    after: Any = batch.s_t.reshape(size, ring.stack, -1)
     for row, i in enumerate(chosen):
         s_tm1, a_tm1, r_t, discount_t, s_t = expected[int(i)]
         assert (observed[row] == np.array(s_tm1)[:, None]).all()
@@ -227,12 +227,13 @@ def test_snapshot_continues_with_the_same_samples(tmp_path: Path) -> None:
         other.load_state_dict(state)
         other.load(tmp_path)
         for _ in range(3):
-            mine, theirs = vars(ring.sample(16)), vars(other.sample(16))
-            goes_on = mine["discount_t"] > 0
-            assert all(np.array_equal(mine[n], theirs[n]) for n in mine if n != "s_t")
-            assert np.array_equal(mine["s_t"][goes_on], theirs["s_t"][goes_on])
+            one, two = vars(ring.sample(16)), vars(other.sample(16))
+            goes_on = one["discount_t"] > 0
+            assert all(np.array_equal(one[n], two[n]) for n in one if n != "s_t")
+            assert np.array_equal(one["s_t"][goes_on], two["s_t"][goes_on])
         ring.add(to_block(traces, steps, steps + 5, (3, 3)))
         other.add(to_block(traces, steps, steps + 5, (3, 3)))
+        mine: Any
         mine, theirs = ring.sample(64), other.sample(64)
         assert (mine.s_tm1 == theirs.s_tm1).all()
         assert (mine.s_t == theirs.s_t)[mine.discount_t > 0].all()

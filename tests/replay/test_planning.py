@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from suite.agents.dqn import DqnConfig
+from suite.agents.dqn import DqnConfig, PrioritizedConfig
 from suite.errors import ConfigError
 from suite.replay.planning import available_bytes, check_replay_fits
 from suite.replay.sum_tree import SumTree
 from suite.tasks.atari import AtariConfig
 
 TASK = AtariConfig(game="pong")
-AGENT = DqnConfig(replay_capacity=5000, prioritized={})
+AGENT = DqnConfig(replay_capacity=5000, prioritized=PrioritizedConfig())
 
 
 def test_the_sum_tree_counts() -> None:

@@ -65,7 +65,8 @@ class Steps:
         priorities = np.nan_to_num(self.sizes**ring.exponent)
         uniform = ~np.isnan(self.sizes) / np.count_nonzero(~np.isnan(self.sizes))
         u = ring.uniform_share
-        return u * uniform + (1 - u) * priorities / priorities.sum()
+        shares: NDArray[Any] = u * uniform + (1 - u) * priorities / priorities.sum()
+        return shares
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.7])
@@ -98,7 +99,7 @@ def test_draws_and_weights_follow_the_formula(
     assert stats.chisquare(counts[eligible], share * counts.sum()).pvalue > 1e-3
     if exponent == 0:
         assert share == pytest.approx(1 / len(eligible))
-        assert (ring.sample(32).weights == 1).all()
+        assert np.all(ring.sample(32).weights == 1)
 
 
 def test_forgotten_actions_have_no_priority() -> None:
@@ -136,7 +137,7 @@ def test_without_any_error_the_draws_are_uniform() -> None:
     ring.update(np.arange(LANES * ring.slots), np.zeros(LANES * ring.slots))
     sample = ring.sample(500)
     assert len(np.unique(sample.index)) > 20
-    assert (sample.weights == 1).all()
+    assert np.all(sample.weights == 1)
 
 
 def test_other_draws_have_no_weights() -> None:

@@ -17,7 +17,7 @@ SIZES = st.sampled_from([1, 7, TOP, TOP + 1, TOP * FAN_OUT, TOP * FAN_OUT + 1, 1
 def masses_of(ends: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     """Anywhere, and where it is close: at every kind of running sum and beside it."""
     edges = rng.choice(ends, 100)
-    masses = np.concatenate(
+    masses: NDArray[Any] = np.concatenate(
         [
             rng.random(100) * ends[-1],
             edges,
@@ -25,7 +25,8 @@ def masses_of(ends: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
             [0.0, np.nextafter(ends[-1], 0)],
         ]
     )
-    return masses[masses < ends[-1]]
+    found: NDArray[Any] = masses[masses < ends[-1]]
+    return found
 
 
 @settings(max_examples=60, deadline=None)

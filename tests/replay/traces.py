@@ -21,7 +21,8 @@ class Slot:
 
 def trace(rng: np.random.Generator, length: int, first_frame: int) -> list[Slot]:
     """One lane of slots as an environment makes them: lives, game overs, time limits."""
-    slots, starts = [], True
+    slots: list[Slot] = []
+    starts = True
     while len(slots) < length:
         frame = first_frame + len(slots)
         action, reward = int(rng.integers(5)), float(rng.integers(-3, 4))
@@ -37,7 +38,7 @@ def trace(rng: np.random.Generator, length: int, first_frame: int) -> list[Slot]
 
 
 def to_block(lanes: list[list[Slot]], begin: int, end: int, shape: tuple[int, ...]) -> Block:
-    def column(name: str, dtype: DTypeLike) -> NDArray[Any]:
+    def column(name: str, dtype: DTypeLike | None) -> NDArray[Any]:
         rows = [[getattr(lane[t], name) for lane in lanes] for t in range(begin, end)]
         return np.array(rows).astype(dtype)
 

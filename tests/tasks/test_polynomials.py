@@ -12,6 +12,7 @@ from suite.models.closed_forms import quadratic_form, tangent_kernel
 from suite.models.hermite import hermite
 from suite.run_config import RunConfig
 from suite.tasks.kernel_eigenvector import eigenvector
+from suite.tasks.quadratic_regression import QuadraticRegression
 from suite.training.supervised import SupervisedRun
 
 POINTS = {"dimension": 5, "points": 12, "test_points": 9}
@@ -38,7 +39,8 @@ def test_hermite_polynomials_are_numpys() -> None:
 
 @pytest.mark.parametrize("directions", [1, 3])
 def test_targets_are_sums_of_squares(directions: int) -> None:
-    task = run({"kind": "quadratic_regression", "directions": directions, "coefficient": 0.7}).task
+    asked = {"kind": "quadratic_regression", "directions": directions, "coefficient": 0.7}
+    task: Any = run(asked).task
     x, y = task.batch(0)
     assert task.beta.shape == (directions, 5)
     expected = [0.7 * sum(float(b @ one) ** 2 for b in task.beta) for one in x]
@@ -47,7 +49,7 @@ def test_targets_are_sums_of_squares(directions: int) -> None:
 
 
 def test_a_hermite_target_is_of_one_direction() -> None:
-    task = run({"kind": "quadratic_regression", "degree": 3}).task
+    task: Any = run({"kind": "quadratic_regression", "degree": 3}).task
     x, y = task.batch(0)
     z = x @ task.beta[0]
     torch.testing.assert_close(y, (z**3 - 3 * z) / math.sqrt(6))
@@ -64,16 +66,21 @@ def test_a_start_that_is_the_solution_solves_the_task(wrap: bool) -> None:
     x, y = found.task.batch(0)
     torch.testing.assert_close(found.model(x).squeeze(1), y)
     names = {n: p for n, p in found.model.named_parameters() if p.requires_grad}
-    linear, square = quadratic_form(found.model, names)
+    form, task = quadratic_form(found.model, names), found.task
+    assert form is not None
+    assert isinstance(task, QuadraticRegression)
+    (linear, square), expected = form, task.square()
+    assert expected is not None
     torch.testing.assert_close(linear, torch.zeros_like(linear))
-    torch.testing.assert_close(square, found.task.square())
+    torch.testing.assert_close(square, expected)
 
 
 def test_a_start_in_between_is_the_mixture() -> None:
     weights = []
     for towards in (0.0, 0.25, 1.0):
         model = {"kind": "committee", "width": 2, "epsilon": 0.5, "towards": towards}
-        weights.append(run({"kind": "quadratic_regression"}, model).model.hidden.weight)
+        found = run({"kind": "quadratic_regression"}, model).model
+        weights.append(found.get_parameter("hidden.weight"))
     torch.testing.assert_close(weights[1], 0.75 * weights[0] + 0.25 * weights[2])
 
 
@@ -91,7 +98,7 @@ def test_the_initial_scale_multiplies_the_weights() -> None:
     one, two = (
         run(
             {"kind": "quadratic_regression"}, {"kind": "committee", "width": 3, "init_scale": s}
-        ).model.hidden.weight
+        ).model.get_parameter("hidden.weight")
         for s in (1.0, 2.0)
     )
     torch.testing.assert_close(two, 2 * one)
@@ -120,6 +127,7 @@ def test_labels_are_of_the_very_network_that_is_trained(wrap: str) -> None:
     x, y = (torch.cat([splits["train"][i], splits["test"][i]]) for i in (0, 1))
     names = {n: p for n, p in found.model.named_parameters() if p.requires_grad}
     kernel = tangent_kernel(found.model, names, x)
+    assert kernel is not None
     shifted = kernel - kernel.mean()
     torch.testing.assert_close(shifted @ y, (y @ shifted @ y) * y, rtol=1e-4, atol=1e-5)
     assert y.norm().item() == pytest.approx(1.0)

@@ -79,8 +79,9 @@ def test_what_lasts_a_fraction_of_one_ends_with_the_run(utd: float, learning_sta
     from suite.launch.rllib.runner import Exploration
     from suite.rl.replay import annealing
 
-    whole, half = {"fraction": 1.0}, {"fraction": 0.5}
-    run = RunConfig.from_mapping(
+    whole: dict[str, Any] = {"fraction": 1.0}
+    half = {"fraction": 0.5}
+    run: Any = RunConfig.from_mapping(
         {
             **CARTPOLE,
             "task": {
@@ -143,10 +144,11 @@ def test_the_memory_of_a_full_replay_is_that_of_its_arrays(
     from suite.rl.replay import make_ring
 
     length = {"budget": {"agent_steps": 200_000}}
-    run = RunConfig.from_mapping(merge(merge(mapping, length), {"task": task, "agent": agent}))
+    request = merge(merge(mapping, length), {"task": task, "agent": agent})
+    run: Any = RunConfig.from_mapping(request)
     shape = run.task.spec().inputs
     dtype = np.uint8 if len(shape) == 3 else np.float32
-    ring = make_ring(run, Box(0, 1, shape, dtype), torch.device("cpu"))
+    ring: Any = make_ring(run, Box(0, 1, shape, dtype), torch.device("cpu"))
     arrays = [*ring._arrays().values(), ring._last_frames()]
     if run.agent.prioritized is not None:
         arrays = [*arrays[:-2], arrays[-1]]  # priorities are the tree's
@@ -215,6 +217,7 @@ def test_evaluations_without_a_step_between_them_are_refused(every: int | dict[s
 
 def test_games_cut_before_their_first_agent_step_are_refused() -> None:
     task = {"kind": "atari", "game": "pong", "frame_skip": 4}
-    assert RunConfig.from_mapping(merge(ATARI, {"task": {"max_episode_frames": 4}})).task.time_limit
+    allowed: Any = RunConfig.from_mapping(merge(ATARI, {"task": {"max_episode_frames": 4}}))
+    assert allowed.task.time_limit
     with pytest.raises(ConfigError, match=r"max_episode_frames: got 3; .* frame_skip = 4"):
         RunConfig.from_mapping({**ATARI, "task": {**task, "max_episode_frames": 3}})

@@ -15,7 +15,7 @@ from suite.run_config import RunConfig
 from suite.tasks.atari import AtariConfig
 from suite.tasks.sequential_atari import NORMALISED, RETURN, SequentialAtariConfig
 
-RUN = {
+RUN: dict[str, Any] = {
     "task": {
         "kind": "sequential_atari",
         "games": ["pong", "breakout", "alien"],
@@ -82,7 +82,7 @@ def test_all_protocols_have_the_full_set_of_actions() -> None:
 
 
 def test_the_defaults_are_the_published_ones_and_a_sequence_has_a_name() -> None:
-    task = SequentialAtariConfig(games="abbas2023_five")
+    task = SequentialAtariConfig.from_mapping({"games": "abbas2023_five"})
     assert task.games == ("alien", "atlantis", "boxing", "breakout", "centipede")
     assert task.visits == 2
     assert task.length == 5_000_000
@@ -120,13 +120,16 @@ def test_a_whole_line_of_epsilon_ends_with_what_it_is_a_line_of(
 ) -> None:
     """To the agent step: of each visit if it restarts, of the run if not."""
     from suite.launch.rllib.runner import Exploration
+    from suite.rl.run import RLRun
     from suite.run_config import RunConfig
 
     switch = {"clear_replay": clear_replay, "restart_epsilon": restart}
     line = {"start": 1.0, "end": 0.1, "anneal": {"fraction": 1.0}}
     agent = {"kind": "dqn", "replay_capacity": 500, "epsilon": line}
-    run = RunConfig.from_mapping({**RUN, "task": {**RUN["task"], "switch": switch}, "agent": agent})
-    task, ends = run.task, []
+    mapping = {**RUN, "task": {**RUN["task"], "switch": switch}, "agent": agent}
+    run, ends = RLRun.of(RunConfig.from_mapping(mapping)), []
+    task = run.task
+    assert isinstance(task, SequentialAtariConfig)
     for visit in range(6):
         explore = Exploration.of(run, visit)
         begun = task.learns_from(visit) - task.explores_from(visit)

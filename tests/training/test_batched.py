@@ -16,7 +16,7 @@ from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun
 
 DECAY = [{"kind": "weight_decay", "coefficient": 0.01, "roles": ["weight"]}]
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], list[dict[str, Any]], float]] = {
     "quadratic_regression": (
         {"dimension": 5, "points": 12, "test_points": 8},
         [{"kind": "committee", "width": 6, "epsilon": e} for e in (0.1, 0.5)],
@@ -80,8 +80,8 @@ def test_side_by_side_is_as_alone(kind: str) -> None:
         for mine, theirs in zip(run.model.parameters(), single.model.parameters(), strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
         assert [r[:2] + r[3:5] for r in session.rows] == [r[:2] + r[3:5] for r in rows]
-        for mine, theirs in zip(session.rows, rows, strict=True):
-            assert mine.value == pytest.approx(theirs.value, rel=1e-5, abs=1e-9), mine
+        for row, other in zip(session.rows, rows, strict=True):
+            assert row.value == pytest.approx(other.value, rel=1e-5, abs=1e-9), row
 
 
 class Saving(MemorySession):
@@ -181,7 +181,7 @@ def test_an_update_can_be_recorded(kind: str, monkeypatch: pytest.MonkeyPatch) -
     """A recording stands for the function if that changes nothing but tensors, in place."""
     configs = [c for c in requests(kind) if c.seed == 0]
     plain, recorded = (Descent([SupervisedRun(c) for c in configs]) for _ in range(2))
-    made = []
+    made: list[Any] = []
 
     class Graph:
         def replay(self) -> None:
@@ -189,7 +189,11 @@ def test_an_update_can_be_recorded(kind: str, monkeypatch: pytest.MonkeyPatch) -
             recorded._descend()
             assert all(vars(recorded)[name] is value for name, value in before.items())
 
-    monkeypatch.setattr(cuda_graph, "record", lambda function: made.append(function) or Graph())
+    def record(function: Any) -> Graph:
+        made.append(function)
+        return Graph()
+
+    monkeypatch.setattr(cuda_graph, "record", record)
     recorded._update = cuda_graph.Replayed(recorded._descend, torch.device("cuda"))
     for descent in (plain, recorded):
         descent.plan(0, 10)

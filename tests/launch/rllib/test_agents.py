@@ -16,7 +16,7 @@ from suite.run_config import RunConfig
 C51 = {"atoms": 21, "v_min": -6.0, "v_max": 4.0}
 ALL = {"kind": "rainbow", "n_step": 3, "distribution": C51, "prioritized": None}
 
-PARTS = {
+PARTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "double": {"double": True},
     "dueling": {"dueling": True},
@@ -299,7 +299,8 @@ def test_losses_in_bf16_are_near_those_of_single_precision(
     make_learner: Callable[..., Any], case: str, model: dict[str, Any]
 ) -> None:
     shape = VECTOR if model["kind"] == "mlp" else FRAMES
-    losses, slopes = {}, {}
+    losses: dict[str, Tensor] = {}
+    slopes: dict[str, list[Tensor]] = {}
     for precision in ("fp32", "bf16"):
         learner = make_learner(request(case, model, precision=precision), shape)
         stream = list(batches(case, shape, 64, 3, torch.float32))

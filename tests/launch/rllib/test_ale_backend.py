@@ -85,9 +85,10 @@ def returns(task: AtariConfig, lanes: int, each: int, seed: int) -> NDArray[Any]
     """Return the scores of the first `each` games of every lane, played at random."""
     played = Lanes(task, lanes, seed)
     generator = np.random.default_rng(seed)
-    scores = [[] for _ in range(lanes)]
+    scores: list[list[float]] = [[] for _ in range(lanes)]
+    actions = int(played.spaces[1].n)
     while min(map(len, scores)) < each:
-        played.step(generator.integers(played.spaces[1].n, size=lanes).astype(np.int32))
+        played.step(generator.integers(actions, size=lanes).astype(np.int32))
         for game in played.take_games():
             scores[game.lane].append(game.score)
     played.close()
@@ -165,6 +166,7 @@ def test_observations_are_ale_s_own_but_for_black_frames_before_a_game() -> None
     own = AtariVectorEnv(
         "breakout", 3, num_threads=1, noop_max=1, use_fire_reset=False, reward_clipping=False
     )
+    theirs: Any
     stacks, theirs = mine.reset()[0], own.reset(seed=5)[0]
     generator = np.random.default_rng(0)
     since = np.zeros(3, int)
@@ -196,7 +198,9 @@ def test_the_same_seed_plays_the_same_games_and_another_others() -> None:
     assert not (first.obs == other.obs).all()
     assert not (first.obs[0] == first.obs[1]).all()  # lanes draw apart
     replayed = Lanes(first.task, 2, 3)
-    replayed.replay(first.log.actions())
+    kept = first.log.actions()
+    assert kept is not None
+    replayed.replay(kept)
     assert (replayed.obs == first.obs).all()
 
 
@@ -212,6 +216,8 @@ def test_lives_and_marks_reach_the_runner(make_runner: Callable[..., Any]) -> No
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_spaces_are_those_of_one_environment(backend: str) -> None:
     task = atari("breakout", backend=backend)
+    box: Any
+    discrete: Any
     box, discrete = spaces_of(make_pool(task, 3, 0))
     assert (box.shape, box.dtype, discrete.n) == ((4, 84, 84), np.uint8, 4)
 

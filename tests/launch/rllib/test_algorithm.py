@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def build() -> Iterator[Callable[..., Any]]:
     """Return a function that builds the algorithm of a run, stopped at the end of the test."""
     from suite.launch.rllib.config import algorithm_config
 
-    built = []
+    built: list[Any] = []
 
     def make(run: RunConfig, **settings: Any) -> Any:
         built.append(algorithm_config(run).training(**settings).build_algo())
@@ -230,12 +230,12 @@ def test_a_replay_too_large_to_keep_is_filled_again_before_learning_goes_on(
     third.restore_from_path(tmp_path / "second")
     counted = (first.agent_steps, first.gradient_steps)
     for restored in (second, third):
-        rows = []
+        rows: list[Any] = []
         restored.recorder.sink = rows.extend
         assert (restored.agent_steps, restored.gradient_steps) == counted
         assert len(restored.ring) == 0
         learnt = restored._learn
-        sizes = []
+        sizes: list[int] = []
         restored._learn = lambda learnt=learnt, sizes=sizes, r=restored: (
             sizes.append(len(r.ring)),
             learnt(),
@@ -268,7 +268,9 @@ def test_every_lane_of_every_runner_fills_the_replay_again_and_none_of_it_counts
     first.stop()  # Ray has cores for the runners of one
     second = build(run)
     second.restore_from_path(tmp_path)
-    rows, took, at_refill = [], [], []
+    rows: list[Any] = []
+    took: list[int] = []
+    at_refill: list[Any] = []
     second.recorder.sink = rows.extend
     refill, sample = second._refill, second.sampler.sample
 
@@ -372,7 +374,7 @@ def test_rllib_s_ways_of_saving_and_restoring_lead_to_the_same_place(
         ):
             assert torch.equal(mine, theirs)
     finally:
-        restored.stop()
+        restored.stop()  # type: ignore[no-untyped-call]
 
 
 def test_an_iteration_ends_after_its_seconds(build: Callable[..., Any]) -> None:
@@ -394,7 +396,7 @@ def test_the_algorithm_runs_under_tune(tmp_path: Path, capfd: pytest.CaptureFixt
     config.training(iteration_agent_steps=50)
     tuner = tune.Tuner(
         NapDQN,
-        param_space=config,
+        param_space=cast(Any, config),
         run_config=tune.RunConfig(
             storage_path=str(tmp_path),
             verbose=0,
@@ -403,10 +405,12 @@ def test_the_algorithm_runs_under_tune(tmp_path: Path, capfd: pytest.CaptureFixt
     )
     results = tuner.fit()
     assert not results.errors
-    metrics = results[0].metrics
+    metrics, checkpoint = results[0].metrics, results[0].checkpoint
+    assert metrics is not None
+    assert checkpoint is not None
     assert metrics["training_iteration"] == 3
     assert metrics["learners"]["default_policy"]["gradient_steps"] == 80
-    assert (tmp_path / results[0].path / results[0].checkpoint.path / "state.pt").is_file()
+    assert (tmp_path / results[0].path / checkpoint.path / "state.pt").is_file()
 
 
 def test_nothing_is_left_behind(build: Callable[..., Any]) -> None:

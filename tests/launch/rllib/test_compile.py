@@ -10,22 +10,21 @@ from torch import Tensor
 from torch._dynamo.testing import CompileCounter
 
 from suite.errors import ConfigError
-from suite.launch.rllib import module
 from suite.run_config import RunConfig
 
-AGENTS = {
+AGENTS: dict[str, dict[str, Any]] = {
     "double": {"kind": "dqn", "double": True},
     "rainbow": {"kind": "rainbow", "prioritized": None},
 }
-VECTORS = {
+VECTORS: dict[str, Any] = {
     "task": {"kind": "classic_control", "learning_starts": 100},
     "model": {"kind": "mlp", "width": 16, "depth": 2, "norm": "layer"},
 }
-FRAMES = {
+FRAMES: dict[str, Any] = {
     "task": {"kind": "atari", "game": "breakout", "learning_starts": 100, "utd": 1.0},
     "model": {"kind": "nature_cnn", "hidden": 16, "norm": "layer"},
 }
-SHAPES = {"vectors": (4,), "frames": (4, 36, 36)}
+SHAPES: dict[str, tuple[int, ...]] = {"vectors": (4,), "frames": (4, 36, 36)}
 SEEN = {"vectors": VECTORS, "frames": FRAMES}
 
 
@@ -42,7 +41,7 @@ def make_run(agent: dict[str, Any], compile: bool, seen: dict[str, Any] = VECTOR
     )
 
 
-def batch(seed: int, shape: tuple[int] = (4,)) -> dict[str, Tensor]:
+def batch(seed: int, shape: tuple[int, ...] = (4,)) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     if len(shape) == 1:
         s_tm1, s_t = torch.randn(2, 32, *shape, generator=generator)
@@ -93,9 +92,7 @@ def test_the_key_compiles_what_updates_call_and_nothing_else(
     """The graphs are counted and run as they are, so this needs no C++ compiler."""
     torch._dynamo.reset()
     counter, made = CompileCounter(), torch.compile
-    monkeypatch.setattr(
-        module.torch, "compile", lambda f, **options: made(f, backend=counter, **options)
-    )
+    monkeypatch.setattr(torch, "compile", lambda f, **options: made(f, backend=counter, **options))
     shape = SHAPES[seen]
     learner = make_learner(make_run(AGENTS["double"], compile, SEEN[seen]), shape)
     net, before = learner.net, counter.frame_count
@@ -122,6 +119,6 @@ def test_a_machine_that_cannot_compile_is_told_before_the_run_starts(
 
         return broken
 
-    monkeypatch.setattr(module.torch, "compile", compile)
+    monkeypatch.setattr(torch, "compile", compile)
     with pytest.raises(ConfigError, match=r"agent\.compile: got True; expected false.*compiler"):
         make_learner(make_run(AGENTS["double"], compile=True))

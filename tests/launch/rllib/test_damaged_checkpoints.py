@@ -40,7 +40,7 @@ class Until(RunFolder):
             raise Killed
 
 
-def train(root: Path, run: RunConfig, checkpoints: int = 1000) -> list[Any]:
+def train(root: Path, run: RunConfig, checkpoints: int = 1000) -> tuple[list[list[Any]], list[str]]:
     from suite.launch.rllib.trial import train_rl
 
     folder = Until(Storage(root), run.run_id, checkpoint_every_s=0.0)
@@ -94,7 +94,7 @@ def test_no_pickle_of_a_checkpoint_is_ever_loaded(started_ray: None, tmp_path: P
     from suite.launch.rllib.algorithm import NapDQN
     from suite.launch.rllib.config import algorithm_config
 
-    algorithm = algorithm_config(RunConfig.from_mapping(CARTPOLE)).build_algo()
+    algorithm: Any = algorithm_config(RunConfig.from_mapping(CARTPOLE)).build_algo()
     try:
         algorithm.train()
         algorithm.save_to_path(tmp_path)
@@ -107,7 +107,7 @@ def test_no_pickle_of_a_checkpoint_is_ever_loaded(started_ray: None, tmp_path: P
         assert restored.gradient_steps == algorithm.gradient_steps
         assert restored.run == algorithm.run
     finally:
-        restored.stop()
+        restored.stop()  # type: ignore[no-untyped-call]
     (tmp_path / "run.json").unlink()
     with pytest.raises(ConfigError, match=r"run\.json"):
         NapDQN.from_checkpoint(tmp_path)

@@ -1,7 +1,7 @@
 """Evaluation: the right number of whole games, apart from training, the same after a restore."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from suite.launch.rllib.evaluator import evaluate
+from suite.rl.lanes import Game
+from suite.rl.run import RLRun
 from suite.run_config import RunConfig
 from suite.tasks.rl import EvaluationConfig
 
@@ -48,28 +50,33 @@ class Policy:
         return torch.zeros(len(obs), dtype=torch.long)
 
 
+def play(run: RunConfig, config: EvaluationConfig, policy: Policy, index: int) -> list[Game]:
+    """Evaluate a policy, which is no network."""
+    return evaluate(RLRun.of(run), config, cast(Any, policy), index)
+
+
 @pytest.mark.parametrize("episodes", [1, 7, 23])
 def test_every_lane_plays_its_share_of_whole_games(episodes: int) -> None:
     run, config = cartpole(), EvaluationConfig(episodes=episodes, epsilon=0.0)
     policy = Policy(balances=True)
-    games = evaluate(run, config, policy, 0)
+    games = play(run, config, policy, 0)
     assert [game.score for game in games] == [60.0] * episodes
     played = np.bincount([game.lane for game in games])
     assert played.max() - played.min() <= 1
     assert (policy.silenced, policy.drawn) == (1, 0)
-    assert max(game.score for game in evaluate(run, config, Policy(False), 0)) < 15
+    assert max(game.score for game in play(run, config, Policy(False), 0)) < 15
 
 
 def test_each_evaluation_has_its_own_games_and_they_can_be_repeated() -> None:
     run, config = cartpole(), EvaluationConfig(episodes=12, epsilon=0.3)
-    first, again, other = (evaluate(run, config, Policy(False), k) for k in (0, 0, 1))
+    first, again, other = (play(run, config, Policy(False), k) for k in (0, 0, 1))
     assert first == again
     assert first != other
 
 
 def test_noise_is_drawn_for_every_step_if_asked_for() -> None:
     policy = Policy(balances=False)
-    games = evaluate(cartpole(), EvaluationConfig(episodes=1, noise=True), policy, 0)
+    games = play(cartpole(), EvaluationConfig(episodes=1, noise=True), policy, 0)
     assert policy.drawn == games[0].agent_steps
 
 
@@ -82,7 +89,8 @@ def test_rows_come_when_they_are_due_and_training_does_not_notice(
     def rows(run: RunConfig) -> list[Any]:
         session = folder_session(tmp_path)
         train_rl(run, session)
-        return session.rows
+        found: list[Any] = session.rows
+        return found
 
     run = cartpole(episodes=5, every={"agent_steps": 50})
     with_it, without = (
@@ -105,4 +113,4 @@ def test_rows_come_when_they_are_due_and_training_does_not_notice(
 
     assert training(with_it) == training(without)
     assert run.task.score == ("evaluation_return", "")
-    assert run.check() is None
+    assert run.check() is None  # type: ignore[func-returns-value]

@@ -215,17 +215,26 @@ def test_the_trigger_sees_the_loss_without_the_weights_of_the_replay(
     make_learner: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, kind: str, weighted: bool
 ) -> None:
     trigger = {"kind": "cusum", "window": 10, "lag": 2}
-    agent = {"kind": kind, "prioritized": {} if weighted else None}
+    agent: dict[str, Any] = {"kind": kind, "prioritized": {} if weighted else None}
     learner = make_learner(
         cartpole(agent=agent, schedule={"kind": "triggered", "trigger": trigger})
     )
     begin(learner)
-    seen, expected, losses, waits = [], [], [], []
+    seen: list[Any] = []
+    waits: list[int] = []
+    expected, losses = [], []
     observe, item = learner.schedule.observe, torch.Tensor.item
-    monkeypatch.setattr(
-        learner.schedule, "observe", lambda step, s: (seen.extend(s), observe(step, s))[1]
-    )
-    monkeypatch.setattr(torch.Tensor, "item", lambda x: (waits.append(1), item(x))[1])
+
+    def sees(step: int, values: Any) -> Any:
+        seen.extend(values)
+        return observe(step, values)
+
+    def waits_for(tensor: Tensor) -> Any:
+        waits.append(1)
+        return item(tensor)
+
+    monkeypatch.setattr(learner.schedule, "observe", sees)
+    monkeypatch.setattr(torch.Tensor, "item", waits_for)
     for step, batch in enumerate(batches((4,), 16, 6)):
         batch["weights"] = torch.linspace(0.1, 0.2, 16) * (step + 1)
         if not weighted:
@@ -285,7 +294,8 @@ def test_a_sample_shares_memory_with_its_tensors() -> None:
     from suite.replay.frame_ring import Sample
 
     ones = np.ones(3, np.float32)
-    sample = Sample(np.ones((3, 4), np.float32), ones.astype(int), ones, ones, ones, ones)
+    whole = ones.astype(np.int64)
+    sample = Sample(np.ones((3, 4), np.float32), whole, ones, ones, ones, whole)
     tensors = to_tensors(sample)
     sample.r_t[0] = 5.0
     assert tensors["r_t"][0] == 5.0

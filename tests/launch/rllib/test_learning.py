@@ -43,7 +43,7 @@ def build(started_ray: None) -> Iterator[Callable[..., Any]]:
     """Return a function that builds the algorithm of a run, stopped at the end of the test."""
     from suite.launch.rllib.config import algorithm_config
 
-    built = []
+    built: list[Any] = []
 
     def make(run: RunConfig) -> Any:
         built.append(algorithm_config(run).build_algo())
@@ -55,7 +55,7 @@ def build(started_ray: None) -> Iterator[Callable[..., Any]]:
 
 
 def finish(algorithm: Any) -> list[Any]:
-    rows = []
+    rows: list[Any] = []
     algorithm.recorder.sink = rows.extend
     while not algorithm.finished:
         algorithm.advance()

@@ -42,7 +42,7 @@ def finish(started_ray: None) -> Callable[[RunConfig], dict[str, Tensor]]:
     from suite.launch.rllib.config import algorithm_config
 
     def make(run: RunConfig) -> dict[str, Tensor]:
-        algorithm = algorithm_config(run).build_algo()
+        algorithm: Any = algorithm_config(run).build_algo()
         try:
             while not algorithm.finished:
                 algorithm.advance()

@@ -11,12 +11,13 @@ from suite.atari.games import GAMES, pool_name
 from suite.replay.frame_ring import FrameRing
 from suite.rl.envs import make_pool, pool_seed, spaces_of
 from suite.rl.lanes import CHUNK, ActionLog
+from suite.rl.run import RLRun
 from suite.run_config import RunConfig
 from suite.tasks.classic_control import ENVIRONMENTS
 
 
-def breakout(lanes: int = 2, limit: int = 108_000, **task: Any) -> RunConfig:
-    return RunConfig.from_mapping(
+def breakout(lanes: int = 2, limit: int = 108_000, **task: Any) -> RLRun:
+    run = RunConfig.from_mapping(
         {
             "task": {
                 "kind": "atari",
@@ -31,6 +32,7 @@ def breakout(lanes: int = 2, limit: int = 108_000, **task: Any) -> RunConfig:
             "budget": {"agent_steps": 20_000},
         }
     )
+    return RLRun.of(run)
 
 
 def cartpole(limit: int, lanes: int = 1, epsilon: float = 1.0, **task: Any) -> RunConfig:
@@ -71,12 +73,12 @@ def test_stacks_from_the_ring_equal_envpool_s_own(
     runner = make_runner(breakout(limit=limit))
     runner.lanes.pool = Watched(runner.lanes.pool, runner.lanes.obs.copy())
     ring = ring_for(runner, 2000)
-    acted = []
+    blocks = []
     for steps in (1, 63, 200, 136):
         rollout = runner.sample(steps=steps)
         ring.add(rollout.block)
-        acted.append(rollout.block.acted)
-    acted = np.concatenate(acted)  # (steps, lanes)
+        blocks.append(rollout.block.acted)
+    acted = np.concatenate(blocks)  # (steps, lanes)
     assert not acted.all()  # some games ended
     window = ring.resolve(np.arange(2 * ring.slots))
     index = np.flatnonzero(window.eligible)
@@ -192,7 +194,9 @@ def test_too_many_actions_are_not_kept() -> None:
     log = ActionLog(lanes=2, limit=5)
     for step in range(5):
         log.add(np.full(2, step))
-    assert log.actions().tolist() == [[step] * 2 for step in range(5)]
+    kept = log.actions()
+    assert kept is not None
+    assert kept.tolist() == [[step] * 2 for step in range(5)]
     log.add(np.zeros(2))
     assert log.actions() is None
 
@@ -239,6 +243,8 @@ def test_epsilon_follows_the_run_s_agent_steps(make_runner: Callable[..., Any]) 
 
 
 def test_spaces_are_what_the_tasks_say() -> None:
+    box: Any
+    discrete: Any
     for env, spec in ENVIRONMENTS.items():
         run = RunConfig.from_mapping(
             {
@@ -247,7 +253,7 @@ def test_spaces_are_what_the_tasks_say() -> None:
                 "agent": "dqn",
             }
         )
-        box, discrete = spaces_of(make_pool(run.task, 1, 0))
+        box, discrete = spaces_of(make_pool(RLRun.of(run).task, 1, 0))
         assert (box.shape, box.dtype, discrete.n) == (spec.inputs, np.float32, spec.outputs)
     box, discrete = spaces_of(make_pool(breakout(full_action_space=True).task, 1, 0))
     assert (box.shape, box.dtype, discrete.n) == ((4, 84, 84), np.uint8, 18)

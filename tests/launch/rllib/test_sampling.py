@@ -47,7 +47,7 @@ def build() -> Iterator[Callable[..., Any]]:
     """Return a function that builds the algorithm of a run, its runners without cores."""
     from suite.launch.rllib.config import algorithm_config
 
-    built = []
+    built: list[Any] = []
 
     def make(run: RunConfig) -> Any:
         config = algorithm_config(run).env_runners(num_cpus_per_env_runner=0)
@@ -122,7 +122,7 @@ def test_a_runner_that_dies_is_replaced_and_its_lost_block_is_noted(
     build: Callable[..., Any],
 ) -> None:
     algorithm = build(cartpole(agent_steps=600, runners=2, utd=0.5))
-    rows = []
+    rows: list[Any] = []
     algorithm.recorder.sink = rows.extend
     while algorithm.agent_steps < 200:
         algorithm.advance()
@@ -172,7 +172,7 @@ def wait_for_a_new_life(algorithm: Any, runner: int) -> None:
 
 def test_a_runner_that_dies_between_two_blocks_is_noticed(build: Callable[..., Any]) -> None:
     algorithm = build(cartpole(agent_steps=400, runners=2, utd=0.5))
-    rows = []
+    rows: list[Any] = []
     algorithm.recorder.sink = rows.extend
     while algorithm.agent_steps < 150:
         algorithm.advance()
@@ -207,17 +207,19 @@ def test_runners_that_could_not_be_reached_begin_anew_in_the_visit_in_force(
 def test_nobody_waits_for_a_runner_that_is_down_while_others_work(
     build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from suite.launch.rllib import sampling
+    import ray
 
     algorithm = build(cartpole(agent_steps=2000, runners=2))
     while algorithm.agent_steps < 100:
         algorithm.advance()
-    patience, wait = [], sampling.ray.wait
-    monkeypatch.setattr(
-        sampling.ray,
-        "wait",
-        lambda *args, timeout, **kw: patience.append(timeout) or wait(*args, timeout=timeout, **kw),
-    )
+    patience: list[float] = []
+    wait = ray.wait
+
+    def asks(*args: Any, timeout: float, **kw: Any) -> Any:
+        patience.append(timeout)
+        return wait(*args, timeout=timeout, **kw)
+
+    monkeypatch.setattr(ray, "wait", asks)
     kill(algorithm, 1)
     deadline = time.monotonic() + 60
     while not patience and time.monotonic() < deadline:
@@ -248,7 +250,7 @@ def test_a_save_that_takes_the_last_block_leaves_nothing_of_the_run_undone(
     evaluation = {"episodes": 1, "every": {"agent_steps": 50}}
     run = cartpole(agent_steps=100, runners=2, overlap=True, evaluation=evaluation)
     algorithm = build(run)
-    rows = []
+    rows: list[Any] = []
     algorithm.recorder.sink = rows.extend
     while algorithm.agent_steps < 98:
         algorithm.advance()
@@ -270,7 +272,7 @@ def test_a_save_that_takes_a_visit_s_last_block_leaves_the_visit_to_be_closed(
     build: Callable[..., Any], tmp_path: Path
 ) -> None:
     algorithm = build(two_games(overlap=True, evaluation={"episodes": 1}))
-    rows = []
+    rows: list[Any] = []
     algorithm.recorder.sink = rows.extend
     for end in (60, 120):
         while algorithm.agent_steps < end - 20:  # the warm-up is a block, and another is asked for
@@ -301,7 +303,7 @@ def test_a_runner_restarted_unnoticed_is_saved_and_restored_in_the_visit_in_forc
     build: Callable[..., Any], tmp_path: Path
 ) -> None:
     first, second = build(two_games()), build(two_games())
-    rows = []
+    rows: list[Any] = []
     first.recorder.sink = rows.extend
     while first.agent_steps < 100:
         first.advance()

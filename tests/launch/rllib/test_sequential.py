@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from suite.config import merge
+from suite.rl.run import RLRun
 from suite.run_config import RunConfig
 
 pytestmark = pytest.mark.ray
@@ -36,8 +37,8 @@ BASE = {
 RAINBOW = {"kind": "rainbow", "batch_size": 4, "replay_capacity": 300, "target_every": 7}
 
 
-def sequence(**overrides: Any) -> RunConfig:
-    return RunConfig.from_mapping(merge(BASE, overrides))
+def sequence(**overrides: Any) -> RLRun:
+    return RLRun.of(RunConfig.from_mapping(merge(BASE, overrides)))
 
 
 @pytest.fixture
@@ -45,11 +46,11 @@ def build(started_ray: None) -> Iterator[Callable[..., Any]]:
     """Return a function that builds the algorithm of a run, stopped at the end of the test."""
     from suite.launch.rllib.config import algorithm_config
 
-    built = []
+    built: list[Any] = []
 
     def make(run: RunConfig) -> tuple[Any, list[Any]]:
         built.append(algorithm_config(run).build_algo())
-        rows = []
+        rows: list[Any] = []
         built[-1].recorder.sink = rows.extend
         return built[-1], rows
 
@@ -251,11 +252,12 @@ def test_a_visit_is_evaluated_before_the_next_one_begins_with_a_reset(
     build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from suite.launch.rllib import algorithm as module
+    from suite.launch.rllib.evaluator import evaluate as play
 
     reset = {"kind": "reset", "layers": "all", "at_phases": True}
     asked = {"task.evaluation": {"episodes": 1}, "interventions": [reset], "task.visits": 1}
     algorithm, rows = build(sequence(**asked))
-    seen, play = [], module.evaluate
+    seen: list[list[Tensor]] = []
 
     def evaluate(run: RunConfig, config: Any, network: Any, *others: Any) -> Any:
         seen.append(weights(network.q))
@@ -269,7 +271,7 @@ def test_a_visit_is_evaluated_before_the_next_one_begins_with_a_reset(
     assert same(seen[0], weights(algorithm.learner.net.q))
     assert not same(seen[0], drawn)
     first = len(seen[0])
-    begun = []
+    begun: list[list[Tensor]] = []
     learn = algorithm.learning.learn
 
     def watched(sample: Any) -> None:
@@ -322,7 +324,8 @@ def test_runs_resume_across_switches_to_the_last_bit(
         second, after = build(run)
         second.restore_from_path(folder)
         lanes = second.env_runner.lanes
-        assert lanes.task.game == run.task.games[second.visits.index % 2]
+        games = run.task.games  # type: ignore[attr-defined]
+        assert lanes.task.game == games[second.visits.index % 2]
         assert lanes.log.steps <= LENGTH
         advance_to(second, 3 * LENGTH)
         assert second.gradient_steps == whole.gradient_steps == 75

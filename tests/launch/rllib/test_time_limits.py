@@ -43,7 +43,8 @@ def play(
 ) -> tuple[list[tuple[int, bool]], list[Any]]:
     """Play whole episodes in one lane: lengths, whether the return is complete there, all steps."""
     lanes, rng = Lanes(task, 1, seed), np.random.default_rng(seed)
-    ends, seen = [], []
+    ends: list[tuple[int, bool]] = []
+    seen: list[Any] = []
     while len(ends) < episodes:
         step = lanes.step(np.array([act(lanes.obs[0], rng)], np.int32))
         seen.append((lanes.obs[0].copy(), float(step.rewards[0]), bool(step.acted[0])))
@@ -160,7 +161,7 @@ def test_cut_lanes_go_on_as_with_envpool_s_own_limit(
 
 @pytest.mark.parametrize("backend", ["control", "envpool", "ale"])
 def test_the_same_actions_lead_back_past_cuts(backend: str) -> None:
-    task = ClassicControlConfig(max_episode_steps=9)
+    task: RLTaskConfig = ClassicControlConfig(max_episode_steps=9)
     if backend != "control":
         task = AtariConfig(game="breakout", backend=backend, max_episode_frames=200, sticky=0.25)
     first, rng = Lanes(task, 3, 8, keep=1000), np.random.default_rng(0)
@@ -169,7 +170,9 @@ def test_the_same_actions_lead_back_past_cuts(backend: str) -> None:
         first.step(rng.integers(actions, size=3).astype(np.int32))
     assert len(first.take_games()) >= 3
     again = Lanes(task, 3, 8)
-    again.replay(first.log.actions())
+    kept = first.log.actions()
+    assert kept is not None
+    again.replay(kept)
     for _ in range(70):
         assert (again.obs == first.obs).all()
         assert (again.starts == first.starts).all()

@@ -12,7 +12,7 @@ import pytest
 from suite.errors import ConfigError, DivergedError
 from suite.run_config import RunConfig
 
-BREAKOUT = {
+BREAKOUT: dict[str, Any] = {
     "task": {"kind": "atari", "game": "breakout", "utd": 0.5, "learning_starts": 60},
     "model": {"kind": "nature_cnn", "hidden": 16, "norm": "layer"},
     "agent": {"kind": "dqn", "batch_size": 4, "replay_capacity": 300, "target_every": 5},
@@ -25,7 +25,7 @@ BREAKOUT = {
         "every": 7,
     },
 }
-CARTPOLE = {
+CARTPOLE: dict[str, Any] = {
     "task": {"kind": "classic_control", "utd": 0.5, "learning_starts": 60},
     "model": {"kind": "mlp", "width": 8, "norm": "layer"},
     "agent": {"kind": "dqn", "batch_size": 4, "replay_capacity": 300, "target_every": 5},
@@ -127,7 +127,7 @@ def test_checkpoints_take_a_small_share_of_the_time(
 ) -> None:
     from suite.launch.rllib import trial
 
-    class Slow(folder_session):
+    class Slow(folder_session):  # type: ignore[misc]
         saves = 0
 
         def save(self, step: int, write: Callable[[Path], object]) -> None:
@@ -176,7 +176,9 @@ def test_inside_a_tune_function(started_ray: None, tmp_path: Path) -> None:
     )
     results = tuner.fit()
     assert not results.errors
-    assert results[0].metrics["last"] == 220
+    metrics = results[0].metrics
+    assert metrics is not None
+    assert metrics["last"] == 220
 
 
 @pytest.mark.ray
