@@ -85,12 +85,14 @@ def test_it_is_drawn(name: str) -> None:
         few.draw_without_rendering()
     for axes, of_one in zip(few.axes, single.axes, strict=True):  # a line for each seed, and means
         assert not axes.collections
-        assert len(axes.lines) > 3 * len([line for line in of_one.lines if len(line.get_xdata())])
+        assert len(axes.lines) > 3 * len(
+            [line for line in of_one.lines if np.size(line.get_xdata())]
+        )
     assert len(drawn.axes) == panels
     for axes in drawn.axes:
         assert axes.get_xlabel()
         assert axes.get_ylabel()
-        assert any(len(line.get_xdata()) > 10 for line in axes.lines)
+        assert any(np.size(line.get_xdata()) > 10 for line in axes.lines)
         assert axes.collections, "seeds are shown as a band"
         if axes.get_yscale() == "log":
             for band in axes.collections:  # of logarithms, so positive
