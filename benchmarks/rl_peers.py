@@ -64,10 +64,13 @@ class Frames(gymnasium.Env[Any, Any]):
 
 def sb3(tiny: bool, steps: int) -> Contender:
     """`steps` agent steps of stable-baselines3's DQN, with as many updates."""
-    from stable_baselines3 import DQN
-    from stable_baselines3.common.vec_env import VecEnv
+    # An extra that may be absent.
+    from stable_baselines3 import DQN  # type: ignore[import-not-found, unused-ignore]
+    from stable_baselines3.common.vec_env import (  # type: ignore[import-not-found, unused-ignore]
+        VecEnv,
+    )
 
-    class Pool(VecEnv):  # type: ignore[misc, unused-ignore]  # an extra that may be absent
+    class Pool(VecEnv):  # type: ignore[misc, unused-ignore]
         """Breakout from envpool, adapted as envpool's own example for stable-baselines3 does."""
 
         def __init__(self) -> None:

@@ -118,7 +118,7 @@ def test_the_least_nuclear_norm_is_that_of_a_search(seed: int) -> None:
             matrix[i, j] = matrix[j, i] = value
         return float(np.abs(np.linalg.eigvalsh(matrix)).sum())
 
-    options = {"maxiter": 20_000, "maxfev": 20_000, "xatol": 1e-9, "fatol": 1e-12}
+    options: Any = {"maxiter": 20_000, "maxfev": 20_000, "xatol": 1e-9, "fatol": 1e-12}
     best = min(
         minimize(norm, start * np.ones(len(free)), method="Nelder-Mead", options=options).fun
         for start in (0.0, 1.0)

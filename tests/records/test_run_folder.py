@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -201,7 +202,7 @@ def test_killed_at_any_moment_a_remote_run_continues_anywhere(
 
     copy = fs.copy_files
 
-    def counted(*arguments: object, **options: object) -> None:
+    def counted(*arguments: Any, **options: Any) -> None:
         nonlocal calls
         calls += 1
         if calls == deadly:
