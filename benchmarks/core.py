@@ -26,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from suite import Projection
 from suite.models.base import MODELS, ModelSpec, build_model
+from suite.models.inputs import Floats, Frames
 from suite.models.transformer import GrokkingTransformer
 from suite.training.supervised import keep_freed_memory
 
@@ -90,7 +91,7 @@ def main() -> None:
 
     nature = build_model(
         MODELS["nature_cnn"].from_mapping({"kind": "nature_cnn", "norm": "layer"}),
-        ModelSpec((4, 84, 84), 6),
+        ModelSpec(Frames((4, 84, 84)), 6),
         seed=0,
     )
     frames = torch.randint(0, 256, (32, 4, 84, 84), dtype=torch.uint8)
@@ -129,7 +130,9 @@ def main() -> None:
     figures["factored_vs_peak"] = ratio(arithmetic, timed["factored"])
     figures["factored_steps_per_s"] = 1 / statistics.median(timed["factored"])
 
-    cnn = build_model(MODELS["cnn"].from_mapping({"kind": "cnn"}), ModelSpec((3, 32, 32), 10), 0)
+    cnn = build_model(
+        MODELS["cnn"].from_mapping({"kind": "cnn"}), ModelSpec(Floats((3, 32, 32)), 10), 0
+    )
     images = torch.randn(128, 32, 32, 3).permute(0, 3, 1, 2)
     cnn_step = training_step(cnn, cnn, images, torch.randint(0, 10, (128,)))
     seconds = interleaved({"cnn": cnn_step}, seconds=1.0, rounds=options.rounds)["cnn"]

@@ -29,6 +29,7 @@ from rl_engine import (
 from torch import Tensor, nn
 
 from suite.models.base import ModelSpec, build_model
+from suite.models.inputs import Frames
 from suite.models.noisy import draw_noise, noisy_layers
 from suite.models.pixels import interleave
 from suite.replay.frame_ring import Block, FrameRing
@@ -97,7 +98,7 @@ class Rainbow:
 
     def __init__(self) -> None:
         run = rainbow_run()
-        spec = ModelSpec((4, *FRAME), ACTIONS, bytes=True, head=run.agent.head)
+        spec = ModelSpec(Frames((4, *FRAME)), ACTIONS, head=run.agent.head)
         self.q = build_model(run.model, spec, seed=0)
         self.target = copy.deepcopy(self.q).requires_grad_(False)
         self.adam = torch.optim.Adam(self.q.parameters(), lr=6.25e-5, eps=1.5e-4, fused=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -34,9 +34,13 @@ class Config(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
     )
 
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Keys added after benchmark v1. At their defaults they are not part of ids, so ids stay."""
+
     def canonical(self) -> str:
-        """Return the canonical JSON text: sorted keys, no spaces, defaults included."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Return the canonical JSON text: sorted keys, no spaces, all defaults but `later` ones."""
+        plain = _without_later(self, self.model_dump(mode="json"))
+        return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], where: str = "") -> Self:
@@ -53,6 +57,26 @@ class Config(BaseModel):
             return cls.model_validate(mapping)
         except ValidationError as error:
             raise _first_fault(error, cls, where, mapping) from None
+
+
+def _without_later(value: Any, plain: Any) -> Any:
+    """Return `plain`, the dump of `value`, without keys of `Config.later` at their defaults."""
+    if isinstance(value, Config) and isinstance(plain, dict):
+        fields = type(value).model_fields
+        kept = {}
+        for key, item in plain.items():
+            inner = getattr(value, key, None)
+            default = key in value.later and inner == fields[key].get_default(
+                call_default_factory=True
+            )
+            if not default:
+                kept[key] = _without_later(inner, item)
+        return kept
+    if isinstance(value, list | tuple) and isinstance(plain, list):
+        return [_without_later(*pair) for pair in zip(value, plain, strict=True)]
+    if isinstance(value, Mapping) and isinstance(plain, dict):
+        return {k: _without_later(value.get(k), item) for k, item in plain.items()}
+    return plain
 
 
 class Component(Config):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,13 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _same_draws() -> None:
+    """A test draws the same from the global generators, whichever tests ran before it."""
+    random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture

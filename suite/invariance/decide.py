@@ -125,7 +125,7 @@ def scale_invariant(model: nn.Module, probe: Any = None, per: Per = "tensor") ->
     alike = (getattr(model, "dry_of", None), per)  # plans bind thousands of models that are alike
     if probe is None and alike in _DRY:
         return _DRY[alike]
-    trial = Trial.find(model, probe) if candidates else None
+    trial = ProbedNetwork.find(model, probe) if candidates else None
     if trial is None:
         return Selection(tuple(candidates), left)
     left |= trial.objections(candidates, per)
@@ -158,7 +158,7 @@ def check_invariant(
     Raises:
         ValueError: naming the first tensor that is not scale-invariant, and why.
     """
-    trial = Trial.find(model, probe)
+    trial = ProbedNetwork.find(model, probe)
     if trial is None:
         return
     for name, reason in trial.objections(names, per).items():
@@ -241,7 +241,7 @@ class Point:
         return self.moved({name: noise * value.norm() / noise.norm()}) == 0
 
 
-class Trial:
+class ProbedNetwork:
     """A network on a probe, at values where nothing vanishes, twice, and at its own.
 
     Args:
@@ -286,7 +286,7 @@ class Trial:
         return [point for point in drawn if point is not None]
 
     @classmethod
-    def find(cls, model: nn.Module, probe: Any) -> Trial | None:
+    def find(cls, model: nn.Module, probe: Any) -> ProbedNetwork | None:
         """Return the trial on a probe, or on inputs made up.
 
         None if the network has no values and no inputs are found: then nothing can be said yet.

@@ -62,7 +62,7 @@ def print_catalogue(what: str, console: Console) -> None:
         for heading in ("published size", "small", "claims", "figures"):
             table.add_column(heading, overflow="fold")
         for name, where in sorted(_experiments().items()):
-            table.add_row(name, *(", ".join(where[column]) for column in COLUMNS))
+            table.add_row(name, *(", ".join(where[column]) for column in EXPERIMENT_COLUMNS))
     elif what == "claims":
         from suite.report.claims.base import in_order
 
@@ -104,12 +104,12 @@ def _first_line(thing: object) -> str:
     return (inspect.getdoc(thing) or "").split("\n")[0]
 
 
-COLUMNS = ("published", "small", "claims", "figures")
+EXPERIMENT_COLUMNS = ("published", "small", "claims", "figures")
 """What `list experiments` has of each: sweep files at either size, ids of claims, figures."""
 
 
 def _experiments() -> dict[str, dict[str, list[str]]]:
-    """Return, by the label of an experiment, where it is run, judged and drawn: `COLUMNS`."""
+    """Return by label where each experiment is run, judged and drawn, see `EXPERIMENT_COLUMNS`."""
     from suite.report.claims.base import in_order
     from suite.report.experiment import SMALL
     from suite.report.published.base import PUBLISHED
@@ -119,7 +119,7 @@ def _experiments() -> dict[str, dict[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = {}
 
     def add(label: str, column: str, name: str) -> None:
-        where = found.setdefault(label, {column: [] for column in COLUMNS})
+        where = found.setdefault(label, {column: [] for column in EXPERIMENT_COLUMNS})
         if name not in where[column]:
             where[column].append(name)
 

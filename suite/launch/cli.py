@@ -111,7 +111,7 @@ def _run(
     from suite.errors import ConfigError
     from suite.launch.progress import make_console
     from suite.launch.run import Options, default_results, run_sweep
-    from suite.secrets import keep_secret, redact_command
+    from suite.text.secrets import keep_secret, redact_command
 
     if options.get("resume") and options.get("fresh"):
         raise ConfigError("--fresh", True, "either --resume or --fresh")
@@ -236,8 +236,8 @@ def _load(
 def main() -> None:
     """Run the command line and exit with its code."""
     from suite.errors import ConfigError
-    from suite.secrets import redact
-    from suite.terminal import visible
+    from suite.text.secrets import redact
+    from suite.text.terminal import visible
 
     try:
         code = app(standalone_mode=False)

@@ -9,7 +9,7 @@ from suite.sweeps.sweep import Sweep
 
 
 @dataclass
-class RunState:
+class LiveRun:
     """What the driver knows of one run.
 
     Attributes:
@@ -31,7 +31,7 @@ class Live:
     """All runs of a sweep, by id."""
 
     sweep: Sweep
-    runs: dict[str, RunState]
+    runs: dict[str, LiveRun]
     slots: int
     started: float = field(default_factory=time.monotonic)
     done_before: float = 0.0

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from suite.errors import ConfigError
 from suite.records.layout import MLFLOW, mlflow_uri
 from suite.records.storage import Storage
-from suite.secrets import redact
+from suite.text.secrets import redact
 
 
 def default_uri(storage: Storage) -> str:

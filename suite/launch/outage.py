@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from suite.records.storage import write_text
-from suite.secrets import redact
+from suite.text.secrets import redact
 
 WORDS = {
     errno.ENOSPC: "no space is left on the disk",

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from suite.launch.live import Live
-from suite.terminal import SafeConsole, one_line
+from suite.text.terminal import SafeConsole, one_line
 
 WIDE = 160
 """Columns of what is printed where there is no terminal."""

@@ -16,7 +16,7 @@ from rich.console import Console
 from suite.errors import ConfigError
 from suite.launch.backfill import backfill
 from suite.launch.engines import engine_of
-from suite.launch.live import Live, RunState
+from suite.launch.live import Live, LiveRun
 from suite.launch.mlflow_sink import MlflowSink, check_store, default_uri
 from suite.launch.outage import LOG, Outage, explain, explain_text, keep_traceback, within
 from suite.launch.plugins import digests
@@ -32,8 +32,8 @@ from suite.records.run_folder import FINAL, read_status
 from suite.records.storage import LOCK, Storage, write_text
 from suite.rows import RECORDED
 from suite.run_config import RunConfig
-from suite.secrets import ADVICE, keep_secret, redact, redact_command, secrets_of
 from suite.sweeps.sweep import Sweep
+from suite.text.secrets import ADVICE, keep_secret, redact, redact_command, secrets_of
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -104,6 +104,7 @@ def sweep_record(sweep: Sweep, command: str, results_id: str) -> dict[str, Any]:
         "command": command,
         "created": now(),
         "overrides": list(sweep.overrides),
+        "benchmark": sweep.benchmark,
         "tasks": tasks,
         "trials": trials,
     }
@@ -255,13 +256,13 @@ def _take_stock(sweep: Sweep, selected: Sweep, storage: Storage, options: Option
     slots = options.num_cpus or os.cpu_count() or 1
     trials = estimate_trials(selected.runs.values(), slots)
     costs = {run_id: seconds for trial in trials for run_id, seconds in trial.items()}
-    runs: dict[str, RunState] = {}
+    runs: dict[str, LiveRun] = {}
     for run_id in selected.runs:
         relative = f"{layout.RUNS}/{run_id}"
         if options.fresh:
             storage.remove(relative)
         storage.pull(f"{relative}/{layout.STATUS}")
-        run = RunState(cost=costs[run_id])
+        run = LiveRun(cost=costs[run_id])
         status = read_status(storage.root / relative)
         if status is not None and status["state"] in FINAL:
             _compare_plugins(storage, relative, options)

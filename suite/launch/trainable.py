@@ -22,7 +22,7 @@ from suite.records.provenance import provenance
 from suite.records.run_folder import RunFolder
 from suite.records.storage import Storage, write_text
 from suite.rows import Row
-from suite.secrets import keep_secret, redact
+from suite.text.secrets import keep_secret, redact
 
 REPORT_EVERY_S = 2.0
 """Seconds between reports to Tune."""

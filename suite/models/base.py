@@ -11,7 +11,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import torch
 from pydantic import Field, SerializeAsAny
@@ -21,6 +21,7 @@ from suite.config import Component, one_of
 from suite.errors import ConfigError
 from suite.models.batched import BatchedModel
 from suite.models.head_spec import PLAIN, HeadSpec
+from suite.models.inputs import Floats, Frames, Inputs
 from suite.registry import Registry
 
 MOST_BYTES = 2**40
@@ -31,6 +32,9 @@ MOST_DEPTH = 1000
 
 Depth = Annotated[int, Field(ge=1, le=MOST_DEPTH)]
 """A field that holds a number of hidden layers."""
+
+
+Kind = TypeVar("Kind", bound=Inputs)
 
 
 class Activation(nn.Module):
@@ -46,24 +50,22 @@ class ModelSpec:
     """What a task asks of a model.
 
     Attributes:
-        inputs: shape of one input, without the batch axis.
+        inputs: what the inputs are, and the shape of one.
         outputs: number of output units.
-        modulus: number of distinct operands, for tasks on pairs of integers; 0 elsewhere.
-        entries: rows of a square matrix, for tasks on its entries; 0 elsewhere.
-        bytes: whether inputs are frames of bytes rather than floats.
-        taught: whether targets are those of a teacher with one direction among the inputs.
-        teacher: that direction, once the seeds of a run are known; None before.
         head: what the last layers of a value network look like.
+
+    Raises:
+        ConfigError: if `inputs` is something else, such as a bare shape.
     """
 
-    inputs: tuple[int, ...]
+    inputs: Inputs
     outputs: int
-    modulus: int = 0
-    entries: int = 0
-    bytes: bool = False
-    taught: bool = False
-    teacher: tuple[float, ...] | None = None
     head: HeadSpec = PLAIN
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.inputs, Inputs):
+            wanted = "a kind of inputs of suite.models.inputs, such as Floats((3, 32, 32))"
+            raise ConfigError("ModelSpec.inputs", self.inputs, wanted)
 
 
 class ModelConfig(Component):
@@ -84,6 +86,24 @@ class ModelConfig(Component):
             ConfigError: if the model cannot serve the spec.
         """
         raise NotImplementedError
+
+    def take(self, spec: ModelSpec, kind: type[Kind], *, value_head: bool = False) -> Kind:
+        """Return the inputs of a spec, which are to be of the only kind that the model can take.
+
+        Args:
+            spec: what the task asks for.
+            kind: of inputs.
+            value_head: whether the model has the last layers that agents ask for.
+
+        Raises:
+            ConfigError: if the inputs are of another kind, or an agent asks for last layers that
+                the model does not have.
+        """
+        if not isinstance(spec.inputs, kind):
+            raise ConfigError("model.kind", self.kind, f"a model for {spec.inputs.words}")
+        if spec.head != PLAIN and not value_head:
+            raise ConfigError("model.kind", self.kind, "a model of a value network")
+        return spec.inputs
 
     def shape(self) -> dict[str, Any]:
         """Return the keys that the shapes of tensors depend on."""
@@ -222,31 +242,25 @@ def channels_last(model: nn.Module) -> nn.Module:
     return model
 
 
-def check_frames(spec: ModelSpec, kind: str) -> None:
-    """Check that inputs are stacked frames that are large enough for the convolutions.
+def frames_of(model: ModelConfig, spec: ModelSpec) -> tuple[int, ...]:
+    """Return the shape of stacked frames that are large enough for the convolutions.
 
     Raises:
-        ConfigError: if they are not, naming the model `kind`.
+        ConfigError: if the inputs are something else.
     """
-    if len(spec.inputs) != 3 or min(spec.inputs[1:]) < 36:
-        raise ConfigError("model.kind", kind, f"a model for inputs of shape {spec.inputs}")
+    shape = model.take(spec, Frames, value_head=True).shape
+    if len(shape) != 3 or min(shape[1:]) < 36:
+        raise ConfigError("model.kind", model.kind, f"a model for inputs of shape {shape}")
+    return shape
 
 
-def check_vector(spec: ModelSpec, kind: str) -> None:
-    """Check that inputs are vectors and that there is one output.
+def vector_of(model: ModelConfig, spec: ModelSpec) -> Floats:
+    """Return the inputs of a spec with vectors and one output.
 
     Raises:
-        ConfigError: if not, naming the model `kind`.
+        ConfigError: if the spec is another.
     """
-    if len(spec.inputs) != 1 or spec.outputs != 1 or spec.entries:
-        raise ConfigError("model.kind", kind, "a model for the task's inputs and outputs")
-
-
-def check_plain_vectors(spec: ModelSpec, kind: str) -> None:
-    """Check that inputs are arrays of floats, to be flattened, and that the head is plain.
-
-    Raises:
-        ConfigError: if not, naming the model `kind`.
-    """
-    if spec.modulus or spec.entries or spec.bytes or spec.head != PLAIN:
-        raise ConfigError("model.kind", kind, "a model for the task's inputs and outputs")
+    inputs = model.take(spec, Floats)
+    if len(inputs.shape) != 1 or spec.outputs != 1:
+        raise ConfigError("model.kind", model.kind, "a model for the task's inputs and outputs")
+    return inputs

@@ -10,6 +10,7 @@ from torch import nn
 
 from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelConfig, ModelSpec, channels_last
+from suite.models.inputs import Floats
 from suite.models.normalize import norm, norm_2d
 
 Stride = Annotated[int, Field(ge=1, le=1000)]
@@ -34,15 +35,12 @@ class CnnConfig(ModelConfig):
         Raises:
             ConfigError: if they are not the task's.
         """
-        if len(spec.inputs) != 3:
-            raise ConfigError("model.kind", "cnn", f"a model for inputs of shape {spec.inputs}")
-        if spec.bytes:
-            raise ConfigError(
-                "model.kind", "cnn", "a model for frames of bytes: 'nature_cnn' or 'impala_cnn'"
-            )
+        shape = self.take(spec, Floats).shape
+        if len(shape) != 3:
+            raise ConfigError("model.kind", "cnn", f"a model for inputs of shape {shape}")
         bias = self.norm == "none"
         layers: list[nn.Module] = []
-        channels = spec.inputs[0]
+        channels = shape[0]
         for kernel, stride in zip((5, 3, 3), self.strides, strict=True):
             layers += [
                 nn.Conv2d(channels, self.channels, kernel, stride, kernel // 2, bias=bias),
@@ -52,7 +50,7 @@ class CnnConfig(ModelConfig):
             channels = self.channels
         torso = nn.Sequential(*layers, nn.Flatten())
         with torch.no_grad():
-            width = torso(torch.zeros(1, *spec.inputs)).shape[1]
+            width = torso(torch.zeros(1, *shape)).shape[1]
         model = nn.Sequential(
             *torso,
             nn.Linear(width, self.hidden, bias=bias),

@@ -33,10 +33,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from suite.errors import ConfigError
-from suite.models.base import MODELS, Activation, ModelConfig, ModelSpec, check_vector
+from suite.models.base import MODELS, Activation, ModelConfig, ModelSpec, vector_of
 from suite.models.batched import BatchedModel
 from suite.models.batched_committee import READOUT, WEIGHT, BatchedCommittee
 from suite.models.hermite import hermite
+from suite.models.inputs import TaughtFloats
 from suite.params import ParamRole
 
 
@@ -147,14 +148,15 @@ class CommitteeConfig(ModelConfig):
         Raises:
             ConfigError: if it is to start towards a teacher that there is not, or with epsilon 0.
         """
-        check_vector(spec, self.kind)
-        if self.towards and not (spec.taught and self.epsilon > 0 and self.hermite is None):
+        inputs = vector_of(self, spec)
+        taught = inputs if isinstance(inputs, TaughtFloats) else None
+        if self.towards and not (taught and self.epsilon > 0 and self.hermite is None):
             wanted = "0: only quadratic_regression has a solution to start from, with epsilon > 0"
             raise ConfigError("model.towards", self.towards, wanted)
         teacher = None
-        if self.towards and spec.teacher is not None:
-            teacher = torch.tensor(spec.teacher)
-        return CommitteeMachine(spec.inputs[0], self, teacher)
+        if self.towards and taught and taught.direction is not None:
+            teacher = torch.tensor(taught.direction)
+        return CommitteeMachine(inputs.shape[0], self, teacher)
 
     @classmethod
     def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel | None:

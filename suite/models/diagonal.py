@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from suite.models.base import MODELS, ModelConfig, ModelSpec, check_vector
+from suite.models.base import MODELS, ModelConfig, ModelSpec, vector_of
 from suite.models.batched import BatchedModel, Parameters
 from suite.params import ParamRole
 
@@ -83,8 +83,7 @@ class DiagonalConfig(ModelConfig):
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, d), outputs (batch, 1)."""
-        check_vector(spec, self.kind)
-        return DiagonalNetwork(spec.inputs[0], self.initial_norm)
+        return DiagonalNetwork(vector_of(self, spec).shape[0], self.initial_norm)
 
     @classmethod
     def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel:

@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from suite.models.base import MODELS, ModelConfig, ModelSpec, channels_last, check_frames
+from suite.models.base import MODELS, ModelConfig, ModelSpec, channels_last, frames_of
 from suite.models.normalize import norm_2d
 from suite.models.pixels import Pixels
 from suite.models.q_head import value_network
@@ -68,9 +68,9 @@ class ImpalaCnnConfig(ModelConfig):
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, *spec.inputs) bytes, outputs (batch, actions)."""
-        check_frames(spec, self.kind)
+        shape = frames_of(self, spec)
         torso: OrderedDict[str, nn.Module] = OrderedDict(pixels=Pixels())
-        channels = spec.inputs[0]
+        channels = shape[0]
         for index, base in enumerate(CHANNELS, start=1):
             outputs = base * self.width
             units = [Residual(outputs, self.norm) for _ in range(UNITS)]
@@ -82,5 +82,5 @@ class ImpalaCnnConfig(ModelConfig):
         torso["relu"] = nn.ReLU(inplace=True)
         torso["flatten"] = nn.Flatten()
         with torch.no_grad():
-            features = nn.Sequential(torso)(torch.zeros(1, *spec.inputs)).shape[1]
+            features = nn.Sequential(torso)(torch.zeros(1, *shape)).shape[1]
         return channels_last(value_network(torso, features, self.hidden, spec, self.norm))

@@ -16,9 +16,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelConfig, ModelSpec
 from suite.models.batched import BatchedModel, Parameters
+from suite.models.inputs import MatrixEntries
 from suite.params import ParamRole
 
 
@@ -82,9 +82,7 @@ class MatrixFactorsConfig(ModelConfig):
         Raises:
             ConfigError: if they are not the task's.
         """
-        if spec.entries < 1:
-            raise ConfigError("model.kind", "matrix_factors", "a model for other tasks' inputs")
-        return MatrixFactors(spec.entries, self.scale)
+        return MatrixFactors(self.take(spec, MatrixEntries).below, self.scale)
 
     @classmethod
     def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel:

@@ -17,7 +17,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec, check_plain_vectors
+from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec
+from suite.models.inputs import Floats
 
 
 class MeanFieldMlp(nn.Module):
@@ -61,7 +62,5 @@ class MeanFieldMlpConfig(ModelConfig):
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, *spec.inputs), outputs (batch, spec.outputs)."""
-        check_plain_vectors(spec, self.kind)
-        return MeanFieldMlp(
-            math.prod(spec.inputs), self.width, self.depth, spec.outputs, self.init_scale
-        )
+        fan_in = math.prod(self.take(spec, Floats).shape)
+        return MeanFieldMlp(fan_in, self.width, self.depth, spec.outputs, self.init_scale)

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
-from suite.errors import ConfigError
 from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec
 from suite.models.head_spec import PLAIN
+from suite.models.inputs import Floats
 from suite.models.normalize import NormKind, norm
 from suite.models.q_head import with_head
 
@@ -35,17 +35,9 @@ class MlpConfig(ModelConfig):
         Raises:
             ConfigError: if they are not the task's.
         """
-        if spec.modulus:
-            raise ConfigError("model.kind", "mlp", "a model for pairs of integers: 'transformer'")
-        if spec.entries:
-            raise ConfigError("model.kind", "mlp", "a model for entries: 'matrix_factors'")
-        if spec.bytes:
-            raise ConfigError(
-                "model.kind", "mlp", "a model for frames of bytes: 'nature_cnn' or 'impala_cnn'"
-            )
+        width = prod(self.take(spec, Floats, value_head=True).shape)
         bias = self.norm == "none"
         layers: list[nn.Module] = [nn.Flatten()]
-        width = prod(spec.inputs)
         plain = spec.head == PLAIN
         for _ in range(self.depth if plain else self.depth - 1):
             layers += [nn.Linear(width, self.width, bias=bias), *norm(self.norm, self.width)]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from suite.errors import ConfigError
 from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec
-from suite.models.head_spec import PLAIN
+from suite.models.inputs import IntegerPairs
 from suite.models.normalize import NormKind, norm
 
 
@@ -88,6 +88,7 @@ class PairMlpConfig(ModelConfig):
         Raises:
             ConfigError: if they are not the task's.
         """
-        if spec.modulus < 1 or spec.outputs != spec.modulus or spec.head != PLAIN:
-            raise ConfigError("model.kind", "pair_mlp", "a model for the task's inputs, outputs")
-        return PairMlp(spec.modulus, self.embedding, self.width, self.depth, self.norm)
+        modulus = self.take(spec, IntegerPairs).below
+        if spec.outputs != modulus:
+            raise ConfigError("model.kind", self.kind, f"a model for {spec.outputs} outputs")
+        return PairMlp(modulus, self.embedding, self.width, self.depth, self.norm)

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from suite.errors import ConfigError
 from suite.models.base import MODELS, Activation, ModelConfig, ModelSpec
+from suite.models.inputs import IntegerPairs
 
 
 class Square(Activation):
@@ -67,6 +67,4 @@ class PairQuadraticConfig(ModelConfig):
         Raises:
             ConfigError: if they are not the task's.
         """
-        if spec.modulus < 1:
-            raise ConfigError("model.kind", self.kind, "a model for inputs other than pairs")
-        return PairQuadratic(spec.modulus, spec.outputs, self.width)
+        return PairQuadratic(self.take(spec, IntegerPairs).below, spec.outputs, self.width)

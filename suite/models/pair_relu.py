@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelConfig, ModelSpec
 from suite.models.batched import BatchedModel, Parameters
+from suite.models.inputs import IntegerPairs
 from suite.models.row_sums import sum_of_rows
 
 
@@ -153,9 +154,10 @@ class PairReluConfig(ModelConfig):
         Raises:
             ConfigError: if they are not the task's.
         """
-        if spec.modulus < 1 or spec.outputs != spec.modulus:
-            raise ConfigError("model.kind", self.kind, "a model for inputs other than pairs")
-        return PairRelu(spec.modulus, self.width, self.scale, self.zero_output, self.bias)
+        modulus = self.take(spec, IntegerPairs).below
+        if spec.outputs != modulus:
+            raise ConfigError("model.kind", self.kind, f"a model for {spec.outputs} outputs")
+        return PairRelu(modulus, self.width, self.scale, self.zero_output, self.bias)
 
     @classmethod
     def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel:

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from suite.models.base import MODELS, ModelConfig, ModelSpec, channels_last, check_frames
+from suite.models.base import MODELS, ModelConfig, ModelSpec, channels_last, frames_of
 from suite.models.normalize import norm_2d
 from suite.models.pixels import Pixels
 from suite.models.q_head import value_network
@@ -34,9 +34,9 @@ class ConvolutionsConfig(ModelConfig):
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, *spec.inputs) bytes, outputs (batch, actions)."""
-        check_frames(spec, self.kind)
+        shape = frames_of(self, spec)
         torso: OrderedDict[str, nn.Module] = OrderedDict(pixels=Pixels())
-        channels = spec.inputs[0]
+        channels = shape[0]
         for index, (width, kernel, stride) in enumerate(self.layers, start=1):
             bias = self.norm == "none"
             torso[f"conv{index}"] = nn.Conv2d(channels, width, kernel, stride, bias=bias)
@@ -46,7 +46,7 @@ class ConvolutionsConfig(ModelConfig):
             channels = width
         torso["flatten"] = nn.Flatten()
         with torch.no_grad():
-            units = nn.Sequential(torso)(torch.zeros(1, *spec.inputs)).shape[1]
+            units = nn.Sequential(torso)(torch.zeros(1, *shape)).shape[1]
         return channels_last(value_network(torso, units, self.hidden, spec, self.norm))
 
 

@@ -10,7 +10,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec, check_plain_vectors
+from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec
+from suite.models.inputs import Floats
 
 
 @MODELS.register("tanh_mlp")
@@ -35,9 +36,8 @@ class TanhMlpConfig(ModelConfig):
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, *spec.inputs), outputs (batch, spec.outputs)."""
-        check_plain_vectors(spec, self.kind)
         layers: list[nn.Module] = [nn.Flatten()]
-        sizes = [prod(spec.inputs), *[self.width] * self.depth, spec.outputs]
+        sizes = [prod(self.take(spec, Floats).shape), *[self.width] * self.depth, spec.outputs]
         for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):
             linear = nn.Linear(fan_in, fan_out, bias=self.biases)
             if self.start == "normal":

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelConfig, ModelSpec, Tap
+from suite.models.inputs import IntegerPairs
 from suite.models.transformer import attend
 
 
@@ -94,8 +95,5 @@ class ThreeTokenTransformerConfig(ModelConfig):
         Raises:
             ConfigError: if they are not the task's.
         """
-        if spec.modulus < 1:
-            raise ConfigError("model.kind", self.kind, "a model for inputs other than pairs")
-        return ThreeTokenTransformer(
-            spec.modulus, spec.outputs, self.width, self.heads, self.hidden
-        )
+        modulus = self.take(spec, IntegerPairs).below
+        return ThreeTokenTransformer(modulus, spec.outputs, self.width, self.heads, self.hidden)

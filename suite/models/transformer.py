@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelConfig, ModelSpec, Tap
+from suite.models.inputs import IntegerPairs
 from suite.models.normalize import NormKind, norm
 from suite.models.row_sums import sum_of_rows
 
@@ -192,6 +193,7 @@ class TransformerConfig(ModelConfig):
         Raises:
             ConfigError: if they are not the task's.
         """
-        if spec.modulus < 1 or spec.outputs != spec.modulus:
-            raise ConfigError("model.kind", "transformer", "a model for the task's inputs, outputs")
-        return GrokkingTransformer(spec.modulus, self.width, self.heads, self.hidden, self.norm)
+        modulus = self.take(spec, IntegerPairs).below
+        if spec.outputs != modulus:
+            raise ConfigError("model.kind", self.kind, f"a model for {spec.outputs} outputs")
+        return GrokkingTransformer(modulus, self.width, self.heads, self.hidden, self.norm)

@@ -11,6 +11,7 @@ from suite.errors import ConfigError
 from suite.models.base import AnyModel, ModelConfig, ModelSpec
 from suite.models.batched import BatchedModel
 from suite.models.head_spec import PLAIN
+from suite.models.inputs import Frames
 
 INNER, START = "inner.", "start."
 """What names of parameters begin with: those of the network inside, and of a copy of its start."""
@@ -31,7 +32,7 @@ class WrapperConfig(ModelConfig):
         Raises:
             ConfigError: if it cannot serve the spec, or the spec is of a value network.
         """
-        if spec.head != PLAIN or spec.bytes:
+        if spec.head != PLAIN or isinstance(spec.inputs, Frames):
             raise ConfigError("model.kind", self.kind, "a model of a value network")
         try:
             return self.inner.build(spec)

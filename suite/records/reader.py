@@ -35,15 +35,15 @@ from suite.records.rows_table import read_rows
 from suite.rows import RECORDED
 from suite.sweeps.labels import MOST_ARMS, MOST_TRIALS
 from suite.sweeps.yaml_file import parse_yaml
-from suite.terminal import visible
+from suite.text.terminal import visible
 
-COLUMNS = (
+TABLE_COLUMNS = (
     *("task", "arm", "seed", "state", "run_id"),
     *("step", "frames", "wall_s", "metric", "layer", "value"),
 )
 """Columns of `load_results`, in order."""
 
-State = Literal["skipped", "not started", "running", "complete", "diverged", "failed"]
+TrialState = Literal["skipped", "not started", "running", "complete", "diverged", "failed"]
 """How a trial stands. One that was killed without a word stays "running"."""
 
 RUN_ID = r"[0-9A-Za-z_][\w.,=+-]{0,199}"
@@ -136,7 +136,7 @@ def _other(others: Mapping[str, str | None], arm: str) -> str | None:
     return None if other == arm else other
 
 
-class Trial(_Record):
+class TrialRecord(_Record):
     """One run that a sweep asked for; `skip` says why it is not made, if it is not."""
 
     run_id: Label
@@ -153,7 +153,7 @@ class Trial(_Record):
         return run_id
 
 
-class Sweep(_Record):
+class SweepRecord(_Record):
     """What a sweep asked for.
 
     Attributes:
@@ -161,6 +161,7 @@ class Sweep(_Record):
         command: what the user typed.
         created: when, in ISO 8601.
         overrides: what was laid over the runs, such as ``budget=600``.
+        benchmark: the frozen benchmark that it is, "" if none.
         tasks: the tasks by label.
         trials: all trials, each task, arm and seed once.
     """
@@ -169,8 +170,9 @@ class Sweep(_Record):
     command: Words = ""
     created: Label = ""
     overrides: tuple[str, ...] = ()
+    benchmark: Label = ""
     tasks: Mapping[Label, TaskRecord]
-    trials: Annotated[tuple[Trial, ...], Field(max_length=MOST_TRIALS)]
+    trials: Annotated[tuple[TrialRecord, ...], Field(max_length=MOST_TRIALS)]
 
     @model_validator(mode="before")
     @classmethod
@@ -181,7 +183,7 @@ class Sweep(_Record):
         return {**data, "overrides": _overrides(data.get("command"))}
 
     @model_validator(mode="after")
-    def _trials_fit(self) -> Sweep:
+    def _trials_fit(self) -> SweepRecord:
         cells: set[tuple[str, str, int]] = set()
         seeds: dict[str, int] = {}
         for trial in self.trials:
@@ -208,7 +210,7 @@ def _overrides(command: Any) -> list[str]:
 class Status(_Record):
     """How far a run has come, in gradient steps, and how it ended."""
 
-    state: State
+    state: TrialState
     reason: str = ""
     step: Count = 0
     total: Count = 0
@@ -230,7 +232,7 @@ _BRIEF.maxstring = _BRIEF.maxother = 80
 R = TypeVar("R", bound=_Record)
 
 
-def read_sweep(folder: str | Path) -> Sweep:
+def read_sweep(folder: str | Path) -> SweepRecord:
     """Read what the sweep in a results folder asked for.
 
     Raises:
@@ -241,7 +243,7 @@ def read_sweep(folder: str | Path) -> Sweep:
     if not Path(folder).is_dir():
         raise ConfigError("results", str(folder), f"{wanted}; there is no such folder")
     try:
-        return _parse(Sweep, read_json(path), path)
+        return _parse(SweepRecord, read_json(path), path)
     except FileNotFoundError:
         raise ConfigError("results", str(folder), f"{wanted}; it has no {SWEEP}") from None
     except ConfigError:  # a ValueError too
@@ -250,7 +252,7 @@ def read_sweep(folder: str | Path) -> Sweep:
         raise ConfigError("results", str(path), f"a readable JSON file ({error})") from None
 
 
-def read_status(folder: str | Path, trial: Trial) -> Status:
+def status_of(folder: str | Path, trial: TrialRecord) -> Status:
     """Read how a trial stands.
 
     A status file that cannot be read (it is replaced while the run goes on) counts as running.
@@ -318,14 +320,14 @@ def load_results(folder: str | Path, metrics: Collection[str] | None = None) -> 
     made = [trial for trial in sweep.trials if trial.skip is None]
     tasks = list(sweep.tasks)
     arms = list(dict.fromkeys(arm for task in sweep.tasks.values() for arm in task.arms))
-    states = list(State.__args__)  # type: ignore[attr-defined]
+    states = list(TrialState.__args__)  # type: ignore[attr-defined]
     trials = pd.DataFrame(
         {
             "run_id": [trial.run_id for trial in made],
             "task": pd.Categorical([trial.task for trial in made], tasks),
             "arm": pd.Categorical([trial.arm for trial in made], arms),
             "seed": pd.Series([trial.seed for trial in made], dtype="int64"),
-            "state": pd.Categorical([read_status(folder, trial).state for trial in made], states),
+            "state": pd.Categorical([status_of(folder, trial).state for trial in made], states),
             "order": range(len(made)),
         }
     )
@@ -337,7 +339,7 @@ def load_results(folder: str | Path, metrics: Collection[str] | None = None) -> 
     table = rows.merge(trials, on="run_id", how="inner")
     if not table["order"].is_monotonic_increasing:  # one run that stands for several trials
         table = table.sort_values("order", kind="stable", ignore_index=True)
-    return table[list(COLUMNS)]
+    return table[list(TABLE_COLUMNS)]
 
 
 def _parse(record: type[R], data: Any, path: Path) -> R:

@@ -22,8 +22,8 @@ from suite.records.storage import LOCK, Storage, write_text
 from suite.rows import Row
 from suite.sweeps.yaml_file import to_yaml
 
-State = Literal["running", "complete", "diverged", "failed"]
-FINAL: tuple[State, ...] = ("complete", "diverged")
+RunState = Literal["running", "complete", "diverged", "failed"]
+FINAL: tuple[RunState, ...] = ("complete", "diverged")
 """States that running the same config again would not change."""
 
 FILES = (layout.CONFIG, layout.PROVENANCE, layout.ROWS, layout.ERROR, layout.STATUS)
@@ -42,7 +42,7 @@ def read_status(folder: Path) -> dict[str, Any] | None:
         status = read_json(folder / layout.STATUS)
     except (OSError, ValueError):
         return None
-    if not isinstance(status, dict) or status.get("state") not in get_args(State):
+    if not isinstance(status, dict) or status.get("state") not in get_args(RunState):
         return None
     if not isinstance(status.get("reason"), str) or type(status.get("step")) is not int:
         return None
@@ -207,7 +207,7 @@ class RunFolder:
         """Return the newest checkpoint that is whole and whose rows are there too."""
         return self._checkpoints.latest
 
-    def finish(self, state: State, reason: str = "") -> None:
+    def finish(self, state: RunState, reason: str = "") -> None:
         """Close the run; one that is not to be continued needs its checkpoints no longer."""
         try:
             self._rows.sync()
@@ -225,7 +225,7 @@ class RunFolder:
         finally:  # what is still to be written may find the disk full
             self._lock_file.close()
 
-    def _write_status(self, state: State, reason: str) -> None:
+    def _write_status(self, state: RunState, reason: str) -> None:
         status = {
             "state": state,
             "reason": reason,

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from suite.errors import ConfigError
-from suite.secrets import refuse_secrets
+from suite.text.secrets import refuse_secrets
 
 LOCK = ".lock"
 """Name of the files that processes lock; they never leave the machine."""

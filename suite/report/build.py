@@ -20,8 +20,8 @@ from suite.records.reader import (
     load_results,
     read_config,
     read_provenance,
-    read_status,
     read_sweep,
+    status_of,
 )
 from suite.records.storage import write_whole
 from suite.report.drawing.empty import explain_empty
@@ -30,7 +30,7 @@ from suite.report.drawing.forest import FOREST_CAPTION, forest_figure, pages
 from suite.report.drawing.games_figure import CAPTION, games_figure
 from suite.report.drawing.style import arm_styles, paper_style
 from suite.report.drawing.svg import inline
-from suite.report.experiment import SMALL, NotMeasured, Results, Scale
+from suite.report.experiment import SMALL, Ambiguous, NotMeasured, Results, Scale
 from suite.report.page.incidents import INCIDENTS, incidents
 from suite.report.page.page import Drawing, render_page
 from suite.report.page.tables import plain_text, renderables
@@ -50,7 +50,7 @@ from suite.report.statistics.summary import (
     summary_json,
 )
 from suite.sweeps.labels import slug
-from suite.terminal import visible
+from suite.text.terminal import visible
 
 FIGURES = "figures"
 SUMMARY = "summary"
@@ -107,7 +107,7 @@ def build_report(results: str | Path) -> Report:
     """
     root = Path(results).expanduser().resolve()
     sweep = read_sweep(root)
-    statuses = {trial: read_status(root, trial) for trial in sweep.trials}
+    statuses = {trial: status_of(root, trial) for trial in sweep.trials}
     run_ids = list(dict.fromkeys(t.run_id for t in sweep.trials if t.skip is None))
     found = {run_id: read_config(root, run_id) for run_id in run_ids}
     configs = {run_id: config for run_id, config in found.items() if config}
@@ -214,7 +214,7 @@ def _published(folder: Path) -> list[Drawing]:
                 continue
             try:
                 drawn = figure.function(runs)
-            except NotMeasured:
+            except (NotMeasured, Ambiguous):
                 continue
             name = f"published-{slug(figure.name)}" + ("-small" if scale == "small" else "")
             alt = f"{figure.name}, drawn from the runs of this folder."

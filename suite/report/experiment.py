@@ -19,20 +19,17 @@ import pandas as pd
 
 from suite.errors import ConfigError
 from suite.ranges import ANY, Range, hull
-from suite.records.reader import load_results, read_config, read_status, read_sweep
+from suite.records.reader import load_results, read_config, read_sweep, status_of
+from suite.report.arms import Ambiguous as Ambiguous
+from suite.report.arms import Arms as Arms
+from suite.report.arms import NotMeasured as NotMeasured
+from suite.report.arms import Settings as Settings
+from suite.report.arms import Undetermined as Undetermined
 from suite.sweeps.overrides import Overrides
 
 Array = npt.NDArray[np.float64]
 Scale = Literal["published", "small"]
 SMALL = "_small"
-
-
-class NotMeasured(Exception):
-    """A repetition lacks an arm or a metric that is asked for, which the message names."""
-
-
-class Undetermined(NotMeasured):
-    """A repetition ended before what is asked for was known."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Repetition:
+class Repetition(Arms):
     """All arms of an experiment with one seed.
 
     Attributes:
@@ -107,25 +104,9 @@ class Repetition:
             raise NotMeasured(f"arm {arm!r} of seed {self.seed}")
         return found[0]
 
-    def setting(self, arm: str, path: str, task: str | None = None) -> Any:
-        """Return a key of an arm's config by its dotted path, such as ``model.alpha``.
-
-        Numbers pick from lists: ``interventions.0.coefficient``.
-
-        Raises:
-            NotMeasured: if there is no such key.
-        """
-        value: Any = self.configs[self._run(arm, task)]
-        for part in path.split("."):
-            try:
-                value = value[int(part)] if isinstance(value, list) else value[part]
-            except (KeyError, IndexError, TypeError, ValueError):
-                raise NotMeasured(f"{path} of arm {arm!r}") from None
-        return value
-
-    def arms_by(self, path: str) -> list[tuple[Any, str]]:
-        """Return (value, arm) of all arms, in the order of a key of their configs."""
-        return sorted((self.setting(arm, path), arm) for arm in self.arms)
+    def config(self, arm: str, task: str | None = None) -> Mapping[str, Any]:
+        """See `Arms.config`."""
+        return self.configs[self._run(arm, task)]
 
     def track(self, arm: str, metric: str, layer: str = "", task: str | None = None) -> Track:
         """Return a metric of an arm over gradient steps, without what is not finite.
@@ -143,7 +124,7 @@ class Repetition:
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(Arms):
     """One experiment at one scale.
 
     Attributes:
@@ -181,19 +162,19 @@ class Experiment:
         """Return the values that a metric can have, without bounds where that is not known."""
         return self.ranges.get(metric, ANY)
 
-    def setting(self, arm: str, path: str) -> Any:
-        """Return a key of an arm's config, from the first seed that has the arm.
+    def config(self, arm: str, task: str | None = None) -> Mapping[str, Any]:
+        """Return the config of an arm, that of the first seed which has the arm.
 
         Raises:
-            NotMeasured: if no seed has it.
+            NotMeasured: if none has it, see `Arms.config`.
         """
         for seed in self.repetitions:
             if arm in seed.arms:
-                return seed.setting(arm, path)
+                return seed.config(arm, task)
         raise NotMeasured(f"arm {arm!r}")
 
 
-def interventions(runs: Repetition | Experiment, arm: str, kind: str) -> list[Mapping[str, Any]]:
+def interventions(runs: Arms, arm: str, kind: str) -> list[Mapping[str, Any]]:
     """Return the configs of an arm's interventions of a kind."""
     return [member for member in runs.setting(arm, "interventions") if member["kind"] == kind]
 
@@ -230,7 +211,7 @@ class Results:
         self._set, self._unread = _readable(sweep.overrides)
         self._tasks = sweep.tasks
         self._planned = [trial for trial in sweep.trials if trial.skip is None]
-        self._complete = [t for t in self._planned if read_status(folder, t).state == "complete"]
+        self._complete = [t for t in self._planned if status_of(folder, t).state == "complete"]
 
     @cached_property
     def _rows(self) -> Mapping[str, pd.DataFrame]:

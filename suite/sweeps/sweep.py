@@ -21,7 +21,8 @@ Names of experiments, axes and their values are letters, digits and a few signs
 ``extends:`` takes another file as the ground that this one is laid over; one level only.
 ``include:`` lists files whose experiments are taken over as they are, beside or instead of a file's
 own; then ``seeds:`` at the top replaces theirs, ``one_seed: true`` keeps the first of each, and
-``changes:`` lays partial configs over their bases by label.
+``changes:`` lays partial configs over their bases by label. ``benchmark:`` says which frozen
+benchmark a file is (`suite.sweeps.benchmark`).
 """
 
 from __future__ import annotations
@@ -35,11 +36,12 @@ from typing import Any
 from suite.config import merge, undot
 from suite.errors import ConfigError, nearest
 from suite.run_config import RunConfig
+from suite.sweeps import benchmark
 from suite.sweeps.experiment import ExperimentConfig
 from suite.sweeps.labels import MOST_TRIALS, check_apart, join, matcher, slug
 from suite.sweeps.overrides import Overrides
 from suite.sweeps.search import draws
-from suite.sweeps.sweep_file import experiments_of, find_config
+from suite.sweeps.sweep_file import benchmark_of, experiments_of, find_config
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,21 @@ class TaskPlan:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep ready to run: its name, tasks and trials, and what was laid over them."""
+    """A sweep ready to run.
+
+    Attributes:
+        name: of its files.
+        tasks: the tasks by label.
+        trials: all trials.
+        overrides: changes by ``--set``.
+        benchmark: the frozen benchmark that it is; "" if it is none, or was changed.
+    """
 
     name: str
     tasks: dict[str, TaskPlan]
     trials: tuple[Trial, ...]
     overrides: tuple[str, ...] = ()
+    benchmark: str = ""
 
     @property
     def runs(self) -> dict[str, RunConfig]:
@@ -150,8 +161,10 @@ def load_sweep(
     trials: list[Trial] = []
     tasks: dict[str, TaskPlan] = {}
     homes: dict[str, str] = {}
+    versions: set[str] = set()
     for name in names:
-        path = find_config(name, folders)
+        path, before = find_config(name, folders), len(trials)
+        version = benchmark_of(path)
         for label, body in experiments_of(path, folders).items():
             where = f"{path.name}: " + (f"experiments.{label}." if label else "")
             experiment = ExperimentConfig.from_mapping(changes.seeds(body, label), where)
@@ -163,6 +176,10 @@ def load_sweep(
             homes |= dict.fromkeys(plans, f"{path.name}{label and f': experiments.{label}'}")
             trials += found
             tasks |= plans
+        if version and not changes:
+            runs = ((t.task, f"{t.arm}/{t.config.seed}", t.run_id) for t in trials[before:])
+            benchmark.check(benchmark.digests(runs), version, f"{path.name}: ")
+        versions.add("" if changes else version)
     if len(trials) > MOST_TRIALS:
         raise ConfigError("config", len(trials), f"at most {MOST_TRIALS:,} trials in a sweep")
     check_apart("config", tasks, slug)
@@ -171,7 +188,8 @@ def load_sweep(
         reasons = "; ".join(sorted({t.skip for t in trials if t.skip})) or "no seeds"
         raise ConfigError("config", list(names), f"at least one run to do ({reasons})")
     joined = "+".join(Path(n).stem for n in names)
-    return Sweep(joined, tasks, tuple(trials), tuple(overrides))
+    frozen = versions.pop() if len(versions) == 1 else ""
+    return Sweep(joined, tasks, tuple(trials), tuple(overrides), frozen)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from suite.sweeps.experiment import ExperimentConfig
 from suite.sweeps.labels import check_name
 from suite.sweeps.yaml_file import flow_style, read_yaml
 
-FILE_KEYS = ("extends", "include", "experiments", "changes", "one_seed")
+FILE_KEYS = ("extends", "include", "experiments", "changes", "one_seed", "benchmark")
 """Keys of a file beside those of an experiment."""
 
 MOST_FILES = 20
@@ -51,6 +51,18 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def benchmark_of(path: Path) -> str:
+    """Return the frozen benchmark that a file says it is; "" if it says none.
+
+    Raises:
+        ConfigError: if it is no name.
+    """
+    version = _document(path).get("benchmark", "")
+    if not isinstance(version, str):
+        raise ConfigError(f"{path.name}: benchmark", version, "a frozen version, such as v1")
+    return version
+
+
 def experiments_of(
     path: Path, folders: Sequence[Path], above: frozenset[Path] = frozenset()
 ) -> dict[str, dict[str, Any]]:
@@ -74,7 +86,9 @@ def experiments_of(
         below = _document(ground)
         if "extends" in below:
             raise ConfigError(f"{where}extends", ground.stem, "a file that extends no other")
+        below.pop("benchmark", None)
         document = _lay_over(below, document, where)
+    document.pop("benchmark", None)
     if "experiments" not in document and "include" not in document:
         _check_keys(document, (*ExperimentConfig.model_fields, *FILE_KEYS), where)
         return {"": document}

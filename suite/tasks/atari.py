@@ -19,6 +19,7 @@ from suite.atari.scores import score_range
 from suite.clock import Duration
 from suite.errors import ConfigError, nearest
 from suite.models.base import ModelSpec
+from suite.models.inputs import Frames
 from suite.ranges import Range
 from suite.tasks.base import TASKS
 from suite.tasks.rl import RLTaskConfig, Utd
@@ -136,7 +137,7 @@ class AtariProtocolConfig(RLTaskConfig):
 
     def spec(self) -> ModelSpec:
         """Return a stack of frames, and the full set of actions: most games use fewer."""
-        return ModelSpec(inputs=(self.stack, 84, 84), outputs=ACTIONS, bytes=True)
+        return ModelSpec(inputs=Frames((self.stack, 84, 84)), outputs=ACTIONS)
 
     def pool_options(self) -> dict[str, Any]:
         """Return the simulator's options: raw rewards, whole games, stacked frames."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import torch
 from pydantic import SerializeAsAny
@@ -15,17 +15,50 @@ from suite.agents.base import AgentConfig
 from suite.clock import Clock, Duration
 from suite.config import Component, one_of
 from suite.errors import ConfigError
+from suite.interventions.base import InterventionConfig
 from suite.losses import CROSS_ENTROPY, Criterion
 from suite.models.base import ModelSpec, check_bytes
 from suite.ranges import Range
 from suite.registry import Registry
 from suite.seeding import Seeds
 
-if TYPE_CHECKING:
-    from suite.run_config import RunConfig
-
 Batch = tuple[Tensor, Tensor]
 """Inputs (batch, ...) and targets (batch,), or (batch, outputs) where they are vectors."""
+
+
+class Resources(Protocol):
+    """The resources of a run that a task looks at."""
+
+    @property
+    def learners(self) -> int:
+        """Remote processes that share every batch."""
+
+
+class Request(Protocol):
+    """The parts of a run that its task looks at; `suite.run_config.RunConfig` is one."""
+
+    @property
+    def agent(self) -> AgentConfig | None:
+        """The agent; None for supervised tasks."""
+
+    @property
+    def budget(self) -> Duration | None:
+        """The length asked for."""
+
+    @property
+    def interventions(self) -> tuple[InterventionConfig, ...]:
+        """The interventions."""
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The metrics that are measured."""
+
+    @property
+    def resources(self) -> Resources:
+        """What the run asks of the machine."""
+
+    def clock(self) -> Clock:
+        """Return the lengths of the run."""
 
 
 class TaskConfig(Component):
@@ -101,7 +134,7 @@ class TaskConfig(Component):
         """Return what the task asks of a model, without touching any data."""
         raise NotImplementedError
 
-    def check(self, run: RunConfig) -> None:
+    def check(self, run: Request) -> None:
         """Check that the parts of a run of this task fit together.
 
         Raises:
@@ -111,7 +144,7 @@ class TaskConfig(Component):
             wanted = "0: remote learners are for tasks of the reinforcement-learning engine"
             raise ConfigError("resources.learners", run.resources.learners, wanted)
 
-    def check_memory(self, run: RunConfig) -> None:
+    def check_memory(self, run: Request) -> None:
         """Check, before anything is made, that what a run holds beside its network can be held.
 
         Raises:
@@ -157,7 +190,7 @@ class SupervisedTaskConfig(TaskConfig):
         """Return the number of examples in an update of each phase."""
         raise NotImplementedError
 
-    def check_memory(self, run: RunConfig) -> None:
+    def check_memory(self, run: Request) -> None:
         """Check that the data, or a batch of them, can be held.
 
         Raises:
@@ -165,8 +198,10 @@ class SupervisedTaskConfig(TaskConfig):
         """
         spec = self.spec()
         listed = sum(getattr(self, key, 0) for key in ("points", "test_points"))
-        most = max(listed, spec.modulus**2, spec.entries**2, *self.examples(run.clock()))
-        check_bytes("task", 4 * most * (prod(spec.inputs) + spec.outputs), f"{most:,} examples")
+        most = max(listed, spec.inputs.distinct, *self.examples(run.clock()))
+        check_bytes(
+            "task", 4 * most * (prod(spec.inputs.shape) + spec.outputs), f"{most:,} examples"
+        )
 
     def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
         """Return the task with its data on `device`."""

@@ -13,16 +13,17 @@ from pydantic import Field, field_validator
 
 from suite.errors import ConfigError, nearest
 from suite.models.base import ModelSpec
+from suite.models.inputs import Floats
 from suite.ranges import ANY, Range
 from suite.tasks.base import TASKS
 from suite.tasks.rl import RLTaskConfig
 
 ENVIRONMENTS = {
-    "Acrobot-v1": ModelSpec(inputs=(6,), outputs=3),
-    "CartPole-v1": ModelSpec(inputs=(4,), outputs=2),
-    "Catch-v0": ModelSpec(inputs=(10, 5), outputs=3),
-    "LunarLander-v3": ModelSpec(inputs=(8,), outputs=4),
-    "MountainCar-v0": ModelSpec(inputs=(2,), outputs=3),
+    "Acrobot-v1": ModelSpec(inputs=Floats((6,)), outputs=3),
+    "CartPole-v1": ModelSpec(inputs=Floats((4,)), outputs=2),
+    "Catch-v0": ModelSpec(inputs=Floats((10, 5)), outputs=3),
+    "LunarLander-v3": ModelSpec(inputs=Floats((8,)), outputs=4),
+    "MountainCar-v0": ModelSpec(inputs=Floats((2,)), outputs=3),
 }
 """Environments with real-valued inputs and discrete actions, by name."""
 

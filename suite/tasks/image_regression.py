@@ -19,6 +19,7 @@ from suite.data.images import SHAPES, TRAIN_SIZES, ImageSetName, load_images
 from suite.errors import ConfigError
 from suite.losses import ONE_HOT_SQUARED
 from suite.models.base import ModelSpec
+from suite.models.inputs import Floats
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask, SupervisedTaskConfig
 
@@ -70,7 +71,7 @@ class ImageRegressionConfig(SupervisedTaskConfig):
 
     def spec(self) -> ModelSpec:
         """Images (channels, height, width); ten outputs."""
-        return ModelSpec(inputs=SHAPES[self.dataset], outputs=CLASSES)
+        return ModelSpec(inputs=Floats(SHAPES[self.dataset]), outputs=CLASSES)
 
     def prepare(self) -> None:
         """Find the files, or download them; digits need none."""

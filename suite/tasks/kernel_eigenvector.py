@@ -26,6 +26,7 @@ from suite.losses import SQUARED
 from suite.models.base import AnyModel, ModelSpec, build_model
 from suite.models.closed_forms import tangent_kernel
 from suite.models.committee import CommitteeConfig
+from suite.models.inputs import Floats
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, SupervisedTask
 from suite.tasks.fixed_set import FixedSet, FixedSetConfig
@@ -72,7 +73,7 @@ class KernelEigenvectorConfig(FixedSetConfig):
 
     def spec(self) -> ModelSpec:
         """D inputs, one output."""
-        return ModelSpec(inputs=(self.dimension,), outputs=1)
+        return ModelSpec(inputs=Floats((self.dimension,)), outputs=1)
 
     def clock(self, budget: Duration | None) -> Clock:
         """Return a clock on which an epoch is one update.

@@ -17,6 +17,7 @@ from suite.clock import Clock, Duration
 from suite.errors import ConfigError
 from suite.losses import SQUARED
 from suite.models.base import ModelSpec
+from suite.models.inputs import MatrixEntries
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask
 from suite.tasks.fixed_set import FixedSet, FixedSetConfig
@@ -51,7 +52,7 @@ class MatrixCompletionConfig(FixedSetConfig):
 
     def spec(self) -> ModelSpec:
         """Pairs of indices, one output."""
-        return ModelSpec(inputs=(2,), outputs=1, entries=self.size)
+        return ModelSpec(inputs=MatrixEntries(self.size), outputs=1)
 
     def clock(self, budget: Duration | None) -> Clock:
         """Return a clock on which an epoch is one update.

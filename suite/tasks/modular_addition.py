@@ -17,6 +17,7 @@ from torch import Tensor
 from suite.clock import Clock, Duration
 from suite.errors import ConfigError
 from suite.models.base import ModelSpec
+from suite.models.inputs import Floats, IntegerPairs
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask, epoch_order
 from suite.tasks.pairs import Pairs, PairsConfig
@@ -49,8 +50,8 @@ class ModularAdditionConfig(PairsConfig):
     def spec(self) -> ModelSpec:
         """Pairs of integers or 2p inputs; p classes."""
         if self.inputs == "one_hot":
-            return ModelSpec(inputs=(2 * self.modulus,), outputs=self.modulus)
-        return ModelSpec(inputs=(2,), outputs=self.modulus, modulus=self.modulus)
+            return ModelSpec(inputs=Floats((2 * self.modulus,)), outputs=self.modulus)
+        return ModelSpec(inputs=IntegerPairs(self.modulus), outputs=self.modulus)
 
     def examples(self, clock: Clock) -> list[int]:
         """The batch size, or the whole training set."""

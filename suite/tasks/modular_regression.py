@@ -16,6 +16,7 @@ from pydantic import Field
 from suite.clock import Clock
 from suite.losses import ONE_HOT_SQUARED
 from suite.models.base import ModelSpec
+from suite.models.inputs import IntegerPairs
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, SupervisedTask
 from suite.tasks.pairs import Pairs, PairsConfig
@@ -36,7 +37,7 @@ class ModularRegressionConfig(PairsConfig):
 
     def spec(self) -> ModelSpec:
         """Pairs of integers; p outputs."""
-        return ModelSpec(inputs=(2,), outputs=self.modulus, modulus=self.modulus)
+        return ModelSpec(inputs=IntegerPairs(self.modulus), outputs=self.modulus)
 
     def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
         """Return a `ModularRegression`."""

@@ -26,6 +26,7 @@ from suite.errors import ConfigError
 from suite.losses import SQUARED
 from suite.models.base import ModelSpec
 from suite.models.hermite import hermite
+from suite.models.inputs import Floats, TaughtFloats
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask
 from suite.tasks.fixed_set import FixedSet, FixedSetConfig
@@ -69,14 +70,16 @@ class QuadraticRegressionConfig(FixedSetConfig):
     def spec(self) -> ModelSpec:
         """D inputs, one output, a teacher if a single square is learnt."""
         taught = self.directions == 1 and self.degree is None and self.coefficient == 0.5
-        return ModelSpec(inputs=(self.dimension,), outputs=1, taught=taught)
+        inputs = TaughtFloats if taught else Floats
+        return ModelSpec(inputs=inputs((self.dimension,)), outputs=1)
 
     def drawn_spec(self, seeds: Seeds) -> ModelSpec:
         """Add the teacher's direction."""
         spec = self.spec()
-        if not spec.taught:
+        if not isinstance(spec.inputs, TaughtFloats):
             return spec
-        return replace(spec, teacher=tuple(directions(self, seeds)[0].tolist()))
+        direction = tuple(directions(self, seeds)[0].tolist())
+        return replace(spec, inputs=replace(spec.inputs, direction=direction))
 
     def clock(self, budget: Duration | None) -> Clock:
         """Return a clock on which an epoch is one update.

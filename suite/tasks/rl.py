@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -27,11 +27,8 @@ from suite.models.base import check_bytes
 from suite.ranges import ANY, Range
 from suite.replay.sizes import RingSize
 from suite.rows import RETURNS
-from suite.tasks.base import TaskConfig
+from suite.tasks.base import Request, TaskConfig
 from suite.tasks.switch import SwitchConfig
-
-if TYPE_CHECKING:
-    from suite.run_config import RunConfig
 
 FINEST = 1_000_000
 """Largest denominator of an update-to-data ratio; 0.3 is then 3/10 and 0.333... is 1/3."""
@@ -238,7 +235,7 @@ class RLTaskConfig(TaskConfig):
         every = self.in_agent_steps(self.evaluation.every, budget, "task.evaluation.every")
         return [*range(self.evaluation.at_least_one(every), end, every), end]
 
-    def check(self, run: RunConfig) -> None:
+    def check(self, run: Request) -> None:
         """Check that the parts of a run of this task fit together.
 
         Raises:
@@ -286,7 +283,7 @@ class RLTaskConfig(TaskConfig):
                 f"{window} steps, for agent.n_step = {agent.n_step}",
             )
 
-    def _check_learners(self, run: RunConfig) -> None:
+    def _check_learners(self, run: Request) -> None:
         """Check what learners that share a batch cannot do.
 
         Raises:
@@ -311,14 +308,14 @@ class RLTaskConfig(TaskConfig):
 
     def replay_bytes(self, agent: QLearningConfig) -> int:
         """Return the memory of a full replay of the agent's, its sum tree included."""
-        shape = self.spec().inputs
+        shape = self.spec().inputs.shape
         frame = prod(shape[1:]) if self.stack > 1 else 4 * prod(shape)
         sizes = RingSize.of(
             agent.replay_capacity, self.all_lanes, self.stack, agent.n_step, self.time_limit
         )
         return sizes.nbytes(frame, agent.prioritized is not None)
 
-    def check_memory(self, run: RunConfig) -> None:
+    def check_memory(self, run: Request) -> None:
         """Check that a full replay and a batch can be held.
 
         Raises:
@@ -326,7 +323,7 @@ class RLTaskConfig(TaskConfig):
         """
         assert isinstance(run.agent, QLearningConfig)
         check_bytes("agent.replay_capacity", self.replay_bytes(run.agent), "a full replay")
-        batch = 4 * run.agent.batch_size * prod(self.spec().inputs)
+        batch = 4 * run.agent.batch_size * prod(self.spec().inputs.shape)
         check_bytes("agent.batch_size", batch, "a batch")
 
     @property

@@ -21,6 +21,7 @@ from suite.clock import Clock, Duration
 from suite.errors import ConfigError
 from suite.losses import LOGISTIC
 from suite.models.base import ModelSpec
+from suite.models.inputs import Floats
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask
 from suite.tasks.fixed_set import FixedSet, FixedSetConfig
@@ -67,7 +68,7 @@ class SparseSignConfig(FixedSetConfig):
 
     def spec(self) -> ModelSpec:
         """D inputs, one output."""
-        return ModelSpec(inputs=(self.dimension,), outputs=1)
+        return ModelSpec(inputs=Floats((self.dimension,)), outputs=1)
 
     def clock(self, budget: Duration | None) -> Clock:
         """Return a clock on which an epoch is one update.

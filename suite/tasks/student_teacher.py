@@ -19,6 +19,7 @@ from pydantic import Field
 from suite.clock import Clock
 from suite.losses import VectorSquared
 from suite.models.base import ModelSpec, build_model
+from suite.models.inputs import Floats
 from suite.models.tanh_mlp import TanhMlpConfig
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask
@@ -71,7 +72,7 @@ class StudentTeacherConfig(FixedSetConfig):
 
     def spec(self) -> ModelSpec:
         """Vectors in, vectors out."""
-        return ModelSpec(inputs=(self.dimension,), outputs=self.outputs)
+        return ModelSpec(inputs=Floats((self.dimension,)), outputs=self.outputs)
 
     def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
         """Return a `StudentTeacher`."""

@@ -15,6 +15,7 @@ from pydantic import Field
 from suite.clock import Clock
 from suite.losses import PRECISE_CROSS_ENTROPY
 from suite.models.base import ModelSpec
+from suite.models.inputs import IntegerPairs
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, SupervisedTask
 from suite.tasks.pairs import Pairs, PairsConfig
@@ -35,7 +36,7 @@ class ThreeTokenAdditionConfig(PairsConfig):
 
     def spec(self) -> ModelSpec:
         """Pairs of integers; p + 1 classes."""
-        return ModelSpec(inputs=(2,), outputs=self.modulus + 1, modulus=self.modulus)
+        return ModelSpec(inputs=IntegerPairs(self.modulus), outputs=self.modulus + 1)
 
     def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
         """Return a `ThreeTokenAddition`."""

@@ -20,6 +20,7 @@ from suite.data.checks import CLASSES
 from suite.data.images import SHAPES, TRAIN_SIZES, ImageSetName, load_images
 from suite.errors import ConfigError
 from suite.models.base import ModelSpec
+from suite.models.inputs import Floats
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask, SupervisedTaskConfig, epoch_order
 
@@ -74,7 +75,7 @@ class WarmStartImagesConfig(SupervisedTaskConfig):
 
     def spec(self) -> ModelSpec:
         """Images (channels, height, width); ten classes."""
-        return ModelSpec(inputs=SHAPES[self.dataset], outputs=CLASSES)
+        return ModelSpec(inputs=Floats(SHAPES[self.dataset]), outputs=CLASSES)
 
     def prepare(self) -> None:
         """Find the files, or download them; digits need none."""

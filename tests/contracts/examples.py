@@ -142,10 +142,7 @@ def inputs_of(run: RunConfig, size: int = 8) -> Tensor:
     """Return a batch of inputs as the engine of the run's task feeds them to the network."""
     if isinstance(run.task, SupervisedTaskConfig):
         return run.task.build(run.seeds, run.clock(), torch.device("cpu")).probe[:size]
-    shape, generator = (size, *run.task.spec().inputs), run.seeds.torch("inputs")
-    if run.task.spec().bytes:
-        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
-    return torch.randn(shape, generator=generator)
+    return run.task.spec().inputs.draw(size, run.seeds.torch("inputs"))
 
 
 def units(clock: Clock) -> dict[str, bool]:

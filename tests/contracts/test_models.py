@@ -85,7 +85,7 @@ def _weights(model: nn.Module) -> list[Tensor]:
 
 def _heads(config: dict[str, Any]) -> list[RunConfig]:
     """Return those with different heads or kinds of inputs, one of each."""
-    runs = {(r.model_spec().head, len(r.model_spec().inputs)): r for r in _fits(config)}
+    runs = {(r.model_spec().head, len(r.model_spec().inputs.shape)): r for r in _fits(config)}
     return list(runs.values())
 
 

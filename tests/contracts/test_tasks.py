@@ -163,13 +163,14 @@ def test_data_have_the_shapes_that_are_promised(kind: str, smoke: Smoke) -> None
             phase = next(i for i, end in enumerate(ends) if step < end)
             assert len(batches["batch"][1]) == sizes[phase]
         for inputs, targets in batches.values():
-            assert inputs.shape == (len(targets), *spec.inputs)
+            assert inputs.shape == (len(targets), *spec.inputs.shape)
             vectors = targets.is_floating_point() and spec.outputs > 1
             assert targets.shape == (len(inputs), *([spec.outputs] if vectors else []))
             if not targets.is_floating_point():
-                assert set(targets.tolist()) <= set(range(spec.modulus or spec.outputs))
+                classes = getattr(spec.inputs, "below", spec.outputs)
+                assert set(targets.tolist()) <= set(range(classes))
             assert inputs.device == targets.device == CPU
-    assert task.probe.shape[1:] == spec.inputs
+    assert task.probe.shape[1:] == spec.inputs.shape
     assert task.source
 
 

@@ -13,6 +13,7 @@ from suite.interventions.base import INTERVENTIONS, Bound, InterventionStack
 from suite.interventions.redo import dormant
 from suite.models.base import MODELS, ModelSpec, build_model
 from suite.models.head_spec import HeadSpec
+from suite.models.inputs import Floats, Frames, IntegerPairs
 from suite.models.noisy import draw_noise, noisy_layers
 from suite.models.units import hidden_layers
 
@@ -215,19 +216,15 @@ CASES = [
 
 def _build(model: dict[str, Any], head: dict[str, Any]) -> tuple[nn.Module, Tensor, Make]:
     spec = {
-        "mlp": ModelSpec((4,), 3, head=HeadSpec(**head)),
-        "cnn": ModelSpec((3, 8, 8), 3),
-        "nature_cnn": ModelSpec(FRAMES, 3, bytes=True, head=HeadSpec(**head)),
-        "data_efficient_cnn": ModelSpec(FRAMES, 3, bytes=True, head=HeadSpec(**head)),
-        "transformer": ModelSpec((2,), 7, modulus=7),
+        "mlp": ModelSpec(Floats((4,)), 3, head=HeadSpec(**head)),
+        "cnn": ModelSpec(Floats((3, 8, 8)), 3),
+        "nature_cnn": ModelSpec(Frames(FRAMES), 3, head=HeadSpec(**head)),
+        "data_efficient_cnn": ModelSpec(Frames(FRAMES), 3, head=HeadSpec(**head)),
+        "transformer": ModelSpec(IntegerPairs(7), 7),
     }[model["kind"]]
     config = MODELS[model["kind"]].from_mapping(model)
     generator = torch.Generator().manual_seed(0)
-    probe = torch.randn(16, *spec.inputs, generator=generator)
-    if spec.bytes or spec.modulus:
-        dtype = torch.uint8 if spec.bytes else torch.int64
-        probe = torch.randint(0, 255 if spec.bytes else 7, probe.shape, generator=generator)
-        probe = probe.to(dtype)
+    probe = spec.inputs.draw(16, generator)
     return build_model(config, spec, 0), probe, lambda: build_model(config, spec, 1)
 
 
@@ -282,14 +279,14 @@ def test_every_network_of_the_suite_is_recycled_as_a_whole(
 def test_recycling_dead_units_leaves_the_outputs_of_frames_as_they_are(
     kind: str, recycled: int, left_alone: set[str], head: dict[str, Any]
 ) -> None:
-    spec = ModelSpec((4, 36, 36), 3, bytes=True, head=HeadSpec(**head))
+    spec = ModelSpec(Frames((4, 36, 36)), 3, head=HeadSpec(**head))
     config = MODELS[kind].from_mapping({"kind": kind, **HEAD})
 
     def make(seed: int) -> nn.Module:
         return build_model(config, spec, seed).double()
 
     net, generator = make(0), torch.Generator().manual_seed(0)
-    probe = torch.randint(0, 256, (8, *spec.inputs), generator=generator, dtype=torch.uint8)
+    probe = spec.inputs.draw(8, generator)
     with torch.no_grad():
         for layer in hidden_layers(net, lambda: net(probe)):
             module: Any = net.get_submodule(layer.incoming)

@@ -13,6 +13,7 @@ from suite.interventions.base import INTERVENTIONS, Bound, InterventionStack
 from suite.interventions.reset import chosen
 from suite.models.base import MODELS, ModelSpec, build_model
 from suite.models.head_spec import HeadSpec
+from suite.models.inputs import Floats, Frames, IntegerPairs
 from suite.run_config import RunConfig
 from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun
@@ -174,7 +175,8 @@ def test_without_an_optimizer_or_a_source_of_weights_it_says_so(network: Make) -
 
 
 def _spec(inputs: tuple[int, ...], **head: Any) -> ModelSpec:
-    return ModelSpec(inputs, 3, bytes=len(inputs) == 3 and inputs[1] == 84, head=HeadSpec(**head))
+    kind = Frames if len(inputs) == 3 and inputs[1] == 84 else Floats
+    return ModelSpec(kind(inputs), 3, HeadSpec(**head))
 
 
 FRAMES = (4, 84, 84)
@@ -198,7 +200,7 @@ HEADS = [
     ),
     (
         {"kind": "transformer", "norm": "rms"},
-        ModelSpec((2,), 7, modulus=7),
+        ModelSpec(IntegerPairs(7), 7),
         ["decoder"],
         ["down", "norm_output.0", "decoder"],
     ),

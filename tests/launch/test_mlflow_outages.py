@@ -20,7 +20,7 @@ from rich.console import Console
 
 from suite.launch import mlflow_sink, mlflow_store
 from suite.launch.backfill import backfill
-from suite.launch.live import Live, RunState
+from suite.launch.live import Live, LiveRun
 from suite.launch.mlflow_rows import Chooser, LiveRow, differences, read_rows
 from suite.launch.mlflow_sink import MlflowSink, default_uri
 from suite.launch.run import Options, _tell_of_mlflow
@@ -85,7 +85,7 @@ def _finish(sink: MlflowSink, record: Any) -> None:
 def _again(record: Any, state: str = "complete") -> MlflowSink:
     """Do what the same command does once more."""
     sink: MlflowSink = record.open()
-    run = RunState(state=state, done=float(state == "complete"))
+    run = LiveRun(state=state, done=float(state == "complete"))
     live = Live(sweep=record.sweep, runs={record.run_id: run}, slots=1)
     backfill(sink, live, record.storage, fresh=False)
     _finish(sink, record)
@@ -390,7 +390,7 @@ def test_a_run_that_begins_anew_has_no_rows_of_before(record: Any, last: int) ->
     sink = record.open()
     error = ConnectionError("away")
     sink._store.client = Faulty(sink._store.client, "delete_run", 0, last, False, error)
-    live = Live(sweep=record.sweep, runs={record.run_id: RunState()}, slots=1)
+    live = Live(sweep=record.sweep, runs={record.run_id: LiveRun()}, slots=1)
     backfill(sink, live, record.storage, fresh=True)
     record.write(ROWS)
     _send(sink, record)

@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from suite.errors import ConfigError
 from suite.launch.backfill import backfill
 from suite.launch.keys import BY_GAME, metric_key
-from suite.launch.live import Live, RunState
+from suite.launch.live import Live, LiveRun
 from suite.launch.mlflow_sink import MAX_KEYS, MlflowSink, check_store, default_uri
 from suite.launch.progress import Progress, make_console
 from suite.launch.trainable import Reporter
@@ -130,7 +130,7 @@ def test_returns_by_game_are_reported_while_a_run_goes_on_and_afterwards(
     lines = [json.dumps(row.as_json(sink.run_id)) for row in rows]
     (folder / "rows.jsonl").write_text("\n".join([*lines, ""]))
     (folder / "status.json").write_text(json.dumps({"state": "complete", "step": 10, "reason": ""}))
-    run = RunState(state="complete", done=1.0)
+    run = LiveRun(state="complete", done=1.0)
     backfill(sink, Live(sink.sweep, {sink.run_id: run}, 1), Storage(tmp_path), fresh=False)
     assert _history(sink, "visit_return/pong") == [(5, 1.0)]
 
@@ -179,7 +179,7 @@ def test_what_a_killed_driver_had_not_sent_is_sent_later(
     (folder / "status.json").write_text(json.dumps({"state": state, "step": 20, "reason": ""}))
     sink = make_sink()
     done = 1.0 if state == "complete" else 0.0
-    live = Live(sweep=sink.sweep, runs={sink.run_id: RunState(state=state, done=done)}, slots=1)
+    live = Live(sweep=sink.sweep, runs={sink.run_id: LiveRun(state=state, done=done)}, slots=1)
     backfill(sink, live, Storage(tmp_path), fresh=False)
     found = _history(sink, "accuracy/test")
     assert [step for step, _ in found] == ([0, 10, 20, 30] if done else [0, 10, 20])
@@ -190,7 +190,7 @@ def test_a_last_score_that_is_not_a_number_is_not_replaced_by_an_earlier_one(
     make_sink: Callable[[], Opened], tmp_path: Path
 ) -> None:
     sink = make_sink()
-    run = RunState(state="complete", done=1.0)
+    run = LiveRun(state="complete", done=1.0)
     live = Live(sweep=sink.sweep, runs={sink.run_id: run}, slots=1)
     metric, layer = sink.sweep.runs[sink.run_id].task.score
     folder = tmp_path / "runs" / sink.run_id

@@ -19,7 +19,7 @@ from rich.console import Console
 from suite.launch import run as run_module
 from suite.launch import watch
 from suite.launch.callback import Stopped, SweepCallback
-from suite.launch.live import Live, RunState
+from suite.launch.live import Live, LiveRun
 from suite.launch.outage import LOG, Outage, explain, explain_trial, within
 from suite.launch.run import Options, run_sweep
 from suite.launch.watch import Watch, supervise
@@ -313,7 +313,7 @@ def test_a_cluster_may_be_silent_for_a_while(
 def _callback(
     sweep: Sweep, folder: Path, check: Callable[[], None]
 ) -> tuple[SweepCallback, Live, threading.Event, Any]:
-    live = Live(sweep, {run_id: RunState(state="running") for run_id in sweep.runs}, slots=1)
+    live = Live(sweep, {run_id: LiveRun(state="running") for run_id in sweep.runs}, slots=1)
     asked = threading.Event()
     quiet: Any = SimpleNamespace(update=lambda: None)
     callback = SweepCallback(live, Sink(), quiet, Storage(folder), check, asked)  # type: ignore[arg-type]

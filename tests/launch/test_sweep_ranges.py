@@ -11,7 +11,7 @@ from suite.launch.catalogue import config_folders
 from suite.launch.run import sweep_record
 from suite.metrics.base import METRICS, Metric
 from suite.ranges import ANY, MAGNITUDE, SHARE, SIZE, Range
-from suite.records.reader import Sweep
+from suite.records.reader import SweepRecord
 from suite.sweeps.sweep import load_sweep
 
 RL = """
@@ -47,12 +47,12 @@ seeds: [0]
 """
 
 
-def record(path: Path, text: str) -> Sweep:
+def record(path: Path, text: str) -> SweepRecord:
     """Return the sweep of a file as the report reads it."""
     file = path / "mine.yaml"
     file.write_text(text)
     written = json.dumps(sweep_record(load_sweep([str(file)], config_folders()), "", "0" * 16))
-    return Sweep.model_validate(json.loads(written))
+    return SweepRecord.model_validate(json.loads(written))
 
 
 def test_returns_are_bounded_by_the_environment(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from scipy.stats import entropy as scipy_entropy
 from suite.metrics.attention_entropy import entropy
 from suite.metrics.base import METRICS, Observation
 from suite.models.base import ModelSpec
+from suite.models.inputs import Floats
 from suite.models.mlp import MlpConfig
 from suite.models.normalize import NormKind
 from suite.models.scaled import Scaled
@@ -65,6 +66,6 @@ def test_bounds_are_reached() -> None:
 
 
 def test_networks_without_attention_have_none() -> None:
-    model = MlpConfig().build(ModelSpec((4,), 3))
+    model = MlpConfig().build(ModelSpec(Floats((4,)), 3))
     assert METRICS["attention_entropy"].build()(_observe(model)) == {}
     assert METRICS["attention_entropy"].build()(Observation(0, {}, {}, {})) == {}

@@ -19,9 +19,10 @@ from suite.metrics.loss_terms import loss_terms
 from suite.metrics.ntk_alignment import alignment, one_sided_alignment
 from suite.models.base import MODELS, ModelSpec, build_model
 from suite.models.closed_forms import derivatives, quadratic_form, tangent_kernel
+from suite.models.inputs import Floats
 from suite.params import classify
 
-SPEC = ModelSpec((4,), 1)
+SPEC = ModelSpec(Floats((4,)), 1)
 NETWORKS = {
     "committee": {"kind": "committee", "width": 6, "epsilon": 0.5},
     "readout": {"kind": "committee", "width": 6, "epsilon": 0.5, "trained_readout": True},

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from suite.models.base import MODELS, ModelSpec, build_model
+from suite.models.inputs import Floats, IntegerPairs, MatrixEntries
 
 RUNS, N = 3, 7
-VECTORS = ModelSpec((5,), 1)
+VECTORS = ModelSpec(Floats((5,)), 1)
 SCALES = ((0.5, 0.1), (1.0, 0.3), (4.0, 1.0))
 INNER = {"kind": "committee", "width": 4}
 EPSILONS = (0.02, 0.5, 1.0)
@@ -44,8 +45,8 @@ CASES: dict[str, tuple[ModelSpec, list[dict[str, Any]]]] = {
         ],
     ),
     "diagonal": (VECTORS, [{"initial_norm": a} for a in (1.0, 2.0, 8.0)]),
-    "matrix_factors": (ModelSpec((2,), 1, entries=5), [{"scale": a} for a in (1.0, 2.0, 3.0)]),
-    "pair_relu": (ModelSpec((2,), 5, modulus=5), [{"width": 6, "scale": a} for a in (1, 2, 3)]),
+    "matrix_factors": (ModelSpec(MatrixEntries(5), 1), [{"scale": a} for a in (1.0, 2.0, 3.0)]),
+    "pair_relu": (ModelSpec(IntegerPairs(5), 5), [{"width": 6, "scale": a} for a in (1, 2, 3)]),
     "scaled": (
         VECTORS,
         [{"alpha": a, "centred": True, "inner": {**INNER, "epsilon": e}} for a, e in SCALES],
@@ -62,11 +63,11 @@ def make(case: str) -> tuple[list[Any], list[nn.Module], Tensor, Tensor]:
     for model in models:  # away from symmetric starts
         for p in filter(lambda p: p.requires_grad, model.parameters()):
             p.data += 0.3 * torch.randn(p.shape, generator=generator, dtype=torch.float64)
-    if spec.entries or spec.modulus:
-        size = spec.entries or spec.modulus
+    if isinstance(spec.inputs, IntegerPairs | MatrixEntries):
+        size = spec.inputs.below
         inputs = torch.randint(0, size, (RUNS, N, 2), generator=generator)
     else:
-        inputs = torch.randn(RUNS, N, *spec.inputs, generator=generator, dtype=torch.float64)
+        inputs = torch.randn(RUNS, N, *spec.inputs.shape, generator=generator, dtype=torch.float64)
     classes = [spec.outputs] if spec.outputs > 1 else []
     slopes = torch.randn(RUNS, N, *classes, generator=generator, dtype=torch.float64)
     return configs, models, inputs, slopes
@@ -105,7 +106,7 @@ def test_models_without_a_closed_form_have_none_inside_others() -> None:
 
 
 def test_pairs_by_columns_are_products_with_one_hot_codes() -> None:
-    spec = ModelSpec((2,), 7, modulus=7)
+    spec = ModelSpec(IntegerPairs(7), 7)
     config = MODELS["pair_relu"].from_mapping({"kind": "pair_relu", "width": 11, "scale": 2.0})
     model: Any = build_model(config, spec, 0).double()
     model.hidden.bias.data.normal_()
@@ -118,7 +119,7 @@ def test_pairs_by_columns_are_products_with_one_hot_codes() -> None:
 
 
 def test_pair_relu_starts_as_he_et_al_with_its_scale_and_is_homogeneous() -> None:
-    spec, wide = ModelSpec((2,), 31, modulus=31), {"kind": "pair_relu", "width": 400}
+    spec, wide = ModelSpec(IntegerPairs(31), 31), {"kind": "pair_relu", "width": 400}
     config = MODELS["pair_relu"].from_mapping({**wide, "scale": 3.0})
     model: Any = build_model(config, spec, 0)
     assert model.hidden.weight.std().item() == pytest.approx(3 * (2 / 62) ** 0.5, rel=0.02)

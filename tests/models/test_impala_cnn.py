@@ -12,10 +12,11 @@ from suite.invariance.decide import check_invariant, scale_invariant
 from suite.models.base import ModelSpec, build_model
 from suite.models.head_spec import HeadSpec
 from suite.models.impala_cnn import ImpalaCnnConfig
+from suite.models.inputs import Frames
 from suite.models.units import hidden_layers
 
-SPEC = ModelSpec(inputs=(4, 84, 84), outputs=6)
-SMALL = ModelSpec(inputs=(4, 40, 36), outputs=3)
+SPEC = ModelSpec(Frames((4, 84, 84)), outputs=6)
+SMALL = ModelSpec(Frames((4, 40, 36)), outputs=3)
 
 
 def frames(*shape: int) -> Tensor:
@@ -60,7 +61,7 @@ def test_outputs_are_those_of_the_formula(norm: Literal["none", "layer"]) -> Non
     net = build_model(ImpalaCnnConfig(norm=norm, hidden=16), SMALL, seed=0).double()
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, 0.0, 0.1)
-    inputs = frames(3, *SMALL.inputs)
+    inputs = frames(3, *SMALL.inputs.shape)
     expected = slow(net.parameters(), inputs, norm == "layer")
     torch.testing.assert_close(net(inputs), expected, rtol=1e-10, atol=1e-10)
 
@@ -76,12 +77,12 @@ def test_number_of_weights(width: int) -> None:
 
 @pytest.mark.parametrize("head", [HeadSpec(), HeadSpec(dueling=True, atoms=5)])
 def test_all_but_the_outputs_is_invariant_when_normalised(head: HeadSpec) -> None:
-    spec = ModelSpec(SMALL.inputs, 3, bytes=True, head=head)
+    spec = ModelSpec(SMALL.inputs, 3, head=head)
     net = build_model(ImpalaCnnConfig(norm="layer", hidden=16), spec, seed=0)
-    names = scale_invariant(net, frames(4, *SMALL.inputs)).names
+    names = scale_invariant(net, frames(4, *SMALL.inputs.shape)).names
     assert sum("section" in name for name in names) == 15
     assert sum("hidden" in name for name in names) == 1 + head.dueling
-    check_invariant(net, names, frames(8, *SMALL.inputs))
+    check_invariant(net, names, frames(8, *SMALL.inputs.shape))
     assert not any(
         getattr(m, "bias", None) is not None
         for m in net.modules()
@@ -95,7 +96,7 @@ def test_the_plain_network_has_no_invariant_weights() -> None:
 
 def test_units_within_the_residual_branches_are_seen() -> None:
     net = build_model(ImpalaCnnConfig(norm="layer", hidden=16), SMALL, seed=0)
-    probe = frames(2, *SMALL.inputs)
+    probe = frames(2, *SMALL.inputs.shape)
     pairs = [(x.incoming, *x.outgoing) for x in hidden_layers(net, lambda: net(probe))]
     inner = [
         (f"section{s}.{u}.branch.1", f"section{s}.{u}.branch.4") for s in (1, 2, 3) for u in (3, 4)

@@ -12,9 +12,10 @@ from torch.nn.functional import one_hot
 
 from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelSpec, build_model
+from suite.models.inputs import Floats, IntegerPairs
 
-PAIRS = ModelSpec((2,), 7, modulus=7)
-VECTORS = ModelSpec((6,), 3)
+PAIRS = ModelSpec(IntegerPairs(7), 7)
+VECTORS = ModelSpec(Floats((6,)), 3)
 ALL = torch.cartesian_prod(torch.arange(7), torch.arange(7))
 
 
@@ -24,7 +25,7 @@ def make(kind: str, spec: ModelSpec, **keys: object) -> Any:
 
 @pytest.mark.parametrize(("p", "precision"), [(5, torch.float64), (31, torch.float32)])
 def test_the_factored_transformer_equals_the_plain_one(p: int, precision: torch.dtype) -> None:
-    spec = ModelSpec((2,), p + 1, modulus=p)
+    spec = ModelSpec(IntegerPairs(p), p + 1)
     model = make("three_token_transformer", spec, width=32, heads=4, hidden=64).to(precision)
     with torch.no_grad():  # away from biases of 0
         for name, parameter in model.named_parameters():
@@ -43,7 +44,7 @@ def test_the_factored_transformer_equals_the_plain_one(p: int, precision: torch.
 
 
 def test_the_transformer_starts_as_the_authors_does() -> None:
-    spec = ModelSpec((2,), 114, modulus=113)
+    spec = ModelSpec(IntegerPairs(113), 114)
     model = make("three_token_transformer", spec)
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
     assert shapes["tokens.weight"] == (114, 128)
@@ -66,7 +67,7 @@ def test_two_columns_are_the_product_with_one_hot_codes() -> None:
 
 
 def test_quadratic_weights_are_standard_normal() -> None:
-    model = make("pair_quadratic", ModelSpec((2,), 23, modulus=23), width=100)
+    model = make("pair_quadratic", ModelSpec(IntegerPairs(23), 23), width=100)
     assert [tuple(p.shape) for p in model.parameters()] == [(100, 46), (23, 100)]
     for parameter in model.parameters():
         assert parameter.std().item() == pytest.approx(1.0, rel=0.05)
@@ -82,7 +83,7 @@ def test_the_mean_field_network_by_hand() -> None:
 
 
 def test_mean_field_weights_are_scaled_by_fan_in() -> None:
-    model = make("mean_field_mlp", ModelSpec((1, 28, 28), 10), width=200, init_scale=150.0)
+    model = make("mean_field_mlp", ModelSpec(Floats((1, 28, 28)), 10), width=200, init_scale=150.0)
     for parameter in model.parameters():
         expected = 150 * math.sqrt(2 / parameter.shape[1])
         assert parameter.std().item() == pytest.approx(expected, rel=0.05)
@@ -112,6 +113,6 @@ def test_networks_refuse_what_they_cannot_serve() -> None:
         with pytest.raises(ConfigError, match=r"model\.kind"):
             make(kind, PAIRS)
     with pytest.raises(ConfigError, match=r"model\.kind"):  # as many logits as operands alone
-        make("transformer", ModelSpec((2,), 8, modulus=7))
+        make("transformer", ModelSpec(IntegerPairs(7), 8))
     with pytest.raises(ConfigError, match="divisor"):
         make("three_token_transformer", PAIRS, width=6, heads=4)

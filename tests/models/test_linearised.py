@@ -9,9 +9,10 @@ from torch.func import functional_call
 
 from suite.models.base import ACTIVATIONS, MODELS, ModelSpec, build_model, recording
 from suite.models.closed_forms import derivatives, tangent_kernel
+from suite.models.inputs import Floats, IntegerPairs
 from suite.params import classify
 
-SPEC = ModelSpec((5,), 1)
+SPEC = ModelSpec(Floats((5,)), 1)
 INNERS: list[dict[str, Any]] = [
     {"kind": "mlp", "width": 6},
     {"kind": "committee", "width": 4, "epsilon": 0.5},
@@ -79,7 +80,7 @@ def test_outputs_and_gradients_are_those_of_the_jacobian(inner: dict[str, Any]) 
 @pytest.mark.parametrize("inner", PAIRS, ids=[f"{c['kind']}{i}" for i, c in enumerate(PAIRS)])
 def test_networks_on_pairs_have_expansions(inner: dict[str, Any]) -> None:
     """Against central differences of the network along the way it has gone."""
-    spec = ModelSpec((2,), 5, modulus=5)
+    spec = ModelSpec(IntegerPairs(5), 5)
     pairs = torch.cartesian_prod(torch.arange(5), torch.arange(5))
     network, twin = (make(inner, wrap, spec=spec) for wrap in (None, "linearised"))
     first = {n: network.get_parameter(n).detach().clone() for n in classify(network)}

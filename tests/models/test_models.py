@@ -7,38 +7,35 @@ from torch import nn
 from suite.errors import ConfigError
 from suite.invariance.decide import scale_invariant
 from suite.models.base import MODELS, ModelSpec, build_model, recording
+from suite.models.inputs import Floats, Frames, IntegerPairs, MatrixEntries
 from suite.params import ParamRole, classify
 
 SPECS = {
-    "mlp": ModelSpec((1, 8, 8), 10),
-    "cnn": ModelSpec((3, 32, 32), 10),
-    "transformer": ModelSpec((2,), 11, 11),
-    "nature_cnn": ModelSpec((4, 84, 84), 6),
-    "data_efficient_cnn": ModelSpec((4, 84, 84), 6),
-    "impala_cnn": ModelSpec((4, 84, 84), 6),
+    "mlp": ModelSpec(Floats((1, 8, 8)), 10),
+    "cnn": ModelSpec(Floats((3, 32, 32)), 10),
+    "transformer": ModelSpec(IntegerPairs(11), 11),
+    "nature_cnn": ModelSpec(Frames((4, 84, 84)), 6),
+    "data_efficient_cnn": ModelSpec(Frames((4, 84, 84)), 6),
+    "impala_cnn": ModelSpec(Frames((4, 84, 84)), 6),
 }
 THEORY = {
-    "committee": ModelSpec((5,), 1),
-    "diagonal": ModelSpec((5,), 1),
-    "matrix_factors": ModelSpec((2,), 1, entries=5),
+    "committee": ModelSpec(Floats((5,)), 1),
+    "diagonal": ModelSpec(Floats((5,)), 1),
+    "matrix_factors": ModelSpec(MatrixEntries(5), 1),
 }
 """Without norm layers, one output per example."""
 FRAMES = ("nature_cnn", "data_efficient_cnn", "impala_cnn")
 
 
-def _inputs(spec: ModelSpec, kind: str) -> torch.Tensor:
-    if spec.modulus:
-        return torch.randint(0, spec.modulus, (3, 2))
-    if kind in FRAMES:
-        return torch.randint(0, 256, (3, *spec.inputs), dtype=torch.uint8)
-    return torch.randn(3, *spec.inputs)
+def _inputs(spec: ModelSpec) -> torch.Tensor:
+    return spec.inputs.draw(3, torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("kind", THEORY)
 def test_models_of_one_output(kind: str) -> None:
     config, spec = MODELS[kind].from_mapping({"kind": kind}), THEORY[kind]
     models = [build_model(config, spec, seed) for seed in (3, 3, 4)]
-    inputs = torch.randint(0, 5, (4, 2)) if spec.entries else torch.randn(4, 5)
+    inputs = spec.inputs.draw(4, torch.Generator().manual_seed(0))
     first, again, other = (model(inputs) for model in models)
     assert first.shape == (4, 1)
     assert torch.equal(first, again)
@@ -63,7 +60,7 @@ def test_shape_seed_and_roles(kind: str, norm: str) -> None:
     assert any(
         not torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True)
     )
-    assert model(_inputs(SPECS[kind], kind)).shape == (3, SPECS[kind].outputs)
+    assert model(_inputs(SPECS[kind])).shape == (3, SPECS[kind].outputs)
     roles = classify(model)
     assert set(roles) == {name for name, _ in model.named_parameters()}
     assert list(roles.values()).count(ParamRole.OUTPUT) == 1
@@ -79,7 +76,7 @@ def test_normalised_hidden_weights_are_scale_invariant(kind: str) -> None:
     names = list(scale_invariant(model).names)
     weights = [name for name, role in classify(model).items() if role is ParamRole.WEIGHT]
     assert names == weights
-    inputs = _inputs(SPECS[kind], kind)
+    inputs = _inputs(SPECS[kind])
     before = model(inputs)
     with torch.no_grad():
         for name in names:
@@ -91,7 +88,7 @@ def test_normalised_hidden_weights_are_scale_invariant(kind: str) -> None:
 def test_a_normalised_mlp_cannot_tell_an_input_from_its_multiple(norm: str) -> None:
     config = MODELS["mlp"].from_mapping({"kind": "mlp", "norm": norm})
     model = build_model(config, SPECS["mlp"], seed=0)
-    inputs = _inputs(SPECS["mlp"], "mlp")
+    inputs = _inputs(SPECS["mlp"])
     blind = torch.allclose(model(3 * inputs), model(inputs), rtol=1e-3, atol=1e-4)
     assert blind == (norm == "layer")
 
@@ -106,7 +103,7 @@ def test_features_are_recorded_by_activation() -> None:
 
 @pytest.mark.parametrize(("kind", "spec"), [("cnn", "mlp"), ("transformer", "mlp")])
 def test_a_model_that_does_not_fit_says_so(kind: str, spec: str) -> None:
-    flat = ModelSpec((10,), 3) if kind == "cnn" else SPECS[spec]
+    flat = ModelSpec(Floats((10,)), 3) if kind == "cnn" else SPECS[spec]
     with pytest.raises(ConfigError, match=r"model\.kind"):
         MODELS[kind].from_mapping({"kind": kind}).build(flat)
 

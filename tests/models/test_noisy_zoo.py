@@ -16,6 +16,7 @@ from torch import Tensor
 from suite.agents.base import AGENTS
 from suite.models.base import ModelSpec, build_model
 from suite.models.head_spec import PLAIN, HeadSpec
+from suite.models.inputs import Floats
 from suite.models.mlp import MlpConfig
 from suite.models.noisy import NoisyLinear, draw_noise, noisy_layers
 from suite.models.normalize import NormKind
@@ -116,7 +117,9 @@ def test_the_choice_of_each_agent(
     agent: str, sigma: float, bound: float | None, output_means: bool
 ) -> None:
     config = AGENTS[agent](kind=agent)
-    net = build_model(MlpConfig(width=8, depth=2), ModelSpec((4,), 3, head=config.head), seed=0)
+    net = build_model(
+        MlpConfig(width=8, depth=2), ModelSpec(Floats((4,)), 3, head=config.head), seed=0
+    )
     layers = dict(net.named_modules())
     for stream in ("advantage", "value"):
         hidden, output = layers[f"head.{stream}.hidden"], layers[f"head.{stream}.output"]

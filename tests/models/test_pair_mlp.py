@@ -10,6 +10,7 @@ import torch
 from suite.errors import ConfigError
 from suite.invariance.decide import scale_invariant
 from suite.models.base import MODELS, ModelSpec, build_model
+from suite.models.inputs import Floats, IntegerPairs
 from suite.models.pair_mlp import PairMlp
 from suite.params import classify
 
@@ -19,7 +20,7 @@ PAIRS = torch.cartesian_prod(torch.arange(P), torch.arange(P))
 
 def make(**keys: Any) -> PairMlp:
     config = MODELS["pair_mlp"].from_mapping({"kind": "pair_mlp", "width": 16, **keys})
-    model = build_model(config, ModelSpec((2,), P, modulus=P), 0).double()
+    model = build_model(config, ModelSpec(IntegerPairs(P), P), 0).double()
     assert isinstance(model, PairMlp)
     return model
 
@@ -65,5 +66,5 @@ def test_with_norm_layers_all_hidden_maps_are_scale_invariant(depth: int) -> Non
 
 def test_other_inputs_are_refused() -> None:
     config = MODELS["pair_mlp"].from_mapping({"kind": "pair_mlp"})
-    with pytest.raises(ConfigError, match="model for the task's inputs"):
-        config.build(ModelSpec((5,), 3))
+    with pytest.raises(ConfigError, match="a model for arrays of floats"):
+        config.build(ModelSpec(Floats((5,)), 3))

@@ -12,6 +12,7 @@ from suite.interventions.normalize_project import Projection
 from suite.invariance.decide import scale_invariant
 from suite.models.base import ModelSpec, build_model
 from suite.models.head_spec import HeadSpec
+from suite.models.inputs import Floats, Frames
 from suite.models.mlp import MlpConfig
 from suite.models.noisy import NoisyLinear, draw_noise, noisy_layers
 from suite.models.normalize import NormKind
@@ -107,10 +108,10 @@ def test_one_stream_is_its_outputs_by_action_then_atom() -> None:
 def test_shapes_and_seeds_of_whole_networks(spec: HeadSpec) -> None:
     shape = (2, 5, spec.atoms) if spec.atoms > 1 else (2, 5)
     cases = [
-        (MlpConfig(width=8, depth=1), ModelSpec((4,), 5, head=spec), torch.ones(2, 4)),
+        (MlpConfig(width=8, depth=1), ModelSpec(Floats((4,)), 5, head=spec), torch.ones(2, 4)),
         (
             NatureCnnConfig(hidden=8, norm="layer"),
-            ModelSpec((4, 36, 36), 5, bytes=True, head=spec),
+            ModelSpec(Frames((4, 36, 36)), 5, head=spec),
             torch.full((2, 4, 36, 36), 9, dtype=torch.uint8),
         ),
     ]
@@ -133,7 +134,7 @@ def test_shapes_and_seeds_of_whole_networks(spec: HeadSpec) -> None:
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("norm", ["none", "layer", "rms"])
 def test_roles(norm: NormKind, dueling: bool, noisy: float | None) -> None:
-    asked = ModelSpec((4,), 3, head=HeadSpec(dueling, 5, noisy))
+    asked = ModelSpec(Floats((4,)), 3, head=HeadSpec(dueling, 5, noisy))
     roles = classify(build_model(MlpConfig(width=8, norm=norm), asked, seed=0))
     expected = {"torso.1.weight": ParamRole.WEIGHT}
     streams = ["advantage", "value"] if dueling else ["advantage"]
@@ -156,7 +157,7 @@ def test_roles(norm: NormKind, dueling: bool, noisy: float | None) -> None:
 def test_hidden_weights_are_scale_invariant_and_output_layers_are_not_projected(
     spec: HeadSpec, norm: NormKind
 ) -> None:
-    asked = ModelSpec((4,), 3, head=spec)
+    asked = ModelSpec(Floats((4,)), 3, head=spec)
     net = build_model(MlpConfig(width=16, norm=norm), asked, seed=0).double()
     noise = list(noisy_layers(net))
     if noise:
@@ -181,7 +182,7 @@ def test_hidden_weights_are_scale_invariant_and_output_layers_are_not_projected(
 
 
 def test_the_norm_that_is_held_is_that_of_means_and_noise_together() -> None:
-    asked = ModelSpec((4,), 3, head=HeadSpec(noisy=0.5))
+    asked = ModelSpec(Floats((4,)), 3, head=HeadSpec(noisy=0.5))
     net: Any = build_model(MlpConfig(width=16, norm="layer"), asked, seed=0).double()
     pair = net.head.advantage.hidden.weight
     norm = math.hypot(pair[0].norm().item(), pair[1].norm().item())
@@ -197,7 +198,7 @@ def test_the_norm_that_is_held_is_that_of_means_and_noise_together() -> None:
 
 def test_means_alone_are_not_scale_invariant() -> None:
     """So that it takes the joint norm: their size decides how much the noise weighs."""
-    asked = ModelSpec((4,), 3, head=HeadSpec(noisy=0.5))
+    asked = ModelSpec(Floats((4,)), 3, head=HeadSpec(noisy=0.5))
     net: Any = build_model(MlpConfig(width=16, norm="layer"), asked, seed=0).double()
     draw_noise(list(noisy_layers(net)), seeded())
     x = normal(7, 4)

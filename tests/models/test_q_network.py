@@ -9,10 +9,11 @@ from torch import Tensor
 from suite.errors import ConfigError
 from suite.invariance.decide import check_invariant, scale_invariant
 from suite.models.base import ModelSpec, build_model
+from suite.models.inputs import Floats, Frames
 from suite.models.pixels import interleave
 from suite.models.q_network import NatureCnnConfig
 
-SPEC = ModelSpec(inputs=(4, 84, 84), outputs=6)
+SPEC = ModelSpec(Frames((4, 84, 84)), outputs=6)
 
 
 def frames(*shape: int) -> Tensor:
@@ -61,5 +62,5 @@ def test_interleaving_keeps_values() -> None:
 
 
 def test_vector_inputs_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"inputs of shape \(4,\)"):
-        build_model(NatureCnnConfig(), ModelSpec(inputs=(4,), outputs=2), seed=0)
+    with pytest.raises(ConfigError, match="a model for arrays of floats"):
+        build_model(NatureCnnConfig(), ModelSpec(Floats((4,)), outputs=2), seed=0)

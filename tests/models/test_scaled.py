@@ -8,9 +8,10 @@ from torch import nn
 
 from suite.errors import ConfigError
 from suite.models.base import ACTIVATIONS, MODELS, ModelSpec, build_model, recording
+from suite.models.inputs import Floats, IntegerPairs
 from suite.params import classify
 
-SPEC = ModelSpec((5,), 3)
+SPEC = ModelSpec(Floats((5,)), 3)
 INNER = {"kind": "mlp", "width": 8}
 
 
@@ -49,4 +50,4 @@ def test_the_start_is_saved_but_neither_trained_nor_looked_at() -> None:
 def test_what_the_inner_model_cannot_serve_is_refused_by_its_path() -> None:
     config = MODELS["scaled"].from_mapping({"kind": "scaled", "inner": INNER})
     with pytest.raises(ConfigError, match=r"model\.inner\.kind"):
-        config.build(ModelSpec((2,), 7, modulus=7))
+        config.build(ModelSpec(IntegerPairs(7), 7))

@@ -12,9 +12,10 @@ from suite.errors import ConfigError
 from suite.interventions.normalize_project import Projection
 from suite.metrics.effective_lr import effective_lr
 from suite.models.base import MODELS, ModelSpec, build_model
+from suite.models.inputs import Floats, IntegerPairs
 from suite.optimizers import AdamConfig
 
-SPEC = ModelSpec((2,), 7, modulus=7)
+SPEC = ModelSpec(IntegerPairs(7), 7)
 INNER = {"kind": "transformer", "width": 8, "heads": 2, "hidden": 16, "norm": "layer"}
 
 
@@ -96,10 +97,10 @@ def test_projection_holds_it_there_and_a_rate_in_proportion_holds_the_effective_
 
 def test_what_cannot_be_inside_is_refused_by_its_path() -> None:
     with pytest.raises(ConfigError, match=r"model\.inner\.kind"):
-        make(spec=ModelSpec((5,), 3))
+        make(spec=ModelSpec(Floats((5,)), 3))
     centred = {"kind": "scaled", "inner": {"kind": "mlp"}, "centred": True}
     with pytest.raises(ConfigError, match=r"model\.inner\.kind.*copy of its start"):
-        make(spec=ModelSpec((5,), 3), inner=centred)
+        make(spec=ModelSpec(Floats((5,)), 3), inner=centred)
 
 
 def test_there_is_a_closed_form_where_the_inner_model_has_one() -> None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from suite.models.base import MODELS, ModelSpec, build_model
 from suite.models.head_spec import HeadSpec
+from suite.models.inputs import Frames, IntegerPairs
 from suite.models.noisy import NoisyLinear
 from suite.models.units import activity, hidden_layers, unit_axis
 
@@ -18,7 +19,7 @@ def _layers(net: nn.Module, probe: Tensor) -> list[tuple[str, list[str], str, li
 
 
 def test_both_streams_of_a_dueling_head_read_the_torso() -> None:
-    spec = ModelSpec((4, 84, 84), 3, bytes=True, head=HeadSpec(dueling=True, noisy=0.5))
+    spec = ModelSpec(Frames((4, 84, 84)), 3, head=HeadSpec(dueling=True, noisy=0.5))
     config = MODELS["nature_cnn"].from_mapping({"kind": "nature_cnn", "norm": "layer", "hidden": 8})
     net = build_model(config, spec, 0)
     probe = torch.randint(0, 256, (2, 4, 84, 84), dtype=torch.uint8)
@@ -33,7 +34,7 @@ def test_both_streams_of_a_dueling_head_read_the_torso() -> None:
 
 def test_of_a_transformer_the_units_of_the_mlp_are_seen() -> None:
     config = MODELS["transformer"].from_mapping({"kind": "transformer", "hidden": 16})
-    net = build_model(config, ModelSpec((2,), 7, modulus=7), 0)
+    net = build_model(config, ModelSpec(IntegerPairs(7), 7), 0)
     probe = torch.randint(0, 7, (5, 2))
     assert _layers(net, probe) == [("up", [], "relu", ["down"], 16)]
 

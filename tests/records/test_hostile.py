@@ -19,8 +19,8 @@ from suite.records.reader import (
     load_results,
     read_config,
     read_provenance,
-    read_status,
     read_sweep,
+    status_of,
 )
 from suite.records.rows_file import RowsFile
 from suite.sweeps.labels import MOST_TRIALS
@@ -154,7 +154,7 @@ def test_labels_are_shown_not_obeyed(tmp_path: Path) -> None:
 def test_a_status_that_is_none_counts_as_running(tmp_path: Path, status: str) -> None:
     (trial,) = read_sweep(_sweep(tmp_path)).trials
     (tmp_path / "runs" / "r" / "status.json").write_text(status)
-    found = read_status(tmp_path, trial)
+    found = status_of(tmp_path, trial)
     assert found.state == "running"
     assert "cannot be read" in found.reason
 
@@ -163,7 +163,7 @@ def test_a_reason_is_cut_and_shown(tmp_path: Path) -> None:
     (trial,) = read_sweep(_sweep(tmp_path)).trials
     status = {"state": "failed", "reason": "\x1b[2J" + "y" * 10**6}
     (tmp_path / "runs" / "r" / "status.json").write_text(json.dumps(status))
-    reason = read_status(tmp_path, trial).reason
+    reason = status_of(tmp_path, trial).reason
     assert reason.startswith("\\x1b[2Jyyy")
     assert len(reason) < 1100
 

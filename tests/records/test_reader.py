@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import suite
 from suite.errors import ConfigError
 from suite.records import reader, rows_table
-from suite.records.reader import COLUMNS, load_results, read_config, read_status, read_sweep
+from suite.records.reader import TABLE_COLUMNS, load_results, read_config, read_sweep, status_of
 from suite.rows import Row
 
 ARMS = ("b", "a")
@@ -49,13 +49,13 @@ def test_rows_come_with_task_arm_seed_and_state_in_the_order_of_the_sweep(tmp_pa
     write_run(tmp_path, "r0", line("r0", 2.0), state="failed")
     write_run(tmp_path, "r1", line("r1", 1.0, step=1) + line("r1", 0.5, step=2))
     table = suite.load_results(tmp_path)
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == TABLE_COLUMNS
     assert table["arm"].tolist() == ["a", "a", "b"]
     assert table["arm"].cat.categories.tolist() == ["b", "a"]  # the order of the sweep
     assert table["seed"].tolist() == [1, 1, 0]
     assert table["state"].tolist() == ["complete", "complete", "failed"]
     assert table["value"].tolist() == [1.0, 0.5, 2.0]
-    kinds = {name: table[name].dtype.name for name in COLUMNS}
+    kinds = {name: table[name].dtype.name for name in TABLE_COLUMNS}
     assert {kinds[name] for name in ("seed", "step", "frames")} == {"int64"}
     assert {kinds[name] for name in ("wall_s", "value")} == {"float64"}
     categorical = ("task", "arm", "state", "run_id", "metric", "layer")
@@ -139,7 +139,7 @@ def test_missing_and_empty_files_are_runs_without_rows(tmp_path: Path) -> None:
     ]
     write_sweep(tmp_path, trials)
     table = load_results(tmp_path)
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == TABLE_COLUMNS
     assert len(table) == 0
     write_run(tmp_path, "empty", "")
     write_run(tmp_path, "blank", "\n\n")
@@ -175,16 +175,16 @@ def test_small_batches_give_the_same_table(tmp_path: Path, monkeypatch: pytest.M
 def test_status(tmp_path: Path) -> None:
     sweep_path = write_sweep(tmp_path, [trial("r"), trial("q", seed=1), trial("s", "b", 0, "why")])
     first, second, skipped = read_sweep(sweep_path).trials
-    assert read_status(tmp_path, skipped).state == "skipped"
-    assert read_status(tmp_path, skipped).reason == "why"
-    assert read_status(tmp_path, first).state == "not started"
+    assert status_of(tmp_path, skipped).state == "skipped"
+    assert status_of(tmp_path, skipped).reason == "why"
+    assert status_of(tmp_path, first).state == "not started"
     folder = write_run(tmp_path, "r", "")
-    assert (read_status(tmp_path, first).step, read_status(tmp_path, first).total) == (1, 2)
+    assert (status_of(tmp_path, first).step, status_of(tmp_path, first).total) == (1, 2)
     (folder / "status.json").write_text('{"state": "comp')
-    assert read_status(tmp_path, first).state == "running"
+    assert status_of(tmp_path, first).state == "running"
     (folder / "status.json").unlink()
-    assert read_status(tmp_path, first).state == "running"
-    assert read_status(tmp_path, second).state == "not started"
+    assert status_of(tmp_path, first).state == "running"
+    assert status_of(tmp_path, second).state == "not started"
 
 
 def test_config_and_provenance_that_cannot_be_read_are_empty(tmp_path: Path) -> None:

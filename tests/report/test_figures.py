@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from suite.records.reader import load_results, read_status, read_sweep
+from suite.records.reader import load_results, read_sweep, status_of
 from suite.report.drawing.axes import later_range
 from suite.report.drawing.empty import (
     ELSEWHERE,
@@ -24,7 +24,7 @@ from suite.report.statistics.summary import TaskResult, summarise
 
 def read(path: Path) -> tuple[list[TaskResult], Any]:
     sweep = read_sweep(path)
-    statuses = {trial: read_status(path, trial) for trial in sweep.trials}
+    statuses = {trial: status_of(path, trial) for trial in sweep.trials}
     rows = load_results(path)
     return summarise(sweep, statuses, rows), rows
 

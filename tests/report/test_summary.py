@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from suite.records.reader import load_results, read_status, read_sweep
+from suite.records.reader import load_results, read_sweep, status_of
 from suite.report.statistics.summary import (
     TaskResult,
     as_summary,
@@ -23,7 +23,7 @@ CONTRACT = {"metric", "mean", "lo", "hi", "n", "diff", "diff_lo", "diff_hi"}
 
 def summarise_folder(path: Path) -> list[TaskResult]:
     sweep = read_sweep(path)
-    statuses = {trial: read_status(path, trial) for trial in sweep.trials}
+    statuses = {trial: status_of(path, trial) for trial in sweep.trials}
     return summarise(sweep, statuses, load_results(path))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from suite.records.reader import load_results, read_config, read_status, read_sweep
+from suite.records.reader import load_results, read_config, read_sweep, status_of
 from suite.report.page.budget import budget_line
 from suite.report.page.tables import plain_text, renderables
 from suite.report.page.wording import (
@@ -25,7 +25,7 @@ from suite.report.statistics.summary import TaskResult, summarise
 
 def read(path: Any) -> tuple[list[TaskResult], dict[str, dict[str, Any]]]:
     sweep = read_sweep(path)
-    statuses = {trial: read_status(path, trial) for trial in sweep.trials}
+    statuses = {trial: status_of(path, trial) for trial in sweep.trials}
     configs = {t.run_id: read_config(path, t.run_id) for t in sweep.trials}
     return summarise(sweep, statuses, load_results(path)), {k: c for k, c in configs.items() if c}
 

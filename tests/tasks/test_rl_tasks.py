@@ -146,7 +146,7 @@ def test_the_memory_of_a_full_replay_is_that_of_its_arrays(
     length = {"budget": {"agent_steps": 200_000}}
     request = merge(merge(mapping, length), {"task": task, "agent": agent})
     run: Any = RunConfig.from_mapping(request)
-    shape = run.task.spec().inputs
+    shape = run.task.spec().inputs.shape
     dtype = np.uint8 if len(shape) == 3 else np.float32
     ring: Any = make_ring(run, Box(0, 1, shape, dtype), torch.device("cpu"))
     arrays = [*ring._arrays().values(), ring._last_frames()]

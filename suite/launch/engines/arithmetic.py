@@ -43,9 +43,9 @@ def seconds_of(operations: float) -> float:
 def forward_cost(model: ModelConfig, spec: ModelSpec, batch: int) -> tuple[float, int]:
     """Return the operations of a forward pass of a batch, and the number of parameters."""
     network = dry_model(model, spec)
-    dtype = torch.int64 if spec.modulus or spec.entries else torch.float32
-    with within_sizes("model", f"{batch:,} inputs of shape {spec.inputs}"):
-        inputs = torch.zeros((batch, *spec.inputs), dtype=dtype, device="meta")
+    shape, dtype = spec.inputs.shape, spec.inputs.dtype
+    with within_sizes("model", f"{batch:,} inputs of shape {shape}"):
+        inputs = torch.zeros((batch, *shape), dtype=dtype, device="meta")
         with FlopCounterMode(display=False) as counter:
             network(inputs)
     return counter.get_total_flops(), sum(p.numel() for p in network.parameters())

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 import torch
 
 from suite.launch.calibrate import Cost
-from suite.records.run_folder import State
+from suite.records.run_folder import RunState
 from suite.run_config import RunConfig
 
-Outcome = tuple[State, str]
+Outcome = tuple[RunState, str]
 """How a run ended, and why."""
 
 R = TypeVar("R", bound=RunConfig)

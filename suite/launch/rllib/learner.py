@@ -140,13 +140,8 @@ class NapLearner(TorchLearner):
 
     def _noise(self) -> Tensor:
         """Return random observations, (n, ...)."""
-        shape = (NOISE, *self.net.spec.inputs)
         generator = self.run.seeds.torch("noise")
-        if self.net.spec.bytes:
-            noise = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
-        else:
-            noise = torch.randn(shape, generator=generator)
-        return noise.to(self._device)
+        return self.net.spec.inputs.draw(NOISE, generator).to(self._device)
 
     def start(self, probe: Tensor) -> None:
         """Begin the run at step 0, with the observations on which features are read."""

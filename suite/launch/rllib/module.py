@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from suite.errors import ConfigError
 from suite.models.base import ModelSpec, build_model
+from suite.models.inputs import Floats, Frames
 from suite.models.noisy import draw_noise, noisy_layers
 from suite.rl.run import RLRun
 from suite.run_config import RunConfig
@@ -76,12 +77,9 @@ class QModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         """Build the networks."""
         run = RLRun.of(RunConfig.from_mapping(self.model_config["run"]))
         agent = run.agent
-        self.spec = ModelSpec(
-            tuple(self.observation_space.shape),
-            int(self.action_space.n),
-            bytes=self.observation_space.dtype == np.uint8,
-            head=agent.head,
-        )
+        kind = Frames if self.observation_space.dtype == np.uint8 else Floats
+        inputs = kind(tuple(self.observation_space.shape))
+        self.spec = ModelSpec(inputs, int(self.action_space.n), agent.head)
         self.q = build_model(run.model, self.spec, run.seeds.seed("init"))
         self.double, self.autocast = agent.double, agent.precision == "bf16"
         self.noise = run.seeds.torch("noise/act" if self.inference_only else "noise/learn")

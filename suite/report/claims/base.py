@@ -44,7 +44,14 @@ from scipy.stats import binomtest
 
 from suite.errors import ConfigError
 from suite.registry import Registry
-from suite.report.experiment import Experiment, NotMeasured, Repetition, Scale, Undetermined
+from suite.report.experiment import (
+    Ambiguous,
+    Experiment,
+    NotMeasured,
+    Repetition,
+    Scale,
+    Undetermined,
+)
 from suite.report.statistics.bounds import Bounds
 from suite.report.statistics.statistics import CONFIDENCE, estimate
 
@@ -212,6 +219,8 @@ def judge(claim: Claim, experiment: Experiment | None, scale: Scale) -> Verdict:
         except NotMeasured as missing:
             undetermined |= isinstance(missing, Undetermined)
             why = why or f"lacks {missing}"
+        except Ambiguous as several:
+            why = why or str(several)
     effect, lo, hi = _effect(list(counted.values())) if counted else (None, None, None)
     judged: Judgement = "inconclusive" if counted or undetermined else "not run"
     if not undetermined and lo is not None and hi is not None:
@@ -229,6 +238,7 @@ def _value(claim: Claim, seed: Repetition) -> float | bool:
 
     Raises:
         NotMeasured: if the seed lacks what it needs.
+        Ambiguous: if several arms are what it asks for.
         ConfigError: if the claim's function fails, or its statistic is not finite.
     """
     wanted = f"a statistic that is a finite number or a truth value; seed {seed.seed} gave"
@@ -236,7 +246,7 @@ def _value(claim: Claim, seed: Repetition) -> float | bool:
         value = claim.function(seed)
         value = claim.holds.settle(value) if isinstance(value, Bounds) else value
         finite = bool(np.isfinite(value))
-    except NotMeasured:
+    except (NotMeasured, Ambiguous):
         raise
     except Exception as error:
         said = f"{wanted} {type(error).__name__}: {error}"

@@ -43,10 +43,10 @@ class _Record(BaseModel):
 
 
 _BOARD = TypeAdapter(list[_Record])
-State = Literal["kept", "another region", "no such claim"]
+KeptState = Literal["kept", "another region", "no such claim"]
 
 
-def keep(verdicts: Sequence[Verdict], board: Path) -> tuple[list[Verdict], dict[str, State]]:
+def keep(verdicts: Sequence[Verdict], board: Path) -> tuple[list[Verdict], dict[str, KeptState]]:
     """Return verdicts with those of an earlier board in place of what was not run.
 
     Args:
@@ -91,7 +91,7 @@ def keep(verdicts: Sequence[Verdict], board: Path) -> tuple[list[Verdict], dict[
     return both, fate
 
 
-def _fate(record: _Record, region: str | None) -> State:
+def _fate(record: _Record, region: str | None) -> KeptState:
     if region is None:
         return "no such claim"
     return "kept" if record.threshold == region else "another region"

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import math
 
-from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
+from suite.report.claims.shared import length
+from suite.report.experiment import Repetition, Track, Undetermined
 from suite.report.statistics.bounds import Bounds
 from suite.report.statistics.transitions import first_below
 
-LEVEL = 0.1
-"""Of a loss, at which it counts as fallen."""
+FALLEN = 0.1
+"""Loss at which it counts as fallen."""
+
+FLAT = 0.01
+"""A rise of a test loss that is none; ours."""
+
+FACTOR = 2.0
+"""By which a time has to be longer; ours."""
 
 SOURCE = "Kumar et al. 2024"
-GROK = f"time to grok (from a training to a test loss of {LEVEL:g})"
+GROK = f"time to grok (from a training to a test loss of {FALLEN:g})"
 """How statistics speak of it."""
-
-
-def budget(seed: Repetition, arm: str) -> float:
-    """Return the length of an arm's run in gradient steps."""
-    return float(seed.setting(arm, "budget"))
 
 
 def loss_on_test(seed: Repetition, arm: str) -> Track:
@@ -39,8 +41,8 @@ def rise(track: Track) -> float:
 def fall_times(seed: Repetition, arm: str) -> tuple[float, float]:
     """Return the steps at which training and test loss fall below the level, inf if never."""
     return (
-        first_below(seed.track(arm, "loss", "train"), LEVEL),
-        first_below(loss_on_test(seed, arm), LEVEL),
+        first_below(seed.track(arm, "loss", "train"), FALLEN),
+        first_below(loss_on_test(seed, arm), FALLEN),
     )
 
 
@@ -52,8 +54,8 @@ def delay(seed: Repetition, arm: str) -> Bounds:
     """
     train, test = fall_times(seed, arm)
     if math.isinf(train):
-        raise Undetermined(f"a training loss below {LEVEL:g} of arm {arm!r}")
-    return Bounds(max(0.0, min(test, budget(seed, arm)) - train), max(0.0, test - train))
+        raise Undetermined(f"a training loss below {FALLEN:g} of arm {arm!r}")
+    return Bounds(max(0.0, min(test, length(seed, arm)) - train), max(0.0, test - train))
 
 
 def log_ratio(late: Bounds, early: Bounds) -> Bounds:
@@ -77,15 +79,3 @@ def ladder(seed: Repetition, path: str) -> list[tuple[float, Bounds]]:
         if not time.exact:
             break
     return found
-
-
-def arm_with(seed: Repetition, path: str, value: float) -> str:
-    """Return the arm whose config has a value under a key.
-
-    Raises:
-        NotMeasured: if there is none.
-    """
-    for found, arm in seed.arms_by(path):
-        if math.isclose(found, value):
-            return arm
-    raise NotMeasured(f"an arm with {path} {value:g}")

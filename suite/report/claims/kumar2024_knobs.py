@@ -6,9 +6,9 @@ from itertools import pairwise
 
 from suite.report.claims.base import above, below, claim
 from suite.report.claims.kumar2024 import (
+    FLAT,
     GROK,
     SOURCE,
-    arm_with,
     delay,
     ladder,
     log_ratio,
@@ -25,11 +25,8 @@ FEWEST = 5
 RICH, ALIGNED = 0.25, 1.0
 """Output scales up to the one, and epsilons from the other on, have no rise of the test loss."""
 
-QUARTER, HALF = 0.25, 0.5
+LESS_ALIGNED, MORE_ALIGNED = 0.25, 0.5
 """Epsilons whose delays are compared."""
-
-FLAT = 0.01
-"""A rise of a test loss that is none; ours."""
 
 
 @claim(
@@ -77,14 +74,14 @@ def rich_runs_do_not_overfit(seed: Repetition) -> float:
     "kumar2024.7a",
     experiment="kumar2024_fig3b",
     says="Less alignment at the start, a longer delay: it is longer at epsilon 1/4 than at 1/2",
-    statistic=f"log of (1 + {GROK}) at epsilon {QUARTER:g} over that at {HALF:g}",
+    statistic=f"log of (1 + {GROK}) at epsilon {LESS_ALIGNED:g} over that at {MORE_ALIGNED:g}",
     holds=above(0.0),
     source=f"{SOURCE}, Fig. 3b",
 )
 def delay_shrinks_with_alignment(seed: Repetition) -> Bounds:
     """Return the log ratio of the two delays."""
-    quarter, half = (delay(seed, arm_with(seed, EPSILON, e)) for e in (QUARTER, HALF))
-    return log_ratio(quarter, half)
+    less, more = (delay(seed, seed.arm({EPSILON: e})) for e in (LESS_ALIGNED, MORE_ALIGNED))
+    return log_ratio(less, more)
 
 
 @claim(
@@ -124,12 +121,12 @@ def longest_in_its_corner(seed: Repetition) -> Bounds:
     Raises:
         NotMeasured: if what it needs was not run.
     """
-    cells = [(float(a), float(seed.setting(arm, EPSILON)), arm) for a, arm in seed.arms_by(ALPHA)]
-    alphas, epsilons = sorted({a for a, _, _ in cells}), sorted({e for _, e, _ in cells})
+    cells = seed.grid(ALPHA, EPSILON)
+    alphas, epsilons = (sorted(set(values)) for values in zip(*cells, strict=True))
     ends = {(a, e) for a in (alphas[0], alphas[-1]) for e in (epsilons[0], epsilons[-1])}
-    corners = {(alpha, epsilon): arm for alpha, epsilon, arm in cells if (alpha, epsilon) in ends}
-    if len(corners) < 4:
+    if len(ends) < 4 or not ends <= cells.keys():
         raise NotMeasured("all corners of the map")
+    corners = {key: cells[key] for key in ends}
     longest = corners.pop((alphas[-1], epsilons[0]))
     others = largest(delay(seed, arm) for arm in corners.values())
     return log_ratio(delay(seed, longest), others)

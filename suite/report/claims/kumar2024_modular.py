@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 
 from suite.report.claims.base import above, below, between, claim
-from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
+from suite.report.claims.kumar2024 import FACTOR
+from suite.report.claims.shared import base_rate, extremes
+from suite.report.experiment import Repetition, Track, Undetermined
 from suite.report.statistics.bounds import Bounds
 from suite.report.statistics.transitions import rising
 
@@ -18,7 +20,7 @@ MATRICES = ("inner.hidden.weight", "inner.readout.weight")
 PUBLISHED_RATE = 100.0
 """Rate of Fig. 2 at alpha = 1."""
 
-LEVEL = 0.9
+LEARNT = 0.9
 """Accuracy at which the transformer's times are taken; ours."""
 
 ALL, HALF = 1.0, 0.5
@@ -33,11 +35,8 @@ NO_DELAY = 0.15
 WEAK, STRONG = 1.0, 5.0
 """Weight decays of Fig. 12."""
 
-RICH, LAZY = 0.5, 1.4
+SMALLER, LARGER = 0.5, 1.4
 """Output scales of Fig. 12."""
-
-FACTOR = 2.0
-"""By which a time has to be longer; ours."""
 
 
 def times(seed: Repetition, arm: str, level: float) -> tuple[Bounds, Bounds]:
@@ -53,7 +52,7 @@ def times(seed: Repetition, arm: str, level: float) -> tuple[Bounds, Bounds]:
     return fitted.clip(1.0), rising(test, level).clip(1.0)
 
 
-def delay(seed: Repetition, arm: str, level: float) -> Bounds:
+def accuracy_delay(seed: Repetition, arm: str, level: float) -> Bounds:
     """Return by how many steps the test accuracy is later, at least 1."""
     train, test = times(seed, arm, level)
     return (test - train).clip(1.0)
@@ -72,39 +71,14 @@ def weight_norm(seed: Repetition, arm: str) -> Track:
 
 
 def unscaled(seed: Repetition) -> str:
-    """Return the arm whose output scale is 1.
-
-    Raises:
-        NotMeasured: if what it needs was not run.
-    """
-    for alpha, arm in seed.arms_by("model.alpha"):
-        if alpha == 1.0:
-            return arm
-    raise NotMeasured("an arm with model.alpha = 1")
+    """Return the arm whose output scale is 1."""
+    return seed.arm({"model.alpha": 1.0})
 
 
-def extremes(seed: Repetition) -> tuple[str, str]:
-    """Return the arms of the smallest and of the largest output scale.
-
-    Raises:
-        NotMeasured: if there is one scale alone.
-    """
-    found = seed.arms_by("model.alpha")
-    if found[0][0] == found[-1][0]:
-        raise NotMeasured("arms of two output scales")
-    return found[0][1], found[-1][1]
-
-
-def with_decay(seed: Repetition, alpha: float, coefficient: float) -> str:
-    """Return the arm of an output scale and a weight decay.
-
-    Raises:
-        NotMeasured: if what it needs was not run.
-    """
-    for found, arm in seed.arms_by("model.alpha"):
-        if found == alpha and seed.setting(arm, "interventions.0.coefficient") == coefficient:
-            return arm
-    raise NotMeasured(f"an arm with model.alpha = {alpha:g} and a decay of {coefficient:g}")
+def delay_with(seed: Repetition, alpha: float, decay: float) -> Bounds:
+    """Return the transformer's delay with an output scale and a weight decay."""
+    settings = {"model.alpha": alpha, "interventions.weight_decay.coefficient": decay}
+    return accuracy_delay(seed, seed.arm(settings), LEARNT)
 
 
 @claim(
@@ -120,7 +94,7 @@ def fits_before_it_generalises(seed: Repetition) -> Bounds:
     """At other rates steps are counted by the way that gradient flow goes in them."""
     arm = unscaled(seed)
     train, test = times(seed, arm, ALL)
-    return (test - train) * (float(seed.setting(arm, "optimizer.lr")) / PUBLISHED_RATE)
+    return (test - train) * (base_rate(seed, arm) / PUBLISHED_RATE)
 
 
 @claim(
@@ -147,15 +121,9 @@ def weights_grow(seed: Repetition) -> float:
     source=f"Kumar et al. 2024, Fig. 2c; a factor of {FACTOR:g} is ours",
 )
 def scale_lengthens_the_gap(seed: Repetition) -> Bounds:
-    """Its alpha is the root of the output scale, 2.25 and 0.25.
-
-    Raises:
-        NotMeasured: if what it needs was not run.
-    """
-    arms = dict(seed.arms_by("model.alpha"))
-    if not {NARROW, WIDE} <= set(arms):
-        raise NotMeasured(f"arms with model.alpha = {NARROW:g} and {WIDE:g}")
-    small, large = (delay(seed, arms[alpha], HALF) for alpha in (NARROW, WIDE))
+    """Its alpha is the root of the output scale, 2.25 and 0.25."""
+    arms = (seed.arm({"model.alpha": alpha}) for alpha in (NARROW, WIDE))
+    small, large = (accuracy_delay(seed, arm, HALF) for arm in arms)
     return (large / small).log()
 
 
@@ -164,29 +132,27 @@ def scale_lengthens_the_gap(seed: Repetition) -> Bounds:
     experiment="kumar2024_fig12",
     says="Five times the weight decay shortens the transformer's delay more than fivefold",
     statistic=f"log2 of the delay with decay {WEAK:g} over that with decay {STRONG:g}, alpha = "
-    f"{RICH:g}, from {LEVEL:.0%} to {LEVEL:.0%}",
+    f"{SMALLER:g}, from {LEARNT:.0%} to {LEARNT:.0%}",
     holds=above(math.log2(STRONG / WEAK)),
     source="Kumar et al. 2024, Fig. 12a and b; the accuracies are ours",
 )
 def decay_shortens_the_delay(seed: Repetition) -> Bounds:
     """Both arms have the same rate."""
-    weak, strong = (delay(seed, with_decay(seed, RICH, decay), LEVEL) for decay in (WEAK, STRONG))
-    return (weak / strong).log()
+    return (delay_with(seed, SMALLER, WEAK) / delay_with(seed, SMALLER, STRONG)).log()
 
 
 @claim(
     "kumar2024.13b",
     experiment="kumar2024_fig12",
     says="A larger output scale brings the delay back",
-    statistic=f"log2 of the delay at alpha {LAZY:g}, decay {STRONG:g} over that at alpha {RICH:g}, "
-    f"decay {WEAK:g}, from {LEVEL:.0%} to {LEVEL:.0%}",
+    statistic=f"log2 of the delay at alpha {LARGER:g}, decay {STRONG:g} over that at alpha "
+    f"{SMALLER:g}, decay {WEAK:g}, from {LEARNT:.0%} to {LEARNT:.0%}",
     holds=between(-math.log2(FACTOR), math.log2(FACTOR)),
     source=f"Kumar et al. 2024, Fig. 12a and c, to within {FACTOR:g}; the accuracies are ours",
 )
 def scale_restores_the_delay(seed: Repetition) -> Bounds:
     """Its rate is lower as well, by the square of the scale."""
-    lazy = delay(seed, with_decay(seed, LAZY, STRONG), LEVEL)
-    return (lazy / delay(seed, with_decay(seed, RICH, WEAK), LEVEL)).log()
+    return (delay_with(seed, LARGER, STRONG) / delay_with(seed, SMALLER, WEAK)).log()
 
 
 @claim(
@@ -194,32 +160,25 @@ def scale_restores_the_delay(seed: Repetition) -> Bounds:
     experiment="kumar2024_fig6b",
     says="The transformer's delay grows with the output scale",
     statistic="log2 of the delay at the largest alpha over that at the smallest, from "
-    f"{LEVEL:.0%} to {LEVEL:.0%}",
+    f"{LEARNT:.0%} to {LEARNT:.0%}",
     holds=above(math.log2(FACTOR)),
     source=f"Kumar et al. 2024, Fig. 6b; the accuracies and the factor of {FACTOR:g} are ours",
 )
 def delay_grows_with_scale(seed: Repetition) -> Bounds:
     """Rate and weight decay per step change as well, by the square of the scale."""
-    small, large = extremes(seed)
-    return (delay(seed, large, LEVEL) / delay(seed, small, LEVEL)).log()
+    (_, small), (_, large) = extremes(seed, "model.alpha")
+    return (accuracy_delay(seed, large, LEARNT) / accuracy_delay(seed, small, LEARNT)).log()
 
 
 @claim(
     "kumar2024.K10b",
     experiment="kumar2024_fig6b",
     says=f"At alpha = {NO_DELAY:g} the transformer does not grok: both accuracies rise together",
-    statistic=f"log2 of the time to {LEVEL:.0%} test accuracy over that to {LEVEL:.0%} training "
+    statistic=f"log2 of the time to {LEARNT:.0%} test accuracy over that to {LEARNT:.0%} training "
     "accuracy",
     holds=below(math.log2(FACTOR)),
     source=f"Kumar et al. 2024, Fig. 6b; the accuracies and the factor of {FACTOR:g} are ours",
 )
 def no_delay_at_small_scale(seed: Repetition) -> Bounds:
-    """The published example of no grokking.
-
-    Raises:
-        NotMeasured: if what it needs was not run.
-    """
-    arms = dict(seed.arms_by("model.alpha"))
-    if NO_DELAY not in arms:
-        raise NotMeasured(f"an arm with model.alpha = {NO_DELAY:g}")
-    return lag(seed, arms[NO_DELAY], LEVEL)
+    """The published example of no grokking."""
+    return lag(seed, seed.arm({"model.alpha": NO_DELAY}), LEARNT)

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from suite.report.claims.base import above, below, between, claim
-from suite.report.claims.kumar2024 import SOURCE, budget, loss_on_test, rise
+from suite.report.claims.kumar2024 import SOURCE, loss_on_test, rise
+from suite.report.claims.shared import length
 from suite.report.experiment import Repetition, Track
 
 FIGURE_1 = "kumar2024_fig1"
@@ -110,7 +111,7 @@ def lazy_up_to_the_peak(seed: Repetition) -> float:
 )
 def rich_by_a_tenth_of_the_run(seed: Repetition) -> float:
     """Return the twin's loss over the network's at a tenth of the run."""
-    step = APART * budget(seed, NETWORK)
+    step = APART * length(seed, NETWORK)
     return min(1 / max(_ratio(seed, split).at(step), 1e-12) for split in ("train", "test"))
 
 
@@ -151,7 +152,7 @@ def terms_are_the_test_loss(seed: Repetition) -> float:
 
 def _bump(seed: Repetition) -> tuple[Track, float]:
     """Return the network's test loss within the first 2% of the run, and the step of its peak."""
-    early = loss_on_test(seed, NETWORK).between(0, BUMP * budget(seed, NETWORK))
+    early = loss_on_test(seed, NETWORK).between(0, BUMP * length(seed, NETWORK))
     return early, float(early.steps[int(np.argmax(early.values))])
 
 

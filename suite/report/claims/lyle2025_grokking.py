@@ -7,11 +7,13 @@ scores that has memorised and knows that addition commutes, plus 0.10.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from suite.report.claims.base import above, below, claim
-from suite.report.experiment import NotMeasured, Repetition, Undetermined, interventions
+from suite.report.claims.shared import length as length  # figures take it from here
+from suite.report.experiment import NotMeasured, Repetition, Settings, Undetermined
 from suite.report.statistics.bounds import Bounds, mean
 from suite.report.statistics.transitions import first_above
 
@@ -22,23 +24,11 @@ FLOOR = 0.10
 MEMORISED = 0.99
 """Training accuracy from which on a network counts as having memorised."""
 
-MOST = 0.9
+NEARLY_ALL = 0.9
 """Share of the seeds that counts as whatever the seed; ours."""
 
 WITHIN = 0.25
 """Share of the budget within which a re-warmed network has to generalise."""
-
-
-def length(seed: Repetition, arm: str) -> float:
-    """Return the number of gradient steps that an arm was given, whenever it ended.
-
-    Raises:
-        NotMeasured: if its budget is in another unit.
-    """
-    budget = seed.setting(arm, "budget")
-    if not isinstance(budget, int):
-        raise NotMeasured(f"a budget in gradient steps of arm {arm!r}")
-    return float(budget)
 
 
 def step_reached(seed: Repetition, arm: str) -> Bounds:
@@ -58,30 +48,26 @@ def best_over_floor(seed: Repetition, arm: str) -> float:
     return float(seed.track(arm, "accuracy", "test").values.max()) - fraction
 
 
-def coefficient(seed: Repetition, arm: str, kind: str) -> float | None:
-    """Return the coefficient of an arm's intervention of a kind, None if it has none."""
-    found = interventions(seed, arm, kind)
-    return float(found[0].get("coefficient", math.nan)) if found else None
+def norms(pinned: bool) -> dict[str, Any]:
+    """Return the settings of arms with pinned or with free norms."""
+    return {"interventions.nap.kind": "nap"} if pinned else {"interventions.nap": None}
 
 
 def projected(seed: Repetition, arm: str) -> bool:
     """Return whether an arm's norms are pinned."""
-    return bool(interventions(seed, arm, "nap"))
+    return arm in seed.arms_with(norms(True))
 
 
-def by_rate_and_decay(seed: Repetition, pinned: bool) -> dict[tuple[float, float], str]:
+def by_rate_and_decay(seed: Repetition, pinned: bool) -> dict[Settings, str]:
     """Return the arms with pinned or with free norms, by (rate, weight decay).
 
     Raises:
         NotMeasured: unless there are two rates and two decays, crossed.
     """
-    found = {}
-    for rate, arm in seed.arms_by("optimizer.lr"):
-        decay = coefficient(seed, arm, "weight_decay")
-        if projected(seed, arm) == pinned and decay is not None:
-            found[float(rate), decay] = arm
-    rates, decays = ({key[i] for key in found} for i in (0, 1))
-    if len(rates) < 2 or len(decays) < 2 or len(found) < len(rates) * len(decays):
+    decay = "interventions.weight_decay.coefficient"
+    found = seed.grid("optimizer.lr", decay, where=norms(pinned))
+    rates, decays = map(set, zip(*found, strict=True))
+    if min(len(rates), len(decays)) < 2 or len(found) < len(rates) * len(decays):
         raise NotMeasured("arms of all rates and decays")
     return found
 
@@ -105,8 +91,8 @@ def _share_reached(seed: Repetition, pinned: bool, *, small_decay: bool) -> floa
     says="With norms pinned, networks grok at the two highest rates whatever the weight decay",
     statistic=f"whether all projected arms of the two highest rates reach {REACHED:.0%} on the "
     "test set",
-    holds=above(MOST),
-    source=f"Lyle et al. 2025, Fig. 2 left; {MOST:.0%} of seeds and {REACHED:.0%} are ours; "
+    holds=above(NEARLY_ALL),
+    source=f"Lyle et al. 2025, Fig. 2 left; {NEARLY_ALL:.0%} of seeds and {REACHED:.0%} are ours; "
     "fewer than 36 seeds cannot show so large a share",
 )
 def pinned_networks_grok(seed: Repetition) -> bool:
@@ -165,15 +151,12 @@ def norm_layers_prevent_it(seed: Repetition) -> float:
     """Return the best test accuracy over the training fraction.
 
     Raises:
-        NotMeasured: if what it needs was not run.
         Undetermined: if a run ended before it was known.
     """
-    arms = [arm for arm in seed.arms if coefficient(seed, arm, "scale_decay") is None]
-    if len(arms) != 1:
-        raise NotMeasured("the arm without scale decay")
-    if seed.track(arms[0], "accuracy", "train").values.max() < MEMORISED:
+    arm = seed.arm({"interventions.scale_decay": None})
+    if seed.track(arm, "accuracy", "train").values.max() < MEMORISED:
         raise Undetermined(f"a training accuracy of {MEMORISED:.0%} without scale decay")
-    return best_over_floor(seed, arms[0])
+    return best_over_floor(seed, arm)
 
 
 @claim(
@@ -190,7 +173,7 @@ def scale_decay_brings_it_back(seed: Repetition) -> float:
     Raises:
         NotMeasured: if what it needs was not run.
     """
-    arms = [arm for arm in seed.arms if coefficient(seed, arm, "scale_decay")]
+    arms = seed.arms_with({"interventions.scale_decay.kind": "scale_decay"})
     if len(arms) < 2:
         raise NotMeasured("arms with scale decay")
     return min(float(seed.track(arm, "accuracy", "test").values.max()) for arm in arms)

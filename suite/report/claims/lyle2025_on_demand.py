@@ -14,10 +14,10 @@ from suite.report.claims.lyle2025_grokking import (
     REACHED,
     WITHIN,
     best_over_floor,
-    length,
     reached,
     step_reached,
 )
+from suite.report.claims.shared import length
 from suite.report.experiment import NotMeasured, Repetition
 
 WINDOW = 0.05
@@ -42,12 +42,12 @@ def by_offset(seed: Repetition, *, highest: bool) -> list[tuple[float, str]]:
     Raises:
         NotMeasured: unless there are two peaks and an offset above 0.
     """
-    peaks = [rate for rate, _ in seed.arms_by("optimizer.lr")]
-    if not peaks or peaks[0] == peaks[-1]:
+    arms = seed.grid("optimizer.lr", "schedule.offset")
+    peaks = sorted({peak for peak, _ in arms})
+    if len(peaks) < 2:
         raise NotMeasured("arms of two peaks")
-    peak = peaks[-1] if highest else peaks[0]
-    arms = [arm for rate, arm in seed.arms_by("optimizer.lr") if rate == peak]
-    found = sorted((float(seed.setting(a, "schedule.offset")), a) for a in arms)
+    chosen = peaks[-1] if highest else peaks[0]
+    found = [(float(offset), arm) for (peak, offset), arm in arms.items() if peak == chosen]
     if found[-1][0] <= 0:
         raise NotMeasured("arms with an offset")
     return found

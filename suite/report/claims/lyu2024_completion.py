@@ -6,25 +6,24 @@ import math
 
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.lyu2024_theory import (
+    BEFORE,
     decay_time,
     middle,
     norm_misfit,
     only,
-    rate_of,
 )
+from suite.report.claims.shared import base_rate, extremes
 from suite.report.experiment import NotMeasured, Repetition
 from suite.report.statistics.bounds import Bounds, largest, smallest
 from suite.report.statistics.transitions import falling, falls
 
 FITTED = 100
 """Steps within which the observed entries are fitted."""
-BEFORE = 0.8
-"""The share of the time to 90% of the first test loss that counts as before the transition."""
 
-HALF, LEAVES = 0.5, 0.9
+HALVED, LEAVES = 0.5, 0.9
 """Shares of the first, and of the plateau's, test loss: the transition, and when it begins."""
 
-BEGINS = f"{BEFORE:g} of the step of {LEAVES:.0%} of the plateau's test loss"
+KERNEL = f"{BEFORE:g} of the step of {LEAVES:.0%} of the plateau's test loss"
 
 
 def kernel_loss(seed: Repetition, arm: str) -> float:
@@ -41,12 +40,12 @@ def kernel_loss(seed: Repetition, arm: str) -> float:
 def transition(seed: Repetition, arm: str) -> Bounds:
     """Return the step at which the test loss is half its first value."""
     test = seed.track(arm, "loss", "test")
-    return falling(test, HALF * test.first)
+    return falling(test, HALVED * test.first)
 
 
 def _plateau(seed: Repetition) -> float:
     """Return the step halfway, in log steps, between fitting and the transition or the end."""
-    return middle(FITTED, transition(seed, only(seed)).lo)
+    return middle(FITTED, transition(seed, seed.arm({})).lo)
 
 
 @claim(
@@ -59,21 +58,22 @@ def _plateau(seed: Repetition) -> float:
 )
 def observed_are_fitted(seed: Repetition) -> float:
     """Training loss after 100 steps."""
-    return seed.track(only(seed), "loss", "train").at(FITTED)
+    return only(seed, "loss", "train").at(FITTED)
 
 
 @claim(
     "lyu2024.10b",
     experiment="lyu2024_fig3",
     says="The plateau's test loss is that of a matrix which is 0 where nothing is known",
-    statistic=f"test loss halfway in log steps between {FITTED} steps and {HALF:g} of the first "
+    statistic=f"test loss halfway in log steps between {FITTED} steps and {HALVED:g} of the first "
     "test loss, over ((d - 1)(2 d - 1) / 6 d^2)^2 (1 - fraction)",
     holds=between(0.9, 1.1),
     source="Lyu et al. 2024, section 3.3.3; 0.10 +- 0.01 at the published size",
 )
 def plateau_loss(seed: Repetition) -> float:
     """Plateau over prediction."""
-    return seed.track(only(seed), "loss", "test").at(_plateau(seed)) / kernel_loss(seed, only(seed))
+    test = only(seed, "loss", "test")
+    return test.at(_plateau(seed)) / kernel_loss(seed, seed.arm({}))
 
 
 @claim(
@@ -86,7 +86,7 @@ def plateau_loss(seed: Repetition) -> float:
 )
 def unseen_are_zero(seed: Repetition) -> float:
     """Largest unseen entry."""
-    return seed.track(only(seed), "unseen_entry").at(_plateau(seed))
+    return only(seed, "unseen_entry").at(_plateau(seed))
 
 
 @claim(
@@ -99,7 +99,7 @@ def unseen_are_zero(seed: Repetition) -> float:
 )
 def completes(seed: Repetition) -> float:
     """Plateau over last test loss."""
-    test = seed.track(only(seed), "loss", "test")
+    test = only(seed, "loss", "test")
     return test.at(_plateau(seed)) / max(test.last, 1e-12)
 
 
@@ -108,34 +108,34 @@ def completes(seed: Repetition) -> float:
     experiment="lyu2024_fig3",
     says="In matrix completion, too, the norm is that of weight decay alone before the transition",
     statistic="largest relative distance of the parameters' norm from |theta(0)| exp(-decay rate "
-    f"step), until {BEGINS}",
+    f"step), until {KERNEL}",
     holds=below(0.05),
     source=f"Lyu et al. 2024, Theorem 3.8; 5% and {BEFORE:g} are ours",
 )
 def norm_decays(seed: Repetition) -> float:
     """Misfit of the norm."""
-    norm = seed.track(only(seed), "parameter_norm", "all")
+    norm = only(seed, "parameter_norm", "all")
     until = BEFORE * _leaves(seed)
-    return norm_misfit(norm, decay_time(seed, only(seed)), until)
+    return norm_misfit(norm, decay_time(seed, seed.arm({})), until)
 
 
 @claim(
     "lyu2024.5d",
     experiment="lyu2024_fig3",
     says="In matrix completion, too, the parameters keep their direction before the transition",
-    statistic=f"smallest cosine of the parameters and their start, until {BEGINS}",
+    statistic=f"smallest cosine of the parameters and their start, until {KERNEL}",
     holds=above(0.9),
     source=f"Lyu et al. 2024, Theorem 3.8; 0.9 and {BEFORE:g} are ours",
 )
 def direction_stays(seed: Repetition) -> float:
     """Smallest cosine."""
-    cosine = seed.track(only(seed), "start_cosine", "all")
+    cosine = only(seed, "start_cosine", "all")
     return float(cosine.between(0, BEFORE * _leaves(seed)).values.min())
 
 
 def _leaves(seed: Repetition) -> float:
     """Return the step at which the test loss leaves the plateau, by a tenth of it."""
-    test = seed.track(only(seed), "loss", "test")
+    test = only(seed, "loss", "test")
     late = test.between(FITTED, float(test.steps[-1]))
     return falls(late, LEAVES * test.at(_plateau(seed)))
 
@@ -144,7 +144,7 @@ def _leaves(seed: Repetition) -> float:
     "lyu2024.11a",
     experiment="lyu2024_fig3_scale",
     says="Twice the logarithm of the initial scale doubles the step of the transition",
-    statistic=f"step of {HALF:g} of the first test loss at the largest scale over that at the "
+    statistic=f"step of {HALVED:g} of the first test loss at the largest scale over that at the "
     "smallest, whose logarithm is half as large",
     holds=between(1.6, 2.4),
     source="Lyu et al. 2024, Theorem 3.9: (1 / decay) ln(alpha) of time; 20% is ours",
@@ -155,8 +155,7 @@ def proportional_to_log_scale(seed: Repetition) -> Bounds:
     Raises:
         NotMeasured: if what it needs was not run.
     """
-    arms = seed.arms_by("model.scale")
-    (small, early), (large, late) = arms[0], arms[-1]
+    (small, early), (large, late) = extremes(seed, "model.scale")
     if not math.isclose(math.log(large), 2 * math.log(small), rel_tol=1e-3):
         raise NotMeasured("a scale and its square")
     return transition(seed, late) / transition(seed, early)
@@ -172,15 +171,8 @@ def proportional_to_log_scale(seed: Repetition) -> Bounds:
     source="Lyu et al. 2024, Theorem 3.9; 20% is ours",
 )
 def slope_in_log_scale(seed: Repetition) -> Bounds:
-    """Slope of the transition in units of the decay.
-
-    Raises:
-        NotMeasured: if what it needs was not run.
-    """
-    arms = seed.arms_by("model.scale")
-    (small, early), (large, late) = arms[0], arms[-1]
-    if large <= small:
-        raise NotMeasured("two scales")
+    """Slope of the transition in units of the decay."""
+    (small, early), (large, late) = extremes(seed, "model.scale")
     moved = transition(seed, late) - transition(seed, early)
     return moved / decay_time(seed, late) / math.log(large / small)
 
@@ -199,7 +191,7 @@ def rate_times_steps(seed: Repetition) -> Bounds:
     Raises:
         NotMeasured: if what it needs was not run.
     """
-    times = [transition(seed, arm) * rate_of(seed, arm) for arm in seed.arms]
+    times = [transition(seed, arm) * base_rate(seed, arm) for arm in seed.arms]
     if len(times) < 2:
         raise NotMeasured("two rates")
     return largest(times) / smallest(times) - 1.0

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from suite.report.claims.base import above, below, claim
 from suite.report.claims.lyu2024_theory import fit_time, middle, only
-from suite.report.experiment import Repetition
+from suite.report.experiment import Repetition, Track
 from suite.report.statistics.bounds import Bounds
 from suite.report.statistics.transitions import falls, rises, rising
 
 LEFT, FELL = 0.55, 0.8
 """Test accuracies above which the plateau at one half is left, below which one near 1 is; ours."""
+
+
+def _once_fitted(seed: Repetition, split: str) -> tuple[float, Track]:
+    """Return the step of 100% training accuracy, and an accuracy from there on."""
+    fitted, track = fit_time(seed, seed.arm({})), only(seed, "accuracy", split)
+    return fitted, track.between(fitted, float(track.steps[-1]))
 
 
 @claim(
@@ -23,9 +29,7 @@ LEFT, FELL = 0.55, 0.8
 )
 def long_plateau(seed: Repetition) -> Bounds:
     """Length of the plateau in times to fit."""
-    fitted = fit_time(seed, only(seed))
-    test = seed.track(only(seed), "accuracy", "test")
-    late = test.between(fitted, float(test.steps[-1]))
+    fitted, late = _once_fitted(seed, "test")
     return (rising(late, LEFT) - fitted) / fitted
 
 
@@ -39,7 +43,7 @@ def long_plateau(seed: Repetition) -> Bounds:
 )
 def generalises(seed: Repetition) -> float:
     """Last test accuracy."""
-    return seed.track(only(seed), "accuracy", "test").last
+    return only(seed, "accuracy", "test").last
 
 
 @claim(
@@ -53,11 +57,9 @@ def generalises(seed: Repetition) -> float:
 )
 def plateau_is_max_margin(seed: Repetition) -> float:
     """Cosine at the plateau."""
-    fitted = fit_time(seed, only(seed))
-    test = seed.track(only(seed), "accuracy", "test")
-    late = test.between(fitted, float(test.steps[-1]))
+    fitted, late = _once_fitted(seed, "test")
     here = middle(fitted, rises(late, LEFT))
-    return seed.track(only(seed), "max_margin_cosine").at(here)
+    return only(seed, "max_margin_cosine").at(here)
 
 
 @claim(
@@ -70,14 +72,13 @@ def plateau_is_max_margin(seed: Repetition) -> float:
 )
 def sparse_at_last(seed: Repetition) -> float:
     """Share on the true coordinates."""
-    return seed.track(only(seed), "true_coordinates").last
+    return only(seed, "true_coordinates").last
 
 
 def _plateau(seed: Repetition) -> float:
     """Return the step halfway, in log steps, between fitting and a test accuracy back at 80%."""
-    fitted = fit_time(seed, only(seed))
-    test = seed.track(only(seed), "accuracy", "test")
-    return middle(fitted, falls(test.between(fitted, float(test.steps[-1])), FELL))
+    fitted, late = _once_fitted(seed, "test")
+    return middle(fitted, falls(late, FELL))
 
 
 @claim(
@@ -91,7 +92,7 @@ def _plateau(seed: Repetition) -> float:
 )
 def right_at_first(seed: Repetition) -> float:
     """Test accuracy at the plateau."""
-    return seed.track(only(seed), "accuracy", "test").at(_plateau(seed))
+    return only(seed, "accuracy", "test").at(_plateau(seed))
 
 
 @claim(
@@ -104,7 +105,7 @@ def right_at_first(seed: Repetition) -> float:
 )
 def wrong_at_last(seed: Repetition) -> float:
     """Last test accuracy."""
-    return seed.track(only(seed), "accuracy", "test").last
+    return only(seed, "accuracy", "test").last
 
 
 @claim(
@@ -117,6 +118,5 @@ def wrong_at_last(seed: Repetition) -> float:
 )
 def fitted_throughout(seed: Repetition) -> float:
     """Smallest training accuracy once fitted."""
-    train = seed.track(only(seed), "accuracy", "train")
-    late = train.between(fit_time(seed, only(seed)), float(train.steps[-1]))
+    _, late = _once_fitted(seed, "train")
     return float(late.values.min())

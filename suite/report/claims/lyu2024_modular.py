@@ -8,6 +8,7 @@ import numpy as np
 
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.lyu2024_theory import (
+    BEFORE,
     decay_of,
     decay_time,
     fit_time,
@@ -15,17 +16,15 @@ from suite.report.claims.lyu2024_theory import (
     only,
     width,
 )
+from suite.report.claims.shared import extremes
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
 from suite.report.statistics.bounds import Bounds, largest, smallest
 from suite.report.statistics.transitions import rises, rising
 
-BEFORE = 0.8
-"""The share of the time to 10% test accuracy that counts as before the transition (ours)."""
-
 BEGINS, HALF, ENDS = 0.1, 0.5, 0.9
 """Test accuracies at which a transition begins, is half-way, and ends."""
 
-MOST = 10.0
+LARGEST_RATIO = 10.0
 """Of a ratio of two delays: more counts as so much; ours."""
 
 KERNEL = f"{BEFORE:g} of the step of {BEGINS:.0%} test accuracy"
@@ -50,9 +49,9 @@ def _half(seed: Repetition, arm: str) -> Bounds:
 )
 def fitted_early(seed: Repetition) -> float:
     """Time to fit over the length of the run; the length if it is never fitted."""
-    end = float(seed.track(only(seed), "accuracy", "train").steps[-1])
+    end = float(only(seed, "accuracy", "train").steps[-1])
     try:
-        return fit_time(seed, only(seed)) / end
+        return fit_time(seed, seed.arm({})) / end
     except NotMeasured:
         return 1.0
 
@@ -67,7 +66,7 @@ def fitted_early(seed: Repetition) -> float:
 )
 def no_generalisation_at_first(seed: Repetition) -> float:
     """Test accuracy once the training set is fitted."""
-    return _test(seed, only(seed)).at(fit_time(seed, only(seed)))
+    return only(seed, "accuracy", "test").at(fit_time(seed, seed.arm({})))
 
 
 @claim(
@@ -80,7 +79,7 @@ def no_generalisation_at_first(seed: Repetition) -> float:
 )
 def generalises_at_last(seed: Repetition) -> float:
     """Last test accuracy."""
-    return _test(seed, only(seed)).last
+    return only(seed, "accuracy", "test").last
 
 
 @claim(
@@ -108,7 +107,7 @@ def later_with_scale(seed: Repetition) -> Bounds:
     experiment="lyu2024_fig2b",
     says="Equal factors of the initial scale delay by equal numbers of steps",
     statistic="second delay over the first, of three scales a factor apart; from 0 to "
-    f"{MOST:g}, and 0 without a first delay",
+    f"{LARGEST_RATIO:g}, and 0 without a first delay",
     holds=between(0.7, 1.3),
     source="Lyu et al. 2024, Fig. 2b and Theorem 3.1; 30% is ours",
 )
@@ -127,7 +126,7 @@ def equal_delays(seed: Repetition) -> Bounds:
         return Bounds.exactly(0.0)
     if not first.exact:
         raise Undetermined("the first delay")
-    return (second / first).clip(0.0, MOST)
+    return (second / first).clip(0.0, LARGEST_RATIO)
 
 
 @claim(
@@ -214,7 +213,7 @@ def direction_stays(seed: Repetition) -> float:
 )
 def sharp(seed: Repetition) -> Bounds:
     """Width of the rise."""
-    return width(_test(seed, only(seed)), BEGINS, HALF, ENDS)
+    return width(only(seed, "accuracy", "test"), BEGINS, HALF, ENDS)
 
 
 @claim(
@@ -226,15 +225,9 @@ def sharp(seed: Repetition) -> Bounds:
     source="Lyu et al. 2024, section 3.1",
 )
 def sharper_with_scale(seed: Repetition) -> Bounds:
-    """Ratio of widths.
-
-    Raises:
-        NotMeasured: if what it needs was not run.
-    """
-    arms = [arm for _, arm in seed.arms_by("model.scale")]
-    if len(arms) < 2:
-        raise NotMeasured("two scales")
-    narrow, wide = (width(_test(seed, arm), BEGINS, HALF, ENDS) for arm in (arms[-1], arms[0]))
+    """Ratio of widths."""
+    ends = extremes(seed, "model.scale")
+    wide, narrow = (width(_test(seed, arm), BEGINS, HALF, ENDS) for _, arm in ends)
     return narrow / wide.clip(1e-6)
 
 
@@ -258,7 +251,7 @@ def gradual_without_decay(seed: Repetition) -> Bounds:
     Raises:
         Undetermined: if a run ended before it was known.
     """
-    test = over_log_time(seed, only(seed), "accuracy", "test")
+    test = over_log_time(seed, seed.arm({}), "accuracy", "test")
     early, late = (rising(test, level).clip(1e-3) for level in (BEGINS, ENDS))
     if not early.exact:
         raise Undetermined(f"an accuracy of {BEGINS:.0%}")
@@ -275,4 +268,4 @@ def gradual_without_decay(seed: Repetition) -> Bounds:
 )
 def generalises_without_decay(seed: Repetition) -> float:
     """Last test accuracy."""
-    return _test(seed, only(seed)).last
+    return only(seed, "accuracy", "test").last

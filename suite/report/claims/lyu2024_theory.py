@@ -6,14 +6,18 @@ import math
 
 import numpy as np
 
+from suite.report.claims.shared import base_rate
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined, interventions
 from suite.report.statistics.bounds import Bounds
 from suite.report.statistics.transitions import rising
 
+BEFORE = 0.8
+"""Share of the time to a transition's beginning that counts as before it; ours."""
 
-def rate_of(seed: Repetition, arm: str) -> float:
-    """Return the base rate of an arm."""
-    return float(seed.setting(arm, "optimizer.lr"))
+
+def only(seed: Repetition, metric: str, layer: str = "") -> Track:
+    """Return a metric of the one arm of an experiment."""
+    return seed.track(seed.arm({}), metric, layer)
 
 
 def decay_of(seed: Repetition, arm: str) -> float:
@@ -33,18 +37,7 @@ def decay_time(seed: Repetition, arm: str) -> float:
     """
     if (coefficient := decay_of(seed, arm)) == 0:
         raise NotMeasured(f"weight decay of arm {arm!r}")
-    return 1 / (rate_of(seed, arm) * coefficient)
-
-
-def only(seed: Repetition) -> str:
-    """Return the one arm of an experiment.
-
-    Raises:
-        NotMeasured: if it did not come to an end.
-    """
-    if len(seed.arms) != 1:
-        raise NotMeasured("the only arm")
-    return seed.arms[0]
+    return 1 / (base_rate(seed, arm) * coefficient)
 
 
 def fit_time(seed: Repetition, arm: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from suite.report.claims.base import above, claim
-from suite.report.claims.lyle2025_grokking import REACHED, projected, step_reached
+from suite.report.claims.lyle2025_grokking import REACHED, norms, step_reached
 from suite.report.experiment import NotMeasured, Repetition
 from suite.report.statistics.bounds import Bounds
 
@@ -22,13 +22,13 @@ def arm_of(seed: Repetition, layers: str, pinned: bool, rate: str) -> str:
     """Return the arm with these norm layers, free or pinned norms, and rate.
 
     Raises:
-        NotMeasured: if there is none.
+        NotMeasured: if there is not one.
     """
-    for arm in seed.arms:
-        has = (seed.setting(arm, "model.norm"), projected(seed, arm), rate_of(seed, arm))
-        if has == (layers, pinned, rate):
-            return arm
-    raise NotMeasured(f"an arm with {layers}, {pinned}, {rate}")
+    network = {"model.norm": layers, **norms(pinned)}
+    arms = [arm for arm in seed.arms_with(network) if rate_of(seed, arm) == rate]
+    if len(arms) != 1:
+        raise NotMeasured(f"an arm with {layers}, {pinned}, {rate}")
+    return arms[0]
 
 
 def sooner(seed: Repetition, layers: str) -> Bounds:

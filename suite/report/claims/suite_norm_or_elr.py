@@ -9,28 +9,25 @@ import math
 
 from suite.report.claims.base import above, between, claim
 from suite.report.claims.lyle2025_grokking import REACHED, step_reached
-from suite.report.experiment import NotMeasured, Repetition
+from suite.report.experiment import NotMeasured, Repetition, Settings
 from suite.report.statistics.bounds import Bounds, mean, slope
 
-Grid = dict[tuple[float, float], Bounds]
+Grid = dict[Settings, Bounds]
 """By (norm, effective rate), each in multiples of the middle one."""
 
 
-def times(seed: Repetition) -> Grid:
+def log_steps(seed: Repetition) -> Grid:
     """Return log2 of the step of 95% test accuracy.
 
     Raises:
         NotMeasured: unless the two are crossed, three values or more of each.
     """
-    found = {}
-    for factor, arm in seed.arms_by("model.factor"):
-        relative = float(seed.setting(arm, "schedule.value"))
-        found[float(factor), relative] = step_reached(seed, arm).log()
-    norms, rates = ({key[i] for key in found} for i in (0, 1))
-    crossed = len(found) == len(norms) * len(rates)
+    arms = seed.grid("model.factor", "schedule.value")
+    norms, rates = map(set, zip(*arms, strict=True))
+    crossed = len(arms) == len(norms) * len(rates)
     if not crossed or min(len(norms), len(rates)) < 3 or not {1.0} <= norms & rates:
         raise NotMeasured("norms and effective rates, crossed")
-    return found
+    return {key: step_reached(seed, arm).log() for key, arm in arms.items()}
 
 
 def slopes(grid: Grid, of: int) -> list[Bounds]:
@@ -86,7 +83,7 @@ NEAR_ZERO = between(-0.5, 0.5)
 )
 def effective_rate_decides(seed: Repetition) -> Bounds:
     """Return the slope by effective rate at the usual norm."""
-    return _middle(times(seed), 1)
+    return _middle(log_steps(seed), 1)
 
 
 @claim(
@@ -115,7 +112,7 @@ def effective_rate_decides(seed: Repetition) -> Bounds:
 )
 def norm_does_not_matter(seed: Repetition) -> Bounds:
     """Return the slope by norm at the middle effective rate."""
-    return _middle(times(seed), 0)
+    return _middle(log_steps(seed), 0)
 
 
 @claim(
@@ -128,6 +125,6 @@ def norm_does_not_matter(seed: Repetition) -> Bounds:
 )
 def effective_rate_matters_more(seed: Repetition) -> Bounds:
     """Return by how much more the effective rate matters."""
-    grid = times(seed)
+    grid = log_steps(seed)
     of_norm, of_rate = (mean([abs(s) for s in slopes(grid, of)]) for of in (0, 1))
     return of_rate - of_norm

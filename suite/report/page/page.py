@@ -14,7 +14,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Te
 from markupsafe import Markup
 
 from suite.records.layout import MLFLOW, mlflow_uri
-from suite.records.reader import Sweep
+from suite.records.reader import SweepRecord
 from suite.report.page.budget import budget_line
 from suite.report.page.incidents import incidents
 from suite.report.page.provenance import disagreements, provenance_table
@@ -31,7 +31,7 @@ from suite.report.page.wording import (
 from suite.report.statistics import games
 from suite.report.statistics.games import GamesResult
 from suite.report.statistics.summary import TaskResult
-from suite.terminal import visible
+from suite.text.terminal import visible
 
 QUESTION = (
     "What does controlling the effective learning rate (ELR, the size of an update relative to the "
@@ -72,7 +72,7 @@ class Drawing:
 
 
 def render_page(
-    sweep: Sweep,
+    sweep: SweepRecord,
     tasks: Sequence[TaskResult],
     groups: Sequence[GamesResult],
     drawings: Sequence[Drawing],

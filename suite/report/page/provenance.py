@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from suite.records.reader import Sweep
+from suite.records.reader import SweepRecord
 
 
 def provenance_table(
-    sweep: Sweep, provenances: Sequence[Mapping[str, Any]]
+    sweep: SweepRecord, provenances: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, list[str]]]:
     """Return name and values of each fact; more than one value where runs differ.
 
@@ -21,6 +21,7 @@ def provenance_table(
     commands = _distinct([sweep.command, *(str(p.get("command") or "") for p in provenances)])
     started = _distinct(str(p.get("started") or "") for p in provenances)
     facts = [
+        ("benchmark", [sweep.benchmark] if sweep.benchmark else []),
         ("command", commands),
         ("seeds", [", ".join(map(str, seeds))] if seeds else []),
         ("commit", _distinct(map(_commit, provenances))),
@@ -31,7 +32,7 @@ def provenance_table(
         ("sweep made", [sweep.created] if sweep.created else []),
         ("runs started", [" to ".join(_distinct((min(started), max(started))))] if started else []),
     ]
-    optional = ("data", "plugins")
+    optional = ("benchmark", "data", "plugins")
     return [(n, v or ["not recorded"]) for n, v in facts if v or n not in optional]
 
 

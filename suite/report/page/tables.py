@@ -30,7 +30,7 @@ from suite.report.page.wording import (
 from suite.report.statistics import games
 from suite.report.statistics.games import GamesResult
 from suite.report.statistics.summary import ArmResult, TaskResult
-from suite.terminal import SafeConsole
+from suite.text.terminal import SafeConsole
 
 WIDTH = 120
 """Columns of the plain text's sentences; its tables are as wide as they are."""

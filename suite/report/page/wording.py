@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from suite.records.reader import State
+from suite.records.reader import TrialState
 from suite.report.statistics.statistics import FEWEST, MOST_FOR_T, Estimate
 from suite.report.statistics.summary import ArmResult, TaskResult
 
@@ -169,7 +169,7 @@ def run_counts(arm: ArmResult) -> str:
     For instance ``3/5 (1 diverged, 1 running)``.
     """
     planned = [run for run in arm.runs if run.status.state != "skipped"]
-    others: tuple[State, ...] = ("running", "not started", "diverged", "failed", "skipped")
+    others: tuple[TrialState, ...] = ("running", "not started", "diverged", "failed", "skipped")
     counts = [f"{arm.count(state)} {state}" for state in others if arm.count(state)]
     without = sum(run.status.state == "complete" and run.value is None for run in arm.runs)
     counts += [f"{without} without a value"] if without else []

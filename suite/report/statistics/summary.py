@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from suite.ranges import Range
-from suite.records.reader import State, Status, Sweep, TaskRecord, Trial
+from suite.records.reader import Status, SweepRecord, TaskRecord, TrialRecord, TrialState
 from suite.report.statistics.statistics import Estimate, estimate, paired_difference
 
 PER_SEED_COLUMNS = (
@@ -31,7 +31,7 @@ PER_SEED_COLUMNS = (
 class Run:
     """One trial, how it stands, and its score: None unless it is complete and finite."""
 
-    trial: Trial
+    trial: TrialRecord
     status: Status
     value: float | None
 
@@ -68,7 +68,7 @@ class ArmResult:
         """Number of runs that failed or diverged."""
         return self.count("failed", "diverged")
 
-    def count(self, *states: State) -> int:
+    def count(self, *states: TrialState) -> int:
         """Return the number of runs in any of the states."""
         return sum(run.status.state in states for run in self.runs)
 
@@ -113,7 +113,7 @@ class TaskResult:
 
 
 def summarise(
-    sweep: Sweep, statuses: Mapping[Trial, Status], rows: pd.DataFrame
+    sweep: SweepRecord, statuses: Mapping[TrialRecord, Status], rows: pd.DataFrame
 ) -> list[TaskResult]:
     """Return the result of every task of a sweep.
 
@@ -122,7 +122,7 @@ def summarise(
         statuses: how each of its trials stands.
         rows: as `suite.records.reader.load_results` returns them.
     """
-    trials: dict[tuple[str, str], list[Trial]] = {}
+    trials: dict[tuple[str, str], list[TrialRecord]] = {}
     for trial in sweep.trials:
         trials.setdefault((trial.task, trial.arm), []).append(trial)
     results = []

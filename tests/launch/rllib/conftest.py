@@ -21,7 +21,7 @@ def make_learner() -> Callable[..., Any]:
         from suite.launch.rllib.config import algorithm_config
         from suite.launch.rllib.learner import NapLearner
 
-        shape = run.task.spec().inputs if shape is None else shape
+        shape = run.task.spec().inputs.shape if shape is None else shape
         if len(shape) == 3:
             box = gymnasium.spaces.Box(0, 255, shape, np.uint8)
         else:

@@ -254,7 +254,7 @@ def test_spaces_are_what_the_tasks_say() -> None:
             }
         )
         box, discrete = spaces_of(make_pool(RLRun.of(run).task, 1, 0))
-        assert (box.shape, box.dtype, discrete.n) == (spec.inputs, np.float32, spec.outputs)
+        assert (box.shape, box.dtype, discrete.n) == (spec.inputs.shape, np.float32, spec.outputs)
     box, discrete = spaces_of(make_pool(breakout(full_action_space=True).task, 1, 0))
     assert (box.shape, box.dtype, discrete.n) == ((4, 84, 84), np.uint8, 18)
 

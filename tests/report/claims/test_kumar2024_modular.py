@@ -25,7 +25,7 @@ def network(
     """An arm: when its accuracies jump, and the norm of each of its maps at start and end."""
     config: dict[str, Any] = {"model": model, "optimizer": {"lr": model.pop("lr", 100.0)}}
     if "decay" in model:
-        config["interventions"] = [{"coefficient": model.pop("decay")}]
+        config["interventions"] = [{"kind": "weight_decay", "coefficient": model.pop("decay")}]
     path = [(0, norms[0]), (END, norms[1])]
     metrics: dict[tuple[str, str], Any] = {
         ("accuracy", "train"): rising(train),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from suite import secrets
 from suite.errors import ConfigError
 from suite.records.storage import Storage
-from suite.secrets import keep_secret, redact, secrets_of
+from suite.text import secrets
+from suite.text.secrets import keep_secret, redact, secrets_of
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from suite.launch.progress import make_console, say
-from suite.terminal import SafeConsole, one_line, visible
+from suite.text.terminal import SafeConsole, one_line, visible
 
 HOSTILE = "a\x1b[2J\x1b]8;;http://x\x07b\rc\x9bd\u202ee\u2066f\u200bg\x00\x08"
 
