@@ -35,6 +35,8 @@ from suite.report.page.incidents import INCIDENTS, incidents
 from suite.report.page.page import Drawing, render_page
 from suite.report.page.tables import plain_text, renderables
 from suite.report.published.base import PUBLISHED
+from suite.report.published.data import Grid
+from suite.report.published.render import render
 from suite.report.statistics.games import (
     GamesResult,
     aggregate_json,
@@ -57,7 +59,10 @@ SUMMARY = "summary"
 """Name of the figure over all tasks."""
 AGGREGATE = "aggregate"
 """Name of the figures and of the file of games taken together."""
-_OURS = re.compile(rf"({SUMMARY}|{AGGREGATE})(-\d+)?\.\w+|(curves|published)-[a-z0-9_-]+\.\w+")
+_OURS = re.compile(
+    rf"(({SUMMARY}|{AGGREGATE})(-\d+)?|(curves|published)-[a-z0-9_-]+)\.(svg|png)"
+    r"|published-[a-z0-9_-]+\.csv"
+)
 """Names of figures that builds make."""
 _SVG_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _PNG_METADATA = {"Software": None}
@@ -74,7 +79,7 @@ class Report:
         aggregate: contents of ``aggregate.json``, see
             `suite.report.statistics.games.as_aggregate`; empty for a sweep of fewer than two games.
         text: contents of ``table.txt``.
-        figures: all figures, SVG and PNG.
+        figures: all figures, SVG and PNG, and the data of published ones, CSV.
         tables: the same as `text` for a `rich.console.Console`, to be printed one by one.
         tasks: the results themselves.
         incidents: task, run, and what happened to it that its score does not show.
@@ -164,7 +169,7 @@ def _draw(
     configs: Mapping[str, Mapping[str, Any]],
     folder: Path,
 ) -> list[Drawing]:
-    """Write all figures, each as SVG and PNG, and remove those of earlier builds."""
+    """Write all figures, SVG, PNG and data, and remove those of earlier builds."""
     styles = arm_styles(tasks)
     drawings = []
     with paper_style():
@@ -197,7 +202,7 @@ def _draw(
                 drawings.append(_save(figure, folder, name, task.label, alt, words))
         drawings += _published(folder)
     made = {folder / file for drawing in drawings for file in drawing.files}
-    for old in (folder / FIGURES).glob("*.[sp][vn]g"):
+    for old in (folder / FIGURES).iterdir():
         if old not in made and _OURS.fullmatch(old.name) and not old.is_symlink():
             old.unlink()
     return drawings
@@ -213,13 +218,15 @@ def _published(folder: Path) -> list[Drawing]:
             if runs is None:
                 continue
             try:
-                drawn = figure.function(runs)
+                shown = figure.of(runs)
             except (NotMeasured, Ambiguous):
                 continue
+            drawn = render(shown) if isinstance(shown, Grid) else shown
+            data = shown.csv() if isinstance(shown, Grid) else None
             name = f"published-{slug(figure.name)}" + ("-small" if scale == "small" else "")
             alt = f"{figure.name}, drawn from the runs of this folder."
             task = f"{figure.experiment}{SMALL if scale == 'small' else ''}"
-            found.append(_save(drawn, folder, name, task, alt, figure.caption))
+            found.append(_save(drawn, folder, name, task, alt, figure.caption, data=data))
     return found
 
 
@@ -231,8 +238,9 @@ def _save(
     alt: str,
     words: str,
     group: str | None = None,
+    data: str | None = None,
 ) -> Drawing:
-    """Write one figure as SVG and PNG."""
+    """Write one figure as SVG and PNG, and its data as CSV where there are any."""
     explain_empty(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine(None)  # it is laid out; doing so again for each file takes long
@@ -242,8 +250,11 @@ def _save(
         figure.savefig(buffer, format=kind, metadata=metadata)
         write_whole(folder / FIGURES / f"{name}.{kind}", buffer.getvalue())
         contents.append(buffer.getvalue())
-    files = (f"{FIGURES}/{name}.svg", f"{FIGURES}/{name}.png")
-    return Drawing(task, inline(contents[0].decode(), name, alt), words, files, group)
+    files = [f"{FIGURES}/{name}.svg", f"{FIGURES}/{name}.png"]
+    if data is not None:
+        files.append(f"{FIGURES}/{name}.csv")
+        write_whole(folder / files[-1], data.encode())
+    return Drawing(task, inline(contents[0].decode(), name, alt), words, tuple(files), group)
 
 
 def _numbered(name: str, number: int) -> str:

@@ -7,11 +7,11 @@ a reduced size carries ``_small`` behind it. An axis "task" adds its values: ``l
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,8 @@ from suite.sweeps.overrides import Overrides
 Array = npt.NDArray[np.float64]
 Scale = Literal["published", "small"]
 SMALL = "_small"
+Value = TypeVar("Value")
+More = ParamSpec("More")
 
 
 @dataclass(frozen=True)
@@ -148,15 +150,30 @@ class Experiment(Arms):
         """Labels of the arms of any repetition, in the order of the sweep."""
         return list(dict.fromkeys(arm for seed in self.repetitions for arm in seed.arms))
 
-    def tracks(self, arm: str, metric: str, layer: str = "") -> list[Track]:
-        """Return a metric of an arm, one track for each seed that has it."""
-        found = []
+    def each(
+        self,
+        of: Callable[Concatenate[Repetition, More], Value],
+        *args: More.args,
+        **keys: More.kwargs,
+    ) -> dict[int, Value]:
+        """Return what a function finds, by seed; seeds where it raises `NotMeasured` are left out.
+
+        Args:
+            of: called with every repetition and the further arguments.
+            args: further arguments.
+            keys: further arguments by name.
+        """
+        found = {}
         for seed in self.repetitions:
             try:
-                found.append(seed.track(arm, metric, layer))
+                found[seed.seed] = of(seed, *args, **keys)
             except NotMeasured:
                 continue
         return found
+
+    def tracks(self, arm: str, metric: str, layer: str = "") -> list[Track]:
+        """Return a metric of an arm, one track for each seed that has it."""
+        return list(self.each(Repetition.track, arm, metric, layer).values())
 
     def range_of(self, metric: str) -> Range:
         """Return the values that a metric can have, without bounds where that is not known."""

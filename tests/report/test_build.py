@@ -120,6 +120,34 @@ def test_figures_of_earlier_builds_are_removed(writer: Any) -> None:
     assert [path.name for path in figures.iterdir()] == ["notes.txt"]
 
 
+def test_published_figures_have_their_data_beside_them(writer: Any) -> None:
+    label = "lyu2024_fig2a_small"
+    train = [(0, "accuracy", "train", 0.25), (10, "accuracy", "train", 1.0)]
+    writer.task(label, ["a"]).run(label, "a", 4, [(0, 0.125), (10, 0.5)], extra=train)
+    report = build_report(writer.finish())
+    stem = "published-lyu2024_fig2a-small"
+    figures = report.folder / "figures"
+    assert {p.name for p in report.figures if p.name.startswith("published")} == {
+        f"{stem}.{kind}" for kind in ("svg", "png", "csv")
+    }
+    assert f"<code>figures/{stem}.csv</code>" in report.html.read_text(encoding="utf-8")
+    lines = (figures / f"{stem}.csv").read_text().splitlines()
+    assert lines[0] == "panel,title,x_name,y_name,line,seed,x,y,bound"
+    assert lines[1:] == [
+        f"1,,gradient steps,accuracy,{split},4,{x:.1f},{y},"
+        for split, values in (("training", (0.25, 1.0)), ("test", (0.125, 0.5)))
+        for x, y in zip((0, 10), values, strict=True)
+    ]
+    (figures / "published-gone.csv").write_text("old")
+    (figures / "curves-mine.csv").write_text("not ours")
+    for run in (writer.path / "runs").iterdir():
+        (run / "status.json").unlink()  # as if the run had not ended
+    build_report(writer.path)
+    left = {path.name for path in figures.iterdir()}
+    assert "curves-mine.csv" in left
+    assert not [name for name in left if name.startswith("published")]
+
+
 def test_unfinished_sweeps_are_reported_as_such(writer: Any) -> None:
     writer.task("t", ["a", "b", "c"])
     writer.run("t", "a", 0, [(0, 0.1), (10, 0.5)], state="running")

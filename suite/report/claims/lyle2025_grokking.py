@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from suite.report.claims.base import above, below, claim
-from suite.report.claims.shared import length as length  # figures take it from here
+from suite.report.claims.shared import length
 from suite.report.experiment import NotMeasured, Repetition, Settings, Undetermined
 from suite.report.statistics.bounds import Bounds, mean
 from suite.report.statistics.transitions import first_above

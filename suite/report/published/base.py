@@ -1,12 +1,14 @@
-"""What a published figure is: a function from the runs of an experiment to a drawing.
+"""What a published figure is: a function from the runs of an experiment to what a figure shows.
 
 ::
 
     @published("kumar2024_fig1", experiment="kumar2024_fig1", caption="...")
-    def figure_1(runs: Experiment) -> Figure: ...
+    def figure_1(runs: Experiment) -> Grid: ...
 
-A report draws those whose experiments a results folder holds. Axes, scales and the order of panels
-are the paper's; seeds are shown as intervals, which the papers mostly lack.
+The function returns data, see `suite.report.published.data`; `suite.report.published.render` draws
+it. A figure that is no grid of panels may be a matplotlib figure instead, and then has no CSV file.
+A report draws the figures whose experiments a results folder holds. Axes, scales and the order of
+panels are the paper's; seeds are shown as intervals, which most papers lack.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from suite.registry import Registry
-from suite.report.experiment import Experiment
+from suite.report.experiment import Experiment, NotMeasured
+from suite.report.published.data import Grid
 
-Drawer = Callable[[Experiment], Figure]
+Shown = Callable[[Experiment], Grid | Figure]
 
 SEEDS = (
     "Lines are means over seeds, bands their 95% intervals; below five seeds each is a thin line "
@@ -33,36 +36,47 @@ class Published:
     """A figure of a paper.
 
     Attributes:
-        name: of its files.
+        name: name of its files.
         experiment: the runs that it shows, see `suite.report.experiment`.
         caption: what it shows, and what to compare it with.
-        function: draws it; may raise `suite.report.experiment.NotMeasured`.
+        function: returns what it shows; may raise `suite.report.experiment.NotMeasured`.
     """
 
     name: str
     experiment: str
     caption: str
-    function: Drawer
+    function: Shown
+
+    def of(self, runs: Experiment) -> Grid | Figure:
+        """Return what the figure shows of some runs.
+
+        Raises:
+            NotMeasured: if there is nothing to show.
+        """
+        found = self.function(runs)
+        if isinstance(found, Grid) and found.empty:
+            raise NotMeasured(f"anything that {self.name} shows")
+        return found
 
 
 PUBLISHED: Registry[Published] = Registry("published figure", "suite.report.published")
 
 
 def published(
-    name: str, *, experiment: str, caption: str, seeds: str = SEEDS
-) -> Callable[[Drawer], Drawer]:
-    """Return a decorator that registers the drawing of a published figure.
+    name: str, *, caption: str, experiment: str = "", seeds: str = SEEDS
+) -> Callable[[Shown], Shown]:
+    """Return a decorator that registers a published figure.
 
     Args:
         name: see `Published`.
-        experiment: likewise.
-        caption: likewise.
+        caption: see `Published`.
+        experiment: see `Published`; the name of the figure if "".
         seeds: the end of the caption, on how seeds are shown.
     """
 
-    def add(function: Drawer) -> Drawer:
+    def add(function: Shown) -> Shown:
         words = f"{caption} {seeds}".strip()
-        PUBLISHED.register(name)(Published(name, experiment, words, function))
+        PUBLISHED.register(name)(Published(name, experiment or name, words, function))
         return function
 
     return add

@@ -1,230 +1,219 @@
-"""Figures of Lyu et al. 2024: diagonal networks, modular addition, matrix completion."""
+"""Figures of Lyu et al. 2024: diagonal networks, modular addition, matrix completion.
+
+The last three are beside those of the paper: what its theory says of scale, rate and noise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+import math
+from collections.abc import Mapping, Sequence
 
 from suite.report.claims.lyu2024_modular import over_log_time
-from suite.report.drawing.axes import power_ticks
-from suite.report.drawing.style import WIDTH
-from suite.report.experiment import Experiment, NotMeasured, Track
+from suite.report.experiment import Experiment
 from suite.report.published.base import published
-from suite.report.published.drawing import draw, draw_tracks, look
+from suite.report.published.data import STEPS, Axis, Grid, Level, Line, Panel, number
+from suite.report.published.lines import (
+    ACCURACY,
+    SPLITS,
+    TEST_ACCURACY,
+    arms_in_order,
+    both_splits,
+    curve,
+    ladder,
+    look,
+    only_arm,
+    shares,
+    split_look,
+)
 
-HEIGHT = 2.2
-"""Of a row of panels, in inches."""
-CHANCE = {"lyu2024_fig1a": 0.5, "lyu2024_fig1b": 0.5}
-"""Accuracy of a guess, where a figure shows it."""
-
-
-def panels(count: int) -> tuple[Figure, Sequence[Axes]]:
-    """Return a figure with panels side by side."""
-    figure = Figure(figsize=(WIDTH if count > 1 else WIDTH / 2, HEIGHT), layout="constrained")
-    return figure, figure.subplots(1, count, squeeze=False)[0]
-
-
-def log_scale(axes: Axes, *which: str) -> None:
-    """Make axes logarithmic, ``x`` or ``y`` or both, with powers of ten as ticks."""
-    for name in which:
-        axis = axes.xaxis if name == "x" else axes.yaxis
-        (axes.set_xscale if name == "x" else axes.set_yscale)("log")
-        power_ticks(axis, 6)
+CHANCE = 0.5
+"""Accuracy of a guess in Fig. 1."""
+TEST_LOSS = Axis("test loss", "log")
 
 
-def legend(figure: Figure) -> None:
-    """Name the lines of all panels above them, each once."""
-    found: dict[str, Artist] = {}
-    for axes in figure.axes:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    columns = 4 if len(figure.axes) > 1 else 2
-    figure.legend(list(found.values()), list(found), loc="outside upper center", ncols=columns)
-
-
-def in_steps(axes: Axes, label: str) -> None:
-    """Name both axes; steps are logarithmic from the first on, as in the paper."""
-    log_scale(axes, "x")
-    axes.set_xlim(left=1)
-    axes.set_xlabel("gradient steps")
-    axes.set_ylabel(label)
-
-
-def shares(axes: Axes) -> None:
-    """Show accuracies from 0 to 1 with room for lines at either end."""
-    axes.set_ylim(-0.04, 1.04)
-
-
-def _one(runs: Experiment) -> str:
-    if len(runs.arms) != 1:
-        raise NotMeasured("the only arm")
-    return runs.arms[0]
-
-
-def accuracies(axes: Axes, runs: Experiment, arm: str) -> None:
-    """Draw training and test accuracy of an arm over steps."""
-    draw(axes, runs, arm, "accuracy", "train", style=look(2), label="training")
-    draw(axes, runs, arm, "accuracy", "test", style=look(0), label="test")
-    in_steps(axes, "accuracy")
-    shares(axes)
-
-
-def _diagonal(runs: Experiment, extra: Sequence[tuple[str, str, int]]) -> Figure:
-    """Draw accuracies, and beside them what the theory says of the effective weight."""
-    figure, (left, right) = panels(2)
-    accuracies(left, runs, _one(runs))
-    left.axhline(CHANCE[runs.name], color="#999999", lw=0.7, zorder=0)
-    for metric, label, index in extra:
-        draw(right, runs, _one(runs), metric, style=look(index), label=label)
-    in_steps(right, "effective weight")
-    shares(right)
-    legend(figure)
-    return figure
+def _diagonal(runs: Experiment, extra: Sequence[tuple[str, str, int]]) -> Grid:
+    """Return accuracies, and beside them what the theory says of the effective weight."""
+    arm = only_arm(runs)
+    lines = [
+        curve(runs, arm, metric, style=look(index), label=label) for metric, label, index in extra
+    ]
+    left = Panel(STEPS, ACCURACY, both_splits(runs, arm, "accuracy"), levels=[Level(y=CHANCE)])
+    return Grid([left, Panel(STEPS, shares("effective weight"), lines)], 2)
 
 
 @published(
     "lyu2024_fig1a",
-    experiment="lyu2024_fig1a",
     caption="Lyu et al. 2024, Fig. 1a: grokking of a diagonal network on a sum's sign. "
     "Left as in the paper; right the effective weight's cosine with the classifier of largest L2 "
     "margin, where the plateau should lie, and its share on the true coordinates.",
 )
-def figure_1a(runs: Experiment) -> Figure:
-    """Draw Fig. 1a."""
+def figure_1a(runs: Experiment) -> Grid:
+    """Accuracies, and cosine and share of the effective weight."""
     cosine = ("max_margin_cosine", "cosine with largest L2 margin", 1)
     return _diagonal(runs, [cosine, ("true_coordinates", "share on true coordinates", 3)])
 
 
 @published(
     "lyu2024_fig1b",
-    experiment="lyu2024_fig1b",
     caption="Lyu et al. 2024, Fig. 1b: misgrokking on the sides of a hyperplane: the classifier of "
     "the kernel phase generalises, that of the rich phase does not. Left as in the paper.",
 )
-def figure_1b(runs: Experiment) -> Figure:
-    """Draw Fig. 1b."""
+def figure_1b(runs: Experiment) -> Grid:
+    """Accuracies, and the cosine of the effective weight."""
     return _diagonal(runs, [("max_margin_cosine", "cosine with largest L2 margin", 1)])
 
 
 @published(
     "lyu2024_fig2a",
-    experiment="lyu2024_fig2a",
     caption="Lyu et al. 2024, Fig. 2a: modular addition with a two-layer ReLU network.",
 )
-def figure_2a(runs: Experiment) -> Figure:
-    """Draw Fig. 2a."""
-    figure, (axes,) = panels(1)
-    accuracies(axes, runs, _one(runs))
-    legend(figure)
-    return figure
+def figure_2a(runs: Experiment) -> Grid:
+    """Accuracies."""
+    return Grid([Panel(STEPS, ACCURACY, both_splits(runs, only_arm(runs), "accuracy"))])
 
 
-def _of_arms(runs: Experiment, arms: Sequence[tuple[str, str]]) -> Figure:
-    """Draw training accuracy, test accuracy and norm of several arms over steps."""
-    figure, axes = panels(3)
+def _of_arms(runs: Experiment, path: str, name: str) -> Grid:
+    """Return training accuracy, test accuracy and norm, a line for each value of a key."""
     contents = (
-        ("accuracy", "train", "training accuracy"),
-        ("accuracy", "test", "test accuracy"),
-        ("parameter_norm", "all", "norm of parameters"),
+        ("accuracy", "train", shares("training accuracy")),
+        ("accuracy", "test", TEST_ACCURACY),
+        ("parameter_norm", "all", Axis("norm of parameters", "log")),
     )
-    log_scale(axes[2], "y")
-    for panel, (metric, layer, label) in zip(axes, contents, strict=True):
-        for index, (arm, name) in enumerate(arms):
-            draw(panel, runs, arm, metric, layer, style=look(index), label=name)
-        in_steps(panel, label)
-    for panel in axes[:2]:
-        shares(panel)
-    legend(figure)
-    return figure
+    named = [(arm, f"{name} {number(value)}") for value, arm in arms_in_order(runs, path)]
+    return Grid([Panel(STEPS, y, ladder(runs, named, *of)) for *of, y in contents], 3)
 
 
 @published(
     "lyu2024_fig2b",
-    experiment="lyu2024_fig2b",
     caption="Lyu et al. 2024, Fig. 2b: a larger initial scale delays generalisation, by equal "
     "numbers of steps for equal factors.",
 )
-def figure_2b(runs: Experiment) -> Figure:
-    """Draw Fig. 2b."""
-    scales = sorted((float(runs.setting(arm, "model.scale")), arm) for arm in runs.arms)
-    return _of_arms(runs, [(arm, f"scale {scale:g}") for scale, arm in scales])
+def figure_2b(runs: Experiment) -> Grid:
+    """Accuracies and norm by initial scale."""
+    return _of_arms(runs, "model.scale", "scale")
 
 
 @published(
     "lyu2024_fig2c",
-    experiment="lyu2024_fig2c",
     caption="Lyu et al. 2024, Fig. 2c: a larger weight decay makes generalisation earlier, and "
     "too large a one undoes the fit.",
 )
-def figure_2c(runs: Experiment) -> Figure:
-    """Draw Fig. 2c."""
-    decays = sorted(
-        (float(runs.setting(arm, "interventions.0.coefficient")), arm) for arm in runs.arms
-    )
-    return _of_arms(runs, [(arm, f"decay {decay:g}") for decay, arm in decays])
+def figure_2c(runs: Experiment) -> Grid:
+    """Accuracies and norm by weight decay."""
+    return _of_arms(runs, "interventions.weight_decay.coefficient", "decay")
 
 
 @published(
     "lyu2024_fig3",
-    experiment="lyu2024_fig3",
     caption="Lyu et al. 2024, Fig. 3: matrix completion of a multiplication table. Left as in "
     "the paper; right the distance from the completion of least nuclear norm, where the rich phase "
     "should end, and the largest entry of which nothing is known, 0 in the kernel phase.",
 )
-def figure_3(runs: Experiment) -> Figure:
-    """Draw Fig. 3."""
-    figure, (left, right) = panels(2)
-    arm = _one(runs)
-    log_scale(left, "y")
-    log_scale(right, "y")
-    draw(left, runs, arm, "loss", "train", style=look(2), label="training")
-    draw(left, runs, arm, "loss", "test", style=look(0), label="test")
-    draw(
-        right, runs, arm, "nuclear_misfit", style=look(1), label="distance from least nuclear norm"
+def figure_3(runs: Experiment) -> Grid:
+    """Losses, and distances from what the theory predicts."""
+    arm = only_arm(runs)
+    shown = (
+        ("nuclear_misfit", "distance from least nuclear norm", 1),
+        ("unseen_entry", "largest unseen entry", 3),
     )
-    draw(right, runs, arm, "unseen_entry", style=look(3), label="largest unseen entry")
-    for axes, label in ((left, "mean squared error"), (right, "relative distance; entry")):
-        in_steps(axes, label)
-    right.set_ylim(bottom=1e-4)
-    legend(figure)
-    return figure
+    lines = [curve(runs, arm, metric, style=look(i), label=label) for metric, label, i in shown]
+    panels = [
+        Panel(STEPS, Axis("mean squared error", "log"), both_splits(runs, arm, "loss")),
+        Panel(STEPS, Axis("relative distance; entry", "log", low=1e-4), lines),
+    ]
+    return Grid(panels, 2)
 
 
 @published(
     "lyu2024_fig4",
-    experiment="lyu2024_fig4",
     caption="Lyu et al. 2024, Fig. 4: without weight decay, against the logarithm of the time t, "
     "the sum of the rates: the start (left), and all of it on a doubly logarithmic axis (right).",
 )
-def figure_4(runs: Experiment) -> Figure:
-    """Draw Fig. 4.
+def figure_4(runs: Experiment) -> Grid:
+    """Accuracies over the logarithm of the time, on two axes."""
+    arm = only_arm(runs)
+    lines = [
+        Line(
+            runs.each(over_log_time, arm, "accuracy", layer),
+            split_look(layer),
+            split=split,
+            range=runs.range_of("accuracy"),
+        )
+        for layer, split in SPLITS.items()
+    ]
+    start = Axis(r"$\ln t$", low=0, high=20)
+    whole = Axis(r"$\ln t$, logarithmic axis", "log", low=1)
+    return Grid([Panel(x, ACCURACY, lines) for x in (start, whole)], 2)
 
-    Raises:
-        NotMeasured: if what it needs was not run.
+
+def _both_times(
+    runs: Experiment,
+    named: Sequence[tuple[str, str]],
+    time: Axis,
+    stretch: Mapping[str, float],
+    levels: Sequence[Level] = (),
+) -> Grid:
+    """Return the test losses of (arm, name) over steps, and over a multiple of them.
+
+    Args:
+        runs: the experiment.
+        named: arms and what the legend calls them.
+        time: axis of the right panel.
+        stretch: factor on the steps by arm; arms without one are left out of the right panel.
+        levels: of the right panel.
     """
-    figure, (left, right) = panels(2)
-    for layer, index, label in (("train", 2, "training"), ("test", 0, "test")):
-        tracks: list[Track] = []
-        for seed in runs.repetitions:
-            try:
-                tracks.append(over_log_time(seed, _one(runs), "accuracy", layer))
-            except NotMeasured:
-                continue
-        if not tracks:
-            raise NotMeasured("accuracy over time")
-        for axes in (left, right):
-            possible = runs.range_of("accuracy")
-            draw_tracks(axes, tracks, style=look(index), label=label, range=possible)
-    for axes in (left, right):
-        axes.set_ylabel("accuracy")
-        shares(axes)
-    left.set_xlim(0, 20)
-    left.set_xlabel("ln(t)")
-    log_scale(right, "x")
-    right.set_xlim(left=1)
-    right.set_xlabel("ln(t), logarithmic axis")
-    legend(figure)
-    return figure
+    left = Panel(STEPS, TEST_LOSS, ladder(runs, named, "loss", "test"))
+    right = [
+        curve(runs, arm, "loss", "test", style=look(place), label=name, stretch=stretch[arm])
+        for place, (arm, name) in enumerate(named)
+        if arm in stretch
+    ]
+    return Grid([left, Panel(time, TEST_LOSS, right, levels=levels)], 2)
+
+
+@published(
+    "lyu2024_fig3_scale",
+    caption="Lyu et al. 2024, Theorem 3.9: the transition of matrix completion comes after (1 / "
+    "decay) ln(alpha) of time. Right: the same curves with time in units of ln(alpha) / decay.",
+)
+def figure_scale(runs: Experiment) -> Grid:
+    """Test loss over steps, and over time in units of the theory."""
+    arms = arms_in_order(runs, "model.scale")
+    stretch = {
+        arm: float(runs.setting(arm, "optimizer.lr"))
+        * float(runs.setting(arm, "interventions.weight_decay.coefficient"))
+        / math.log(scale)
+        for scale, arm in arms
+    }
+    named = [(arm, f"scale {number(scale)}") for scale, arm in arms]
+    time = Axis(r"$\lambda \eta t / \ln \alpha$ ($t$ gradient steps)", low=0, high=3)
+    return _both_times(runs, named, time, stretch, [Level(x=1.0)])
+
+
+@published(
+    "lyu2024_rate",
+    caption="The theory of Lyu et al. 2024 is of the gradient flow: curves at all rates agree "
+    "against rate times steps.",
+)
+def figure_rate(runs: Experiment) -> Grid:
+    """Test loss over steps, and over rate times steps."""
+    arms = arms_in_order(runs, "optimizer.lr")
+    named = [(arm, f"rate {number(rate)}") for rate, arm in arms]
+    time = Axis(r"$\eta t$ ($t$ gradient steps)", "log", low=1)
+    return _both_times(runs, named, time, {arm: rate for rate, arm in arms})
+
+
+@published(
+    "lyu2024_label_noise",
+    caption="Lyu et al. 2024, Appendix B.2: label noise in updates on one example acts as a weight "
+    "decay of the order of the rate, so that generalisation takes 1 / rate^2 steps. Right: these "
+    "curves against 16 rate^2 times steps, after which u v has shrunk by a factor e.",
+)
+def figure_label_noise(runs: Experiment) -> Grid:
+    """Test loss over steps, and over steps in units of the noise's decay."""
+    noisy = [arm for arm in runs.arms if float(runs.setting(arm, "task.noise")) > 0]
+    rates = [(rate, arm) for rate, arm in arms_in_order(runs, "optimizer.lr") if arm in noisy]
+    clean = [(arm, "full batch, no noise") for arm in runs.arms if arm not in noisy]
+    named = [*clean, *((arm, f"noise, rate {number(rate)}") for rate, arm in rates)]
+    time = Axis(r"$16 \eta^2 t$ ($t$ gradient steps)", low=0)
+    return _both_times(runs, named, time, {arm: 16 * rate**2 for rate, arm in rates})

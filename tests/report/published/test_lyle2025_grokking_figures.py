@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.text import Annotation
 
-from suite.report.drawing.style import paper_style
 from suite.report.experiment import Experiment, NotMeasured, Repetition
 from suite.report.published.base import PUBLISHED
+from suite.report.published.data import Grid, Points
 
 TOTAL = 1000
 NAP = {"kind": "nap", "every": 10}
@@ -120,66 +118,134 @@ def _arms(name: str) -> dict[str, dict[str, Any]]:
     }
 
 
-LINES = {
-    "lyle2025_fig2l": [7, 7],
-    "lyle2025_fig2r": [4, 3, 3],
-    "lyle2025_fig3": [6, 6, 5, 5],
-    "lyle2025_fig8": [5] * 6,
-    "norm_or_elr": [17, 16, 22, 22],
-    "norm_or_elr_mlp": [17, 16, 22, 22],
-    "norm_or_elr_map": [17, 16, 22, 22],
-    "lyle2025_mlp": [5] * 4,
+TEST = ("accuracy", "test")
+RANKS = [
+    (metric, "attention_output")
+    for metric in ("attention_rank", "attention_rank_10", "attention_effective_rank")
+]
+FLIPS = ("activation_pattern_change", "mean")
+CONTENTS = {
+    "lyle2025_fig2l": [[TEST] * 6] * 2,
+    "lyle2025_fig2r": [[TEST] * 3, [("attention_entropy", "mean")] * 3, [RANKS[0]] * 3],
+    "lyle2025_fig3": [[TEST] * 3] * 2 + [[FLIPS] * 3] * 2,
+    "lyle2025_fig8": [[TEST, *RANKS]] * 6,
+    "lyle2025_mlp": [[TEST] * 3] * 4,
 }
-"""Lines of each panel, reference lines and single marks among them."""
+"""Metrics and layers of each panel."""
+LEVELS = {
+    "lyle2025_fig2l": [1, 1],
+    "lyle2025_fig2r": [1, 0, 0],
+    "lyle2025_fig3": [3, 3, 2, 2],
+    "lyle2025_fig8": [1] * 6,
+    "lyle2025_mlp": [2] * 4,
+}
+"""References of each panel."""
+GRIDS = ("norm_or_elr", "norm_or_elr_mlp", "norm_or_elr_map")
 
 
-def _draw(name: str, seeds: int, arms: Mapping[str, Mapping[str, Any]] | None = None) -> Figure:
-    with paper_style():
-        figure = PUBLISHED[name].function(_experiment(arms or _arms(name), seeds))
-        figure.draw_without_rendering()
-    return figure
+def shown(
+    name: str, seeds: int, arms: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[Grid, Experiment]:
+    runs = _experiment(arms or _arms(name), seeds)
+    grid = PUBLISHED[name].of(runs)
+    assert isinstance(grid, Grid)
+    return grid, runs
 
 
-@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize("name", CONTENTS)
 @pytest.mark.parametrize("seeds", [1, 5])
-def test_every_arm_is_drawn(name: str, seeds: int) -> None:
-    figure = _draw(name, seeds)
-    assert [len(axes.lines) for axes in figure.axes] == LINES[name]
-    for axes in figure.axes:
-        place = axes.get_subplotspec()
-        assert place is not None
-        assert axes.get_xlabel() or not place.is_last_row()
-        looks = {(line.get_color(), line.get_linestyle()) for line in axes.lines}
-        assert len(looks) > 1
-    bands = sum(len(axes.collections) for axes in figure.axes)
-    if not name.startswith("norm_or_elr"):  # which have bars
-        assert bands == 0 if seeds == 1 else bands >= len(_arms(name))
-        for axes in figure.axes:
-            if axes.get_yscale() == "log":
-                lows = [b.get_paths()[0].get_extents().y0 for b in axes.collections]
-                assert all(low > 0 for low in lows)
-    assert figure.legends or any(axes.get_legend() for axes in figure.axes)
+def test_it_shows_its_rows(name: str, seeds: int, sources: Callable[..., Any]) -> None:
+    grid, runs = shown(name, seeds)
+    found = sources(grid, runs)
+    assert [[of[1:3] for of in lines] for lines in found] == CONTENTS[name]
+    assert [len(panel.levels) for panel in grid.shown] == LEVELS[name]
+    arms = [arm for lines in found for arm, metric, *_ in lines if metric == "accuracy"]
+    assert sorted(arms) == sorted(runs.arms)
+    rows = pd.concat([rows for seed in runs.repetitions for rows in seed.rows.values()])
+    largest = rows.groupby("metric")["value"].max()
+    for panel, lines in zip(grid.shown, found, strict=True):
+        assert panel.x.label == "gradient steps"
+        assert len({line.style for line in panel.lines}) == len(panel.lines)
+        for line, (_, metric, _, factor, stretch) in zip(panel.lines, lines, strict=True):
+            percent = metric == "activation_pattern_change"
+            assert stretch == 1
+            if name == "lyle2025_fig8" and "rank" in metric:
+                assert factor == pytest.approx(1 / largest[metric])
+            else:
+                assert factor == pytest.approx(100 if percent else 1)
+            assert line.label or percent
+            assert (panel.y.scale == "log") == percent
+        if lines[0][1] == "accuracy":
+            assert 0.2 in [level.y for level in panel.levels]
 
 
-def test_the_grid_shows_the_step_of_95_percent() -> None:
-    figure = _draw("norm_or_elr", 5)
-    steps, accuracies = figure.axes[:2], figure.axes[2:]
-    for axes in steps:
-        assert axes.get_yscale() == axes.get_xscale() == "log"
-        for line in axes.lines:
-            values = np.asarray(line.get_ydata(), dtype=float)
-            assert ((values >= 1) & (values <= 1.01 * TOTAL)).all()
-        assert len(axes.collections) == 9  # bars, none past the end of the run
-        for bar in axes.collections:
-            assert bar.get_paths()[0].get_extents().y1 <= TOTAL
-        assert not axes.texts
-    for axes in accuracies:
-        hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
-        assert len(hollow) == 9
+def test_a_line_for_each_rate_and_decay() -> None:
+    grid, runs = shown("lyle2025_fig2l", 1)
+    assert [panel.title for panel in grid.shown] == ["norms free", "norms pinned"]
+    for panel, pinned in zip(grid.shown, (False, True), strict=True):
+        for line in panel.lines:
+            rate, decay = (part.split()[1] for part in line.label.split(", "))
+            (track,) = runs.tracks(f"{pinned},{rate},{float(decay)}", "accuracy", "test")
+            np.testing.assert_array_equal(line.tracks[0].values, track.values)
+
+
+def test_the_highest_peak_is_left_and_re_warming_is_marked() -> None:
+    grid, _ = shown("lyle2025_fig3", 1)
+    assert [panel.title for panel in grid.shown] == ["peak rate 0.01", "peak rate 0.001", "", ""]
+    for panel in grid.shown:
+        marks = {level.x: level.colour for level in panel.levels if level.x is not None}
+        assert list(marks) == [100, 500]
+        assert list(marks.values()) == [line.style.colour for line in panel.lines[1:]]
+    assert grid.shown[0].x.scale == "linear"
+    for panel in shown("lyle2025_mlp", 1)[0].shown:
+        assert [level.x for level in panel.levels] == [None, 0.4 * TOTAL]
+
+
+def _by_line(points: Points) -> dict[float, dict[int, tuple[float, float]]]:
+    return {x: {s: (v.lo, v.hi) for s, v in by.items()} for x, by in points.values}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_the_grid_shows_the_step_of_95_percent(name: str, seeds: int) -> None:
+    grid, runs = shown(name, seeds)
+    steps, accuracies = grid.shown[:2], grid.shown[2:]
+    for panel in steps:
+        assert panel.y.scale == panel.x.scale == "log"
+        assert panel.y.high == pytest.approx(1.7 * TOTAL)
+        assert panel.levels[0].y == TOTAL
+        assert len({points.style for points in panel.points}) == 3
+        for held, points in zip((0.5, 1.0, 2.0), panel.points, strict=True):
+            assert points.label.endswith(f" {held:g}")
+            assert points.joined
+            assert (points.range.low, points.range.high) == (0, TOTAL)
+            found = _by_line(points)
+            assert list(found) == [0.5, 1.0, 2.0]
+            for at, values in found.items():
+                arm = f"{held},{at}" if panel is steps[0] else f"{at},{held}"
+                for seed in runs.repetitions:
+                    track = seed.track(arm, "accuracy", "test")
+                    reached = float(track.steps[track.values >= 0.95][0])
+                    lo, hi = values[seed.seed]
+                    assert lo == hi
+                    assert 1 <= lo <= reached
+                    assert lo > track.steps[track.values < 0.95][-1]
+    curve = steps[0].levels[1]
+    middle = [v for v, _ in _by_line(steps[0].points[1])[1.0].values()]
+    assert curve.y * curve.x == pytest.approx(np.exp(np.mean(np.log(middle))))  # type: ignore[operator]
+    assert len(steps[1].levels) == 1
+    for panel in accuracies:
+        assert [points.hollow for points in panel.points] == [True, False] * 3
+        assert [points.joined for points in panel.points] == [False, True] * 3
+        assert all(len(points.values) == 3 for points in panel.points)  # 9 hollow ones
+        assert [level.y for level in panel.levels] == [0.2]
+        for points in panel.points:
+            last = 1.0 if points.hollow else pytest.approx(1.0, abs=0.06)
+            assert all(lo == last for by in _by_line(points).values() for lo, _ in by.values())
 
 
 @pytest.mark.parametrize("seeds", [1, 3, 5])
-def test_times_that_are_not_reached_are_open(seeds: int) -> None:
+def test_times_that_are_not_reached_are_bounds(seeds: int) -> None:
     runs = _experiment(_arms("norm_or_elr"), seeds)
     never, once = runs.arms[:2]
     for seed in runs.repetitions:
@@ -187,32 +253,25 @@ def test_times_that_are_not_reached_are_open(seeds: int) -> None:
             rows = seed.rows[arm]
             test = (rows["metric"] == "accuracy") & (rows["layer"] == "test")
             rows.loc[test, "value"] *= 0.9
-    with paper_style():
-        figure = PUBLISHED["norm_or_elr"].function(runs)
-    for axes in figure.axes[:2]:
-        arrows = [text.xy for text in axes.texts if isinstance(text, Annotation)]
-        assert len(arrows) == len(axes.texts)
-        assert len(arrows) == 2
-        (_, at_end), (_, later) = sorted(arrows, key=lambda xy: -xy[1])
-        assert at_end == pytest.approx(TOTAL)
-        assert later == pytest.approx(TOTAL) if seeds == 1 else later < TOTAL
-        opened = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
-        large = [line for line in opened if line.get_markersize() > 4]
-        assert sorted(float(np.asarray(line.get_ydata())[0]) for line in large) == pytest.approx(
-            sorted(y for _, y in arrows)
-        )
-        small = [line for line in opened if line.get_markersize() < 4]
-        assert len(small) == (seeds + 1 if seeds > 1 else 0)
-        assert all(float(np.asarray(line.get_ydata())[0]) == TOTAL for line in small)
-        bars = [bar.get_paths()[0].get_extents() for bar in axes.collections]
-        assert len(bars) == (7 if seeds >= 5 else 0)  # a mean that is at least so much has none
-        assert all(bar.y1 <= TOTAL for bar in bars)
+    grid = PUBLISHED["norm_or_elr"].of(runs)
+    assert isinstance(grid, Grid)
+    for panel in grid.shown[:2]:
+        found = [by for points in panel.points for by in _by_line(points).values()]
+        opened = [by for by in found if any(lo != hi for lo, hi in by.values())]
+        assert len(opened) == 2
+        least = sorted(np.mean([lo for lo, _ in by.values()]) for by in opened)
+        assert least[1] == TOTAL
+        assert least[0] == TOTAL if seeds == 1 else least[0] < TOTAL
+        unknown = [lo for by in opened for lo, hi in by.values() if lo != hi]
+        assert unknown == [TOTAL] * (seeds + 1)
+    assert grid.csv().count(",>=\n") == 2 * (seeds + 1)
 
 
 def test_an_arm_that_is_missing_leaves_its_place_empty() -> None:
     some = {k: v for k, v in _arms("lyle2025_fig8").items() if k != "3.0,300"}
-    figure = _draw("lyle2025_fig8", 5, some)
-    assert [len(axes.lines) for axes in figure.axes] == [5, 5, 5, 5, 5, 1]
+    grid, _ = shown("lyle2025_fig8", 5, some)
+    assert [len(panel.lines) for panel in grid.shown] == [4, 4, 4, 4, 4, 0]
+    assert [len(panel.levels) for panel in grid.shown] == [1] * 6
 
 
 def test_nothing_to_show_is_said() -> None:
@@ -221,4 +280,11 @@ def test_nothing_to_show_is_said() -> None:
     seed = runs.repetitions[0]
     bare = Experiment("x", "small", [Repetition(0, seed.runs, seed.configs, empty)])
     with pytest.raises(NotMeasured):
-        PUBLISHED["lyle2025_fig8"].function(bare)
+        PUBLISHED["lyle2025_fig8"].of(bare)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*CONTENTS, *GRIDS])
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_it_is_drawn(name: str, seeds: int, drawn: Callable[[Grid], bytes]) -> None:
+    assert b"nothing measured" not in drawn(shown(name, seeds)[0])
