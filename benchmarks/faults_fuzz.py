@@ -356,7 +356,9 @@ def fuzz(number: int, seed: int, workers: int) -> tuple[dict[str, float], list[O
     for planner in planners:
         planner.close()
     counts = Counter(outcome.how for outcome in outcomes)
-    figures = {how: counts[how] for how in ("accepted", "refused", "traceback", "over_time")}
+    figures: dict[str, float] = {
+        how: counts[how] for how in ("accepted", "refused", "traceback", "over_time")
+    }
     figures["slowest_s"] = max((outcome.cpu_s for outcome in outcomes), default=0.0)
     bad = [o for o in outcomes if o.how not in ("accepted", "refused")]
     return figures, sorted(bad, key=lambda outcome: outcome.case)

@@ -148,7 +148,8 @@ def share_done(folder: Path) -> float:
         whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
         if whole:
             steps += int(json.loads(whole.rpartition("\n")[2])["step"])
-    return steps / (SWEEP["base"]["budget"] * len(SWEEP["seeds"]) * len(SWEEP["axes"]["arm"]))
+    whole = SWEEP["base"]["budget"] * len(SWEEP["seeds"]) * len(SWEEP["axes"]["arm"])
+    return float(steps / whole)
 
 
 def wanted_rows(path: Path) -> Counter[tuple[str, int, float]]:

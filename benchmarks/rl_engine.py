@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import statistics
 import time
@@ -22,6 +23,7 @@ from suite.launch.rllib.runner import EnvPoolRunner
 from suite.replay.frame_ring import Block, FrameRing
 from suite.replay.planning import GIB, available_bytes
 from suite.replay.prioritized import PrioritizedRing
+from suite.rl.run import RLRun
 from suite.run_config import RunConfig
 
 WARM_UP = 500
@@ -45,7 +47,7 @@ FREE_FOR_1M = 16 * GIB
 """Free memory with which a million real frames are kept (7 GiB); else frames of 84 bytes are."""
 
 
-def atari_run(**overrides: Any) -> RunConfig:
+def atari_run(**overrides: Any) -> RLRun:
     """Return DQN on Breakout at UTD 1 with the plain Nature CNN."""
     mapping = {
         "task": {"kind": "atari", "game": "breakout", "utd": 1.0, "learning_starts": WARM_UP},
@@ -55,10 +57,10 @@ def atari_run(**overrides: Any) -> RunConfig:
         "budget": {"agent_steps": 10_000_000},
         **overrides,
     }
-    return RunConfig.from_mapping(mapping)
+    return RLRun.of(RunConfig.from_mapping(mapping))
 
 
-def tiny_run() -> RunConfig:
+def tiny_run() -> RLRun:
     """Return DQN on CartPole at UTD 1 with two hidden layers of 64 units."""
     return atari_run(
         task={"kind": "classic_control", "utd": 1.0, "learning_starts": WARM_UP},
@@ -66,18 +68,18 @@ def tiny_run() -> RunConfig:
     )
 
 
-def rainbow_run() -> RunConfig:
+def rainbow_run() -> RLRun:
     """Return Rainbow on Breakout at UTD 1."""
     return atari_run(agent={"kind": "rainbow", "replay_capacity": CAPACITY})
 
 
-def stock_run() -> RunConfig:
+def stock_run() -> RLRun:
     """Return `atari_run` with the defaults of RLlib's DQN."""
     by_error = {"exponent": 0.6, "beta_start": 0.4, "beta_end": 0.4, "uniform_share": 0}
     return with_agent(double=True, dueling=True, prioritized=by_error, grad_clip=40.0)
 
 
-def with_agent(**values: Any) -> RunConfig:
+def with_agent(**values: Any) -> RLRun:
     """Return `atari_run` with other values of the agent."""
     return atari_run(agent={**AGENT, **values})
 
@@ -89,7 +91,7 @@ def start_ray() -> None:
     ray.init(
         num_cpus=max(4, os.cpu_count() or 1),
         include_dashboard=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
     )
@@ -117,9 +119,12 @@ def ready_batches(number: int = 8) -> list[dict[str, torch.Tensor]]:
 def make_learner(run: RunConfig) -> NapLearner:
     """Return the learner of a run on frames, without Ray, ready for its first update."""
     box = gymnasium.spaces.Box(0, 255, (4, *FRAME), np.uint8)
-    spaces = {DEFAULT_MODULE_ID: (box, gymnasium.spaces.Discrete(ACTIONS))}
+    spaces: dict[str, tuple[Any, Any]] = {
+        DEFAULT_MODULE_ID: (box, gymnasium.spaces.Discrete(ACTIONS))
+    }
     config = algorithm_config(run)
-    learner = NapLearner(config=config, module_spec=config.get_multi_rl_module_spec(spaces=spaces))
+    spec = config.get_multi_rl_module_spec(spaces=spaces)
+    learner = NapLearner(config=config, module_spec=spec)  # type: ignore[no-untyped-call]
     learner.build()
     learner.start(ready_batches(1)[0]["s_tm1"])
     return learner
@@ -136,7 +141,7 @@ def engine(run: RunConfig, steps: int = 50) -> Contender:
     """`steps` agent steps in a call of ``train``, after the warm-up; rows are made and dropped."""
     start_ray()
     config = algorithm_config(run).training(iteration_agent_steps=steps, iteration_s=60.0)
-    algorithm = config.build_algo()
+    algorithm: Any = config.build_algo()
     algorithm.recorder.sink = len
     while algorithm.gradient_steps == 0:
         algorithm.train()

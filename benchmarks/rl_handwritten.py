@@ -41,7 +41,7 @@ Batch = dict[str, Tensor]
 
 def nature_cnn(actions: int) -> nn.Module:
     """Return the network of Mnih et al. 2015, channels last."""
-    return nn.Sequential(
+    net: Any = nn.Sequential(
         nn.Conv2d(4, 32, 8, 4),
         nn.ReLU(inplace=True),
         nn.Conv2d(32, 64, 4, 2),
@@ -52,7 +52,9 @@ def nature_cnn(actions: int) -> nn.Module:
         nn.Linear(3136, 512),
         nn.ReLU(inplace=True),
         nn.Linear(512, actions),
-    ).to(memory_format=torch.channels_last)
+    )
+    moved: nn.Module = net.to(memory_format=torch.channels_last)
+    return moved
 
 
 def scaled(frames: Tensor) -> Tensor:
@@ -74,7 +76,7 @@ class Dqn:
         """Make one update and return the TD errors."""
         with torch.no_grad():
             best = self.target(scaled(batch["s_t"])).amax(1)
-            goal = batch["r_t"] + batch["discount_t"] * best
+            goal: Tensor = batch["r_t"] + batch["discount_t"] * best
         q = self.q(scaled(batch["s_tm1"])).gather(1, batch["a_tm1"][:, None])[:, 0]
         self.adam.zero_grad(set_to_none=True)
         nn.functional.smooth_l1_loss(q, goal).backward()
@@ -87,7 +89,8 @@ class Dqn:
     @torch.inference_mode()
     def greedy(self, observations: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return the best actions, (lanes,)."""
-        return self.q(scaled(torch.from_numpy(observations))).argmax(1).numpy()
+        best: Tensor = self.q(scaled(torch.from_numpy(observations))).argmax(1)
+        return best.numpy()
 
 
 class Rainbow:
@@ -123,7 +126,7 @@ class Rainbow:
             m.index_add_(0, low.view(-1) + 1, (chances * up_share).view(-1))
         draw_noise(self.noisy[0], self.generator)
         logits = self.q(batch["s_tm1"])[rows, batch["a_tm1"]]
-        losses = -(m.view(BATCH, 51) * logits.log_softmax(-1)).sum(1)
+        losses: Tensor = -(m.view(BATCH, 51) * logits.log_softmax(-1)).sum(1)
         self.adam.zero_grad(set_to_none=True)
         (losses * batch["weights"]).mean().backward()
         nn.utils.clip_grad_norm_(self.q.parameters(), 10.0)
@@ -138,7 +141,8 @@ class Rainbow:
         """Return the best actions under new noise, (lanes,)."""
         draw_noise(self.noisy[0], self.generator)
         logits = self.q(torch.from_numpy(observations))
-        return (logits.softmax(-1) @ self.z).argmax(1).numpy()
+        best: Tensor = (logits.softmax(-1) @ self.z).argmax(1)
+        return best.numpy()
 
 
 class Loop:
@@ -152,7 +156,9 @@ class Loop:
         if prioritized:
             self.ring: FrameRing = PrioritizedRing(
                 *(CAPACITY, 1, FRAME, np.uint8, 4, 3, 0.99, rng),
-                **{"exponent": 0.5, "uniform_share": 1e-3, "largest": 100.0},
+                exponent=0.5,
+                uniform_share=1e-3,
+                largest=100.0,
             )
         else:
             self.ring = FrameRing(CAPACITY, 1, FRAME, np.uint8, 4, 1, 0.99, rng)
@@ -172,7 +178,14 @@ class Loop:
         self.obs, rewards, terminated, truncated, info = self.pool.step(actions)
         stops = (terminated | (info["lives"] < self.lives)) & acted
         self.lives = info["lives"]
-        block = (frame, actions, rewards.clip(-1, 1), np.array([acted]), stops, starts)
+        block: tuple[Any, ...] = (
+            frame,
+            actions,
+            rewards.clip(-1, 1),
+            np.array([acted]),
+            stops,
+            starts,
+        )
         self.ring.add(Block(*(field[None] for field in block)))
         self.starts, self.over = np.array([self.over]), bool(terminated[0] or truncated[0])
         return acted
@@ -180,9 +193,11 @@ class Loop:
     def learn(self) -> None:
         """Make one update."""
         ring = self.ring
-        by_error = isinstance(ring, PrioritizedRing)
-        sample = ring.sample(BATCH, beta=0.4) if by_error else ring.sample(BATCH)
-        names = ("s_tm1", "a_tm1", "r_t", "discount_t", "s_t", *(["weights"] * by_error))
+        names = ["s_tm1", "a_tm1", "r_t", "discount_t", "s_t"]
+        if isinstance(ring, PrioritizedRing):
+            names, sample = [*names, "weights"], ring.sample(BATCH, beta=0.4)
+        else:
+            sample = ring.sample(BATCH)
         errors = self.agent.update({n: torch.from_numpy(getattr(sample, n)) for n in names})
         if isinstance(ring, PrioritizedRing):
             ring.update(sample.index, errors.numpy())

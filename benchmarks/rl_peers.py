@@ -46,7 +46,10 @@ class Frames(gymnasium.Env[Any, Any]):
 
     @staticmethod
     def _scaled(frames: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        return np.multiply(frames[0].transpose(1, 2, 0), np.float32(1 / 255), order="C")
+        out: np.ndarray[Any, Any] = np.multiply(
+            frames[0].transpose(1, 2, 0), np.float32(1 / 255), order="C"
+        )
+        return out
 
     def reset(self, *, seed: Any = None, options: Any = None) -> Any:
         """Begin an episode."""
@@ -61,10 +64,13 @@ class Frames(gymnasium.Env[Any, Any]):
 
 def sb3(tiny: bool, steps: int) -> Contender:
     """`steps` agent steps of stable-baselines3's DQN, with as many updates."""
-    from stable_baselines3 import DQN
-    from stable_baselines3.common.vec_env import VecEnv
+    # An extra that may be absent.
+    from stable_baselines3 import DQN  # type: ignore[import-not-found, unused-ignore]
+    from stable_baselines3.common.vec_env import (  # type: ignore[import-not-found, unused-ignore]
+        VecEnv,
+    )
 
-    class Pool(VecEnv):
+    class Pool(VecEnv):  # type: ignore[misc, unused-ignore]
         """Breakout from envpool, adapted as envpool's own example for stable-baselines3 does."""
 
         def __init__(self) -> None:
@@ -80,7 +86,8 @@ def sb3(tiny: bool, steps: int) -> Contender:
 
         def step_wait(self) -> Any:
             obs, rewards, terminated, truncated, _ = self.pool.step(self.actions.astype(np.int32))
-            dones, infos = terminated | truncated, [{}]
+            dones = terminated | truncated
+            infos: list[dict[str, Any]] = [{}]
             if dones[0]:
                 infos = [{"terminal_observation": obs[0], "TimeLimit.truncated": truncated[0]}]
                 obs = self.pool.reset()[0]
@@ -137,7 +144,7 @@ def rllib(tiny: bool, steps: int, stock: bool = False) -> Contender:
             fcnet_hiddens=[64], fcnet_activation="relu", head_fcnet_hiddens=[64]
         )
     else:
-        filters = [[32, 8, 4, "valid"], [64, 4, 2, "valid"], [64, 3, 1, "valid"]]
+        filters: Any = [[32, 8, 4, "valid"], [64, 4, 2, "valid"], [64, 3, 1, "valid"]]
         network = DefaultModelConfig(
             conv_filters=filters, conv_activation="relu", head_fcnet_hiddens=[512]
         )

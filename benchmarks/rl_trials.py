@@ -19,7 +19,8 @@ class Trial:
 
     def __init__(self, threads: int) -> None:
         keep_freed_memory()
-        self.algorithm = algorithm_config(atari_run()).build_algo()
+        built: Any = algorithm_config(atari_run()).build_algo()
+        self.algorithm = built
         torch.set_num_threads(threads)
         while self.algorithm.gradient_steps == 0:
             self.algorithm.train()
@@ -30,7 +31,7 @@ class Trial:
         before, begun = self.algorithm.agent_steps, time.perf_counter()
         while time.perf_counter() - begun < seconds:
             self.algorithm.advance()
-        return (self.algorithm.agent_steps - before) / (time.perf_counter() - begun)
+        return float((self.algorithm.agent_steps - before) / (time.perf_counter() - begun))
 
 
 def two_trials_vs_one(threads: int, rounds: int, seconds: float = 5.0) -> float:
@@ -42,7 +43,8 @@ def two_trials_vs_one(threads: int, rounds: int, seconds: float = 5.0) -> float:
 
     def throughput(trials: list[Any]) -> float:
         begin = time.time() + 0.2
-        return sum(ray.get([trial.go.remote(begin, seconds) for trial in trials]))
+        rates: list[float] = ray.get([trial.go.remote(begin, seconds) for trial in trials])
+        return sum(rates)
 
     throughput(one), throughput(two)
     ratios = [throughput(two) / throughput(one) for _ in range(rounds)]

@@ -57,13 +57,13 @@ def rainbow(agent_steps: int) -> RunConfig:
 def stored_bytes() -> float:
     """Return how much of Ray's object store is taken."""
     name = "object_store_memory"
-    return ray.cluster_resources()[name] - ray.available_resources().get(name, 0.0)
+    return float(ray.cluster_resources()[name] - ray.available_resources().get(name, 0.0))
 
 
 def soak(agent_steps: int) -> list[dict[str, float]]:
     """Return what was seen at each look, the first when learning begins."""
     start_ray()
-    algorithm = algorithm_config(rainbow(agent_steps)).build_algo()
+    algorithm: Any = algorithm_config(rainbow(agent_steps)).build_algo()
     algorithm.recorder.sink = len  # rows are made and dropped
     (actor,) = algorithm.env_runner_group._worker_manager.actors().values()
     learner = psutil.Process()

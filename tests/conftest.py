@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sys
@@ -16,7 +17,9 @@ from suite.tasks.base import TASKS
 
 # As in an environment that is activated: commands are printed by the names of programs.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-sys.path.insert(0, str(Path(__file__).parent / "references"))
+# What tests share is imported by its bare name; `mypy_path` in pyproject.toml says the same.
+SHARED = ("references", "contracts", "invariance", "replay")
+sys.path[:0] = [str(Path(__file__).parent / name) for name in SHARED]
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +60,7 @@ def started_ray() -> Iterator[None]:
     ray.init(
         num_cpus=2,
         include_dashboard=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
     )

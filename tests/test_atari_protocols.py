@@ -14,6 +14,7 @@ from suite.atari.protocols import DEFAULT, PROTOCOLS
 from suite.atari.sets import GAME_SETS
 from suite.clock import Duration
 from suite.errors import ConfigError
+from suite.rl.run import RLRun
 from suite.run_config import RunConfig
 from suite.tasks.atari import AtariConfig
 
@@ -72,9 +73,9 @@ def test_the_pace_is_the_protocol_s_for_the_agent(name: str, agent: str, kind: s
     budget = {"budget": {"agent_steps": 200_000}} if kind == "atari" else {}
     task = {"kind": kind, **game, "protocol": name}
 
-    def asked(**more: Any) -> RunConfig:
+    def asked(**more: Any) -> RLRun:
         mapping = {"task": {**task, **more}, "model": "nature_cnn", "agent": {"kind": agent}}
-        return RunConfig.from_mapping({**mapping, **budget})
+        return RLRun.of(RunConfig.from_mapping({**mapping, **budget}))
 
     assert set(PROTOCOLS[name].paces) == {a for n, a in PACES if n == name}
     if (name, agent) in PACES:
@@ -97,7 +98,8 @@ def test_the_default_protocol_and_bare_names_have_it_too() -> None:
     base = {"task": {"kind": "atari", "game": "pong"}, "model": "nature_cnn"}
     for agent, starts in (("dqn", 50_000), ("rainbow", 20_000)):
         for spelled in (agent, {"kind": agent}):
-            assert RunConfig.from_mapping({**base, "agent": spelled}).task.learning_starts == starts
+            run: Any = RunConfig.from_mapping({**base, "agent": spelled})
+            assert run.task.learning_starts == starts
     assert AtariConfig(game="pong", protocol="atari100k").utd == 1.0
     assert AtariConfig(game="pong", protocol="atari100k").learning_starts == 1_600
     assert AtariConfig(game="pong", protocol="dopamine").learning_starts == 20_000
@@ -139,7 +141,7 @@ def test_the_length_of_a_run_of_atari_100k() -> None:
     run.check()
     assert run.budget == Duration(agent_steps=100_000)
     assert run.clock().total == 98_400
-    shorter = request({"frames": 40_000}, protocol="atari100k", utd=1)
+    shorter: Any = request({"frames": 40_000}, protocol="atari100k", utd=1)
     assert shorter.task.agent_steps(shorter.budget) == 10_000
     with pytest.raises(ConfigError, match="budget"):
         request().check()

@@ -4,7 +4,9 @@ import importlib
 import itertools
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ FOLDER = str(Path(__file__).parent.parent / "benchmarks")
 
 
 @pytest.fixture
-def load(monkeypatch):
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     """Return a function that imports a module of the benchmarks, as their scripts do."""
     monkeypatch.syspath_prepend(FOLDER)
     before = set(sys.modules)
@@ -24,7 +26,7 @@ def load(monkeypatch):
             del sys.modules[name]
 
 
-def test_every_figure_is_made_of_contenders(load):
+def test_every_figure_is_made_of_contenders(load: Callable[[str], Any]) -> None:
     rl = load("rl")
     assert len(rl.GROUPS) == len(rl.FIGURES)
     for builders, figures in zip(rl.GROUPS, rl.FIGURES, strict=True):
@@ -33,7 +35,7 @@ def test_every_figure_is_made_of_contenders(load):
             assert set(pair) <= set(builders)
 
 
-def test_segments_take_turns(load):
+def test_segments_take_turns(load: Callable[[str], Any]) -> None:
     common = load("common")
     turns = []
     found = common.interleaved({"a": lambda: turns.append("a"), "b": lambda: None}, 1e-4, 3)
@@ -42,7 +44,7 @@ def test_segments_take_turns(load):
     assert common.ratio([2.0, 6.0, 9.0], [1.0, 2.0, 1.0]) == 3.0
 
 
-def test_ring_against_bare_loop(load):
+def test_ring_against_bare_loop(load: Callable[[str], Any]) -> None:
     rl, engine, handwritten = load("rl"), load("rl_engine"), load("rl_handwritten")
     builders = {"bare": handwritten.bare, "per": lambda: engine.sampling(2000, True, (84,))}
     figures, seconds = rl.compare(builders, {"per_share": ("per", "bare")}, 1, 0.01)
@@ -51,7 +53,7 @@ def test_ring_against_bare_loop(load):
 
 
 @pytest.mark.parametrize("kind", ["Dqn", "Rainbow"])
-def test_handwritten_loop_learns(load, kind):
+def test_handwritten_loop_learns(load: Callable[[str], Any], kind: str) -> None:
     handwritten = load("rl_handwritten")
     agent = getattr(handwritten, kind)()
     loop = handwritten.Loop(agent, 0.0, prioritized=kind == "Rainbow")
@@ -62,7 +64,7 @@ def test_handwritten_loop_learns(load, kind):
     assert not any(map(torch.equal, before, agent.q.parameters()))
 
 
-def test_handwritten_network_is_the_engine_s(load):
+def test_handwritten_network_is_the_engine_s(load: Callable[[str], Any]) -> None:
     engine, handwritten = load("rl_engine"), load("rl_handwritten")
     agent, learner = handwritten.Dqn(), engine.make_learner(engine.atari_run())
     with torch.no_grad():
@@ -76,7 +78,7 @@ def test_handwritten_network_is_the_engine_s(load):
         torch.testing.assert_close(mine, its, rtol=1e-4, atol=1e-6)
 
 
-def test_frames_of_the_peer(load):
+def test_frames_of_the_peer(load: Callable[[str], Any]) -> None:
     frames = load("rl_peers").Frames()
     first, _ = frames.reset()
     assert first.dtype == np.float32
@@ -85,7 +87,7 @@ def test_frames_of_the_peer(load):
     frames.pool.close()
 
 
-def test_stable_baselines_takes_a_step(load):
+def test_stable_baselines_takes_a_step(load: Callable[[str], Any]) -> None:
     pytest.importorskip("stable_baselines3")
     contender = load("rl_peers").sb3(tiny=True, steps=2)
     contender.call()
@@ -93,13 +95,20 @@ def test_stable_baselines_takes_a_step(load):
 
 
 @pytest.mark.ray
-def test_a_small_soak_looks_at_both_processes(load, monkeypatch, started_ray):
+def test_a_small_soak_looks_at_both_processes(
+    load: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, started_ray: None
+) -> None:
     soak = load("soak")
     monkeypatch.setattr(soak, "start_ray", lambda: None)
     monkeypatch.setattr(soak, "LOOKS", 9)
-    runs = []
+    runs: list[Any] = []
     build = soak.algorithm_config
-    monkeypatch.setattr(soak, "algorithm_config", lambda run: runs.append(run) or build(run))
+
+    def kept(run: Any) -> Any:
+        runs.append(run)
+        return build(run)
+
+    monkeypatch.setattr(soak, "algorithm_config", kept)
     looks = soak.soak(400)
     (run,) = runs
     assert (run.agent.kind, run.task.runners, run.agent.replay_capacity) == ("rainbow", 1, 100)
@@ -116,7 +125,7 @@ def test_a_small_soak_looks_at_both_processes(load, monkeypatch, started_ray):
     assert figures["objects_end"] >= 0
 
 
-def test_the_figures_of_a_soak_tell_growth_from_steadiness(load):
+def test_the_figures_of_a_soak_tell_growth_from_steadiness(load: Callable[[str], Any]) -> None:
     soak = load("soak")
     steady = [
         {"agent_steps": 10 * k, "cpu_s": k, "wall_s": k, "learner_bytes": 5.0, "runner_bytes": 7.0}
@@ -132,13 +141,15 @@ def test_the_figures_of_a_soak_tell_growth_from_steadiness(load):
 
 
 @pytest.mark.parametrize("name", ["committee", "diagonal", "completion", "pairs"])
-def test_both_loops_of_the_laboratory_make_the_same_updates(load, name):
+def test_both_loops_of_the_laboratory_make_the_same_updates(
+    load: Callable[[str], Any], name: str
+) -> None:
     grokking = load("grokking")
     assert f"batched_{name}" in grokking.__doc__
     configs = grokking.requests(name, runs=2)
     seen = []
     for make, given in ((grokking.one_at_a_time, configs[0]), (grokking.side_by_side, configs)):
-        runs = []
+        runs: list[Any] = []
         real = grokking.SupervisedRun
         grokking.SupervisedRun = lambda *a, real=real, runs=runs: runs.append(real(*a)) or runs[-1]
         make(given, steps=3)()
@@ -149,7 +160,9 @@ def test_both_loops_of_the_laboratory_make_the_same_updates(load, name):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
 
 
-def test_mutated_sweep_files_are_planned_or_refused(load, tmp_path):
+def test_mutated_sweep_files_are_planned_or_refused(
+    load: Callable[[str], Any], tmp_path: Path
+) -> None:
     fuzz, faults = load("faults_fuzz"), load("faults")
     cases = fuzz.cases(40, seed=1)
     assert cases == fuzz.cases(40, seed=1) != fuzz.cases(40, seed=2)
@@ -161,7 +174,9 @@ def test_mutated_sweep_files_are_planned_or_refused(load, tmp_path):
     assert figures["accepted"] + figures["refused"] == 20
 
 
-def test_what_should_not_be_is_told_of(load, tmp_path, monkeypatch):
+def test_what_should_not_be_is_told_of(
+    load: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fuzz, cli = load("faults_fuzz"), importlib.import_module("suite.launch.cli")
     case = fuzz.Case("a case", b"extends: quick\n", ())
     assert fuzz.plan(case, tmp_path) == ("accepted", "")
@@ -172,7 +187,9 @@ def test_what_should_not_be_is_told_of(load, tmp_path, monkeypatch):
     assert "a case" in fuzz.Outcome("a case", how, said, 0.1).told()
 
 
-def test_a_process_that_hangs_or_dies_is_replaced(load, monkeypatch):
+def test_a_process_that_hangs_or_dies_is_replaced(
+    load: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     fuzz = load("faults_fuzz")
     case = fuzz.Case("a case", b"extends: quick\n", ())
     planner = fuzz._Planner()

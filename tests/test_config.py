@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -185,7 +186,8 @@ def test_durations(steps: int, total: int) -> None:
     assert clock.steps(Duration(frames=16 * 7)) == 7
     assert clock.steps(Duration(agent_steps=28)) == 7
     assert clock.steps(Duration(fraction=1.0)) == total
-    assert Duration.model_validate(steps).model_dump() == steps
+    bare: Any = Duration.model_validate(steps).model_dump()
+    assert bare == steps
     assert Duration(fraction=0.5).model_dump() == {"fraction": 0.5}
 
 
@@ -206,7 +208,9 @@ def test_phase_clocks() -> None:
         ({"optimizer+": [1]}, "optimizer+"),
     ],
 )
-def test_lists_are_picked_from_and_added_to_only_where_they_can_be(override, key):
+def test_lists_are_picked_from_and_added_to_only_where_they_can_be(
+    override: dict[str, Any], key: str
+) -> None:
     base = {"interventions": ["nap"], "optimizer": {"lr": 0.1}}
     with pytest.raises(ConfigError) as caught:
         merge(base, override)
@@ -227,7 +231,9 @@ def test_lists_are_picked_from_and_added_to_only_where_they_can_be(override, key
         ({"resources": {"learners": 2}}, "resources.learners"),
     ],
 )
-def test_nothing_is_repaired_silently(smoke, changes, key):
+def test_nothing_is_repaired_silently(
+    smoke: Callable[..., RunConfig], changes: dict[str, Any], key: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         smoke(**changes).check()
     assert caught.value.key == key

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from suite.losses import (
     CROSS_ENTROPY,
@@ -11,17 +12,18 @@ from suite.losses import (
     ONE_HOT_SQUARED,
     PRECISE_CROSS_ENTROPY,
     SQUARED,
+    Criterion,
     VectorSquared,
 )
 
 
-def drawn(*shape):
+def drawn(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("criterion", [SQUARED, LOGISTIC])
-def test_losses_and_slopes_of_many_runs(criterion, shared):
+def test_losses_and_slopes_of_many_runs(criterion: Criterion, shared: bool) -> None:
     outputs = drawn(3, 5).requires_grad_()
     targets = drawn(3, 5).sign()[: 1 if shared else 3]
     losses, slopes = criterion.slopes(outputs.detach(), targets)
@@ -32,7 +34,7 @@ def test_losses_and_slopes_of_many_runs(criterion, shared):
         torch.testing.assert_close(slopes[run], gradient[run], rtol=1e-12, atol=1e-15)
 
 
-def test_formulas():
+def test_formulas() -> None:
     f, y = torch.tensor([0.5, -2.0, 0.0]), torch.tensor([1.0, 1.0, -1.0])
     expected = sum(
         math.log1p(math.exp(-a * b)) for a, b in zip(f.tolist(), y.tolist(), strict=True)
@@ -42,13 +44,13 @@ def test_formulas():
     assert LOGISTIC.correct(f, y).item() == SQUARED.correct(f, y).item() == pytest.approx(0.5)
 
 
-def test_large_margins_do_not_overflow():
+def test_large_margins_do_not_overflow() -> None:
     losses, slopes = LOGISTIC.slopes(torch.tensor([[1e4, -1e4]]), torch.tensor([[1.0, 1.0]]))
     assert losses.item() == pytest.approx(5e3)
     assert slopes.tolist() == [[-0.0, -0.5]]
 
 
-def test_squared_error_against_one_hot_codes():
+def test_squared_error_against_one_hot_codes() -> None:
     outputs, targets = drawn(6, 4), torch.tensor([0, 3, 1, 1, 2, 0])
     codes = torch.nn.functional.one_hot(targets, 4).double()
     expected = (outputs - codes).square().mean()
@@ -58,19 +60,20 @@ def test_squared_error_against_one_hot_codes():
     assert ONE_HOT_SQUARED.correct(-codes, targets) == 0
 
 
-def test_squared_error_of_vectors():
+def test_squared_error_of_vectors() -> None:
     outputs, targets = torch.tensor([[0.04, 0.0], [0.05, 0.0]]), torch.zeros(2, 2)
     assert VectorSquared().correct(outputs, targets) == 0.5  # 8e-4 and 1.25e-3
     assert VectorSquared(0.01).correct(outputs, targets) == 1
     assert VectorSquared().loss(outputs, targets).item() == pytest.approx(1.025e-3)
 
 
-def test_in_float64_a_large_lead_leaves_a_gradient():
+def test_in_float64_a_large_lead_leaves_a_gradient() -> None:
     logits = torch.tensor([[30.0, 0.0]], requires_grad=True)
     target = torch.tensor([0])
     assert CROSS_ENTROPY.loss(logits, target) == 0
     loss = PRECISE_CROSS_ENTROPY.loss(logits, target)
     assert loss.item() == pytest.approx(math.log1p(math.exp(-30)), rel=1e-9)
     loss.backward()
+    assert logits.grad is not None
     assert logits.grad[0, 1].item() == pytest.approx(math.exp(-30), rel=1e-5)
     assert PRECISE_CROSS_ENTROPY.correct(logits, target) == 1

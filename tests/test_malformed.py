@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,7 @@ BIG = "{kind: transformer, width: 1000000000000}"
 
 
 @pytest.fixture
-def load(tmp_path: Path):
+def load(tmp_path: Path) -> Callable[..., Sweep]:
     """Return a function that loads a text beside the files ``plain`` and ``group``."""
     (tmp_path / "plain.yaml").write_text(PLAIN)
     (tmp_path / "group.yaml").write_text(GROUP)
@@ -115,7 +117,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED, ids=range(len(REFUSED)))
-def test_one_message_names_the_key(text: str, load) -> None:
+def test_one_message_names_the_key(text: str, load: Callable[..., Sweep]) -> None:
     with pytest.raises(ConfigError) as caught:
         load(text)
     key = caught.value.key.replace("[a] ", "")
@@ -134,12 +136,12 @@ def test_one_message_names_the_key(text: str, load) -> None:
         ("include: [group]\nchanges: {b: {}}\n", "one of: a"),
     ],
 )
-def test_the_nearest_key_is_named(text: str, said: str, load) -> None:
+def test_the_nearest_key_is_named(text: str, said: str, load: Callable[..., Sweep]) -> None:
     with pytest.raises(ConfigError, match=said):
         load(text)
 
 
-TAKEN = {
+TAKEN: dict[str, dict[str, Any]] = {
     "extends: plain\nsearch.optimizer.lr: {grid: [0.1, 0.2]}\n": {"optimizer.lr": [0.1, 0.2]},
     "extends: plain\nsearch: {}\nsearch.optimizer.lr: {grid: [0.3]}\n": {"optimizer.lr": [0.3]},
     "extends: group\nexperiments.a: {base: {budget: 40}}\n": {"budget.steps": [40]},
@@ -159,7 +161,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("text", TAKEN, ids=range(len(TAKEN)))
-def test_dotted_keys_are_taken(text: str, load) -> None:
+def test_dotted_keys_are_taken(text: str, load: Callable[..., Sweep]) -> None:
     ((path, values),) = TAKEN[text].items()
     found = []
     for trial in load(text).trials:
@@ -170,7 +172,9 @@ def test_dotted_keys_are_taken(text: str, load) -> None:
     assert found == values
 
 
-def test_names_with_dots_survive_a_file_that_extends(load, tmp_path: Path) -> None:
+def test_names_with_dots_survive_a_file_that_extends(
+    load: Callable[..., Sweep], tmp_path: Path
+) -> None:
     axes = "axes: {the.rate: {0.1: {optimizer.lr: 0.1}, 0.2: {optimizer.lr: 0.2}}}\n"
     (tmp_path / "dots.yaml").write_text(PLAIN + axes + "reference: {the.rate: '0.1'}\n")
     sweep = load("extends: dots\nbase.budget: 5\n")
@@ -212,7 +216,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=range(len(SETTINGS)))
-def test_settings_that_are_refused(setting: str, load) -> None:
+def test_settings_that_are_refused(setting: str, load: Callable[..., Sweep]) -> None:
     with pytest.raises(ConfigError) as caught:
         load(PLAIN, setting)
     if setting.count(".") < 100:
@@ -222,14 +226,14 @@ def test_settings_that_are_refused(setting: str, load) -> None:
 
 
 @pytest.mark.parametrize("place", [-1, "²", "٣", "1e0", "9" * 5000, "1", "0x0", " 0"])
-def test_places_of_a_list(place: object, load) -> None:
+def test_places_of_a_list(place: object, load: Callable[..., Sweep]) -> None:
     with pytest.raises(ConfigError, match="a place in a list, from 0 to 0"):
         load(
             PLAIN, "interventions=[{kind: nap, which: matrices}]", f"interventions.{place}.every=2"
         )
 
 
-def test_a_model_keeps_its_kind_beside_dotted_keys(load) -> None:
+def test_a_model_keeps_its_kind_beside_dotted_keys(load: Callable[..., Sweep]) -> None:
     model = "model: transformer\n  model.width: 8\n  model.heads: 2"
     text = PLAIN.replace("model: {kind: transformer, width: 8, heads: 2, hidden: 8}", model)
     assert load(text).trials[0].config.model.width == 8  # type: ignore[attr-defined]

@@ -19,6 +19,7 @@ from suite.metrics.kernel_drift import relative_change
 from suite.metrics.ntk_alignment import alignment
 from suite.norms import (
     Flats,
+    Per,
     clip_norm_,
     difference,
     mean_magnitudes,
@@ -151,7 +152,7 @@ def test_views_follow_their_tensors_and_leave_them_alone() -> None:
 @pytest.mark.parametrize("per", ["tensor", "row"])
 @pytest.mark.parametrize("size", [(3136, 512), (5, 1009), (300_000, 2)])
 def test_a_projected_weight_has_the_norm_it_should(
-    size: tuple[int, int], per: str, kind: str
+    size: tuple[int, int], per: Per, kind: str
 ) -> None:
     weight = _values(kind, size[0] * size[1], 0).float().view(size)
     target = [3.7 * s.sqrt() for s in squared_norms([weight], per)]
@@ -162,22 +163,23 @@ def test_a_projected_weight_has_the_norm_it_should(
 
 
 @pytest.mark.parametrize("per", ["tensor", "row"])
-def test_a_projected_rainbow_weight_stays_and_its_rows_say_so(per: str) -> None:
+def test_a_projected_rainbow_weight_stays_and_its_rows_say_so(per: Per) -> None:
     """Over hundreds of updates, whose weights get heavier tails, the measured norm is flat."""
     generator = torch.Generator().manual_seed(0)
-    net = nn.Sequential(nn.Linear(3136, 512, bias=False), nn.LayerNorm(512), nn.Linear(512, 2))
+    first = nn.Linear(3136, 512, bias=False)
+    net = nn.Sequential(first, nn.LayerNorm(512), nn.Linear(512, 2))
     with torch.no_grad():
-        net[0].weight.copy_(torch.rand(512, 3136, generator=generator) / 28 - 1 / 56)
+        first.weight.copy_(torch.rand(512, 3136, generator=generator) / 28 - 1 / 56)
     nap = Projection(net, per=per, which=["0.weight"])
     observer = Observer(net, ["parameter_norm"], MetricsConfig(), Clock(300), None)
-    start = net[0].weight.detach().double().square().sum().sqrt().item()
+    start = first.weight.detach().double().square().sum().sqrt().item()
     for step in range(300):
         with torch.no_grad():
             drawn = torch.randn(3136, generator=generator)
-            net[0].weight.mul_(1.0 + 0.02 * drawn).add_(1e-4)
+            first.weight.mul_(1.0 + 0.02 * drawn).add_(1e-4)
         nap.step()
         if step % 30 == 0:
-            exact = net[0].weight.detach().double().square().sum().sqrt().item()
+            exact = first.weight.detach().double().square().sum().sqrt().item()
             assert exact == pytest.approx(start, rel=EXACT)
             rows = observer.measure(step, dict.fromkeys(observer.roles, 0.1))
             shown = next(v for _, layer, v in rows if layer == "0.weight")
@@ -231,7 +233,7 @@ def test_metrics_of_norms_equal_float64(kind: str, dtype: torch.dtype) -> None:
     rows = {(metric, layer): value for metric, layer, value in measured}
 
     def size(tensors: dict[str, Tensor], *layers: str) -> float:
-        return sum(tensors[n].square().sum().item() for n in layers) ** 0.5
+        return float(sum(tensors[n].square().sum().item() for n in layers) ** 0.5)
 
     moved = {n: now[n] - first[n] for n in now}
     assert len(rows) > 25
@@ -285,7 +287,7 @@ def test_normalised_margins_are_of_the_exact_norm() -> None:
         model=Network(),
         predictions={"train": (torch.tensor([[3.0, 1.0]]), torch.tensor([0]))},
     )
-    found = METRICS["normalised_margin"].function(seen)["train"].item()
+    found = METRICS["normalised_margin"].build()(seen)["train"].item()
     assert found == pytest.approx(2.0 / weight.double().square().sum().item(), rel=1e-5)
 
 

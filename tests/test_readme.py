@@ -139,7 +139,8 @@ def test_the_sweep_of_the_readme(here: Path) -> None:
         assert plan.reference[f"nap,rewarmed,{point}"] == f"nap,constant,{point}"
         assert set(plan.gap_to.values()) == {f"free,fresh,{p}" for p in points}
     (here / "wide.yaml").write_text("extends: warm_start\nbase: {model.width: 128}\n")
-    assert {t.config.model.width for t in load_sweep(["wide.yaml"], []).trials} == {128}
+    models: list[Any] = [t.config.model for t in load_sweep(["wide.yaml"], []).trials]
+    assert {model.width for model in models} == {128}
 
 
 TRAIN = """

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from suite.clock import Clock
 from suite.errors import ConfigError
 from suite.launch.plugins import load_plugins, read_plugins
-from suite.metrics.base import METRICS
+from suite.metrics.base import METRICS, Observation
 from suite.registry import Registry
 from suite.schedules.base import SCHEDULES
 
@@ -34,7 +35,7 @@ def test_a_dropped_file_is_discovered(tmp_path: Path, monkeypatch: pytest.Monkey
         "from parts_of_mine.base import PARTS\n@PARTS.register('one')\nclass One: pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    from parts_of_mine.base import PARTS
+    from parts_of_mine.base import PARTS  # type: ignore[import-not-found]
 
     assert list(PARTS.entries()) == ["one"]
     for name in [name for name in sys.modules if name.startswith("parts_of_mine")]:
@@ -61,7 +62,7 @@ def test_a_plugin_file_adds_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     plugins = read_plugins([str(path)])
     load_plugins(plugins)
     load_plugins(plugins)
-    assert SCHEDULES["halved"].from_mapping({"kind": "halved"}).build(None)(7) == 0.5
+    assert SCHEDULES["halved"].from_mapping({"kind": "halved"}).build(Clock(9))(7) == 0.5
 
 
 COUNTER = """
@@ -83,7 +84,8 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
     """A metric that keeps state where it should not, and how to read it."""
     METRICS.entries()
     monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
-    return lambda: METRICS["counter"].function(None)[""].item()
+    seen = Observation(0, {}, {}, {})
+    return lambda: METRICS["counter"].build()(seen)[""].item()
 
 
 @pytest.mark.parametrize("form", ["file", "module"])

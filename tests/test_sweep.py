@@ -53,7 +53,7 @@ def test_axes_are_crossed_and_named(tmp_path: Path) -> None:
     assert plan.reference["free,low"] == "nap,low"
     assert plan.reference["nap,high"] == "nap,high"
     trial = next(t for t in sweep.trials if t.label == "large/nap,high/1")
-    assert trial.config.task.modulus == 13
+    assert trial.config.task.modulus == 13  # type: ignore[attr-defined]
     assert trial.config.optimizer.lr == 0.01
     assert trial.config.seed == 1
 
@@ -278,8 +278,8 @@ def test_a_file_that_extends_keeps_dotted_keys_of_both(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(above))
     sweep = load_sweep([str(path)], [tmp_path])
     assert [t.arm for t in sweep.trials] == ["lr=0.12345", "lr=0.12346"]
-    assert {t.config.task.batch_size for t in sweep.trials} == {4}
-    assert {t.config.model.norm for t in sweep.trials} == {"rms"}
+    assert {t.config.task.batch_size for t in sweep.trials} == {4}  # type: ignore[attr-defined]
+    assert {t.config.model.norm for t in sweep.trials} == {"rms"}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("budget", [0, {"fraction": 0.5}])
@@ -309,7 +309,7 @@ def test_a_set_of_games_is_an_axis_of_tasks(tmp_path: Path, name: str, number: i
     assert tuple(sweep.tasks) == GAME_SETS[name]
     assert len(sweep.trials) == len(sweep.runs) == 2 * number
     for trial in sweep.trials:
-        assert trial.label == f"{trial.config.task.game}/{trial.arm}/0"
+        assert trial.label == f"{trial.config.task.game}/{trial.arm}/0"  # type: ignore[attr-defined]
     assert sweep.tasks["pong" if "pong" in sweep.tasks else "alien"].arms == ("constant", "cyclic")
 
 
@@ -322,7 +322,7 @@ def test_games_may_be_listed_and_go_with_other_axes(tmp_path: Path) -> None:
     sweep = _load(path, "e-pong:task.sticky=0.25")
     assert list(sweep.tasks) == ["e-pong", "e-breakout"]
     assert sweep.tasks["e-pong"].reference["cyclic,low"] == "constant,low"
-    sticky = {t.task: t.config.task.sticky for t in sweep.trials}
+    sticky = {t.task: t.config.task.sticky for t in sweep.trials}  # type: ignore[attr-defined]
     assert sticky == {"e-pong": 0.25, "e-breakout": 0.0}
 
 
@@ -398,7 +398,8 @@ def test_included_experiments_may_be_changed(tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"
     path.write_text("include: [one]\nchanges: {b: {budget: 5, task.fraction: 0.25}}\n")
     sweep = _load(path)
-    whole = {t.task: (t.config.clock().total, t.config.task.fraction) for t in sweep.trials}
+    configs: dict[str, Any] = {t.task: t.config for t in sweep.trials}
+    whole = {task: (c.clock().total, c.task.fraction) for task, c in configs.items()}
     assert whole == {"a": (10, 0.5), "b": (5, 0.25)}
     assert sweep.tasks["b"].description.endswith("Changed here: {budget: 5, task.fraction: 0.25}.")
     assert "Changed" not in sweep.tasks["a"].description

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from suite.metrics.base import Observation, metric
@@ -40,7 +41,7 @@ def max_margin(inputs: Tensor, labels: Tensor) -> Tensor:
     signed = inputs.cpu() * labels.cpu().unsqueeze(1)
     gram = (signed @ signed.T).double().numpy()
     gram += 1e-12 * np.trace(gram) * np.eye(len(gram))  # examples may occur twice
-    factor = cholesky(gram, lower=True)
+    factor: NDArray[np.float64] = cholesky(gram, lower=True)
     dual, _ = nnls(factor.T, solve_triangular(factor, np.ones(len(gram)), lower=True))
     weights: Tensor = torch.from_numpy(dual).to(signed.dtype) @ signed
     return weights.double()

@@ -44,7 +44,7 @@ TABLE_COLUMNS = (
 """Columns of `load_results`, in order."""
 
 TrialState = Literal["skipped", "not started", "running", "complete", "diverged", "failed"]
-"""TrialState of a trial. A killed one stays "running"."""
+"""State of a trial. A killed one stays "running"."""
 
 RUN_ID = r"[0-9A-Za-z_][\w.,=+-]{0,199}"
 """What an id of a run may be: the name of a folder, in ASCII. The suite's own are hex digits."""

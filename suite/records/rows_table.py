@@ -18,17 +18,16 @@ import pyarrow.json
 
 from suite.records.row_line import row_of
 
-SCHEMA = pa.schema(
-    [
-        ("run_id", pa.string()),
-        ("step", pa.int64()),
-        ("frames", pa.int64()),
-        ("wall_s", pa.float64()),
-        ("metric", pa.string()),
-        ("layer", pa.string()),
-        ("value", pa.float64()),
-    ]
-)
+_COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("run_id", pa.string()),
+    ("step", pa.int64()),
+    ("frames", pa.int64()),
+    ("wall_s", pa.float64()),
+    ("metric", pa.string()),
+    ("layer", pa.string()),
+    ("value", pa.float64()),
+]
+SCHEMA = pa.schema(_COLUMNS)
 _LABELS = ("run_id", "metric", "layer")
 _CHUNK = 32 << 20
 """Bytes of rows parsed at once; no line is longer."""
@@ -166,7 +165,7 @@ def _fits(table: pa.Table, pieces: Sequence[_Piece]) -> bool:
         return False
     counts = [piece.data.count(b"\n") for piece in pieces]
     owners = pa.array([piece.run_id for piece in pieces], pa.string())
-    expected = owners.take(pa.array(np.repeat(np.arange(len(pieces)), counts)))
+    expected = owners.take(pa.array(np.repeat(np.arange(len(pieces)), counts), pa.int64()))
     return bool(pa.chunked_array([expected]).equals(table["run_id"]))
 
 

@@ -1,15 +1,11 @@
-"""What the contracts share: the examples, and Ray for the tasks that need it."""
+"""Ray for the contracts of the tasks that need it."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 import torch
@@ -85,11 +85,11 @@ def test_values_are_finite_scalars_by_layer_of_what_is_needed_alone(
     for task in tasks("supervised"):
         seen, model = look(task)
         kept = copy.deepcopy(_plain(seen))
-        gradients = {n: p.grad.clone() for n, p in model.named_parameters()}
+        gradients = {n: cast(Tensor, p.grad).clone() for n, p in model.named_parameters()}
         generator = torch.get_rng_state()
         with torch.no_grad():
-            values = METRICS[name].function(seen)
-            again = METRICS[name].function(seen)
+            values = METRICS[name].build()(seen)
+            again = METRICS[name].build()(seen)
         assert equal(again, values)
         assert torch.equal(torch.get_rng_state(), generator)
         assert equal(_plain(seen), kept)  # whose parameters are the model's own
@@ -103,10 +103,10 @@ def test_values_are_finite_scalars_by_layer_of_what_is_needed_alone(
                 task,
                 layer,
             )
-        always = ("step", "parameters", "roles", "rates", "interval", "criterion")
-        always += ("model", "task", "splits")
-        bare = Observation(**{key: getattr(seen, key) for key in {*always, *needs}})
-        assert equal(METRICS[name].function(bare), values)
+        always = {"step", "parameters", "roles", "rates", "interval", "criterion"}
+        always |= {"model", "task", "splits"}
+        bare = Observation(**{key: getattr(seen, key) for key in always | needs})
+        assert equal(METRICS[name].build()(bare), values)
         measured += len(values)
     assert measured, f"no smoke run shows {name!r} anything to measure"
 
@@ -148,7 +148,9 @@ class Remembering(StatefulMetric):
     """How often it measured, where it began, and the path of each tensor's mean."""
 
     def __init__(self) -> None:
-        self.calls, self.first, self.path = 0, None, {}
+        self.calls = 0
+        self.first: int | None = None
+        self.path: dict[str, Tensor | float] = {}
 
     def __call__(self, seen: Observation) -> Mapping[str, Tensor]:
         self.calls += 1
@@ -158,7 +160,7 @@ class Remembering(StatefulMetric):
         return {
             "calls": torch.tensor(float(self.calls)),
             "first": torch.tensor(float(self.first)),
-            **{name: path / self.calls for name, path in self.path.items()},
+            **{name: torch.as_tensor(path / self.calls) for name, path in self.path.items()},
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -286,7 +288,7 @@ def test_what_runs_would_share_or_lose_is_refused(
     with pytest.raises(ConfigError, match="'shared' a function, or a subclass"):
         metric("shared", "1")(Remembering())
     with pytest.raises(ConfigError, match="'shared' a function, or a subclass"):
-        metric("shared", "1")(dict)
+        metric("shared", "1")(dict)  # type: ignore[type-var]
 
     class Forgetful(StatefulMetric):
         def __call__(self, seen: Observation) -> Mapping[str, Tensor]:
@@ -301,7 +303,8 @@ def test_what_runs_would_share_or_lose_is_refused(
     state["observer"].pop("metrics")  # saved before the metric had a state
     with pytest.raises(ConfigError, match="state of 'remembering'"):
         run.load_state_dict(state)
-    run.observer._stateful[remembering].path = {"a": {1, 2}}  # a set, which no checkpoint holds
+    remembers: Any = run.observer._stateful[remembering]
+    remembers.path = {"a": {1, 2}}  # a set, which no checkpoint holds
     with pytest.raises(ConfigError, match="state of 'remembering'"):
         run.save(tmp_path)
 

@@ -38,7 +38,9 @@ MODELS_AND_NORMS = [
 class Nonlinear(TorchDispatchMode):
     """Counts calls of elementwise nonlinearities."""
 
-    count = 0
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.count += func.overloadpacket.__name__.removesuffix("_") in NONLINEAR.split()
@@ -56,7 +58,7 @@ def _refusal(run: RunConfig) -> ConfigError | None:
 
 def _all(config: dict[str, Any]) -> list[RunConfig]:
     """Return the smoke runs of all tasks with the model, once for each head that agents ask for."""
-    runs = {}
+    runs: dict[Any, RunConfig] = {}
     for kind, task in TASKS.entries().items():
         smoke = {**task.smoke, "model": config}
         agents = [smoke["agent"] | p.values[0] for p in every("agent")] if "agent" in smoke else []

@@ -59,7 +59,7 @@ def test_arms_are_paired(kind: str, smoke: Smoke, algorithm: Build) -> None:
     def drawn(run: RunConfig) -> list[Any]:
         built = algorithm(run)
         weights = [p.detach().clone() for p in built.learner.net.q.parameters()]
-        while built.agent_steps < run.task.learning_starts:
+        while built.agent_steps < run.task.learning_starts:  # type: ignore[attr-defined]
             built.advance()
         sample = built.ring.sample(8)
         return [weights, *(torch.as_tensor(x.copy()) for x in (sample.s_tm1, sample.a_tm1))]
@@ -134,7 +134,7 @@ def test_a_metric_with_state_resumes_to_the_last_bit(
         """Measurements made, and the sum of a weight over them."""
 
         def __init__(self) -> None:
-            self.state = {"calls": 0, "sum": torch.zeros(())}
+            self.state: dict[str, Any] = {"calls": 0, "sum": torch.zeros(())}
 
         def __call__(self, seen: Observation) -> dict[str, torch.Tensor]:
             self.state["calls"] += 1

@@ -176,6 +176,9 @@ def test_an_adaptive_schedule_continues_from_its_state(
             seen += [rate, *schedule.observe(step, [losses[step]])]
         return seen
 
+    first: Any
+    second: Any
+    whole: Any
     whole, first, second = (config.build(RICH) for _ in range(3))
     expected = play(whole, 0, len(losses))
     found = play(first, 0, cut)

@@ -128,7 +128,9 @@ def _replace(config: Any, path: list[str], value: Any) -> Any:
 
 
 def _build(run: RunConfig) -> SupervisedTask:
-    return run.task.build(run.seeds, run.clock(), CPU)
+    config: Any = run.task
+    task: SupervisedTask = config.build(run.seeds, run.clock(), CPU)
+    return task
 
 
 @pytest.mark.parametrize("kind", SUPERVISED)
@@ -152,7 +154,7 @@ def test_data_have_the_shapes_that_are_promised(kind: str, smoke: Smoke) -> None
     run = smoke(kind)
     task, spec, clock = _build(run), run.task.spec(), run.clock()
     ends = (*clock.starts[1:], clock.total)
-    sizes = run.task.examples(clock)
+    sizes = run.task.examples(clock)  # type: ignore[attr-defined]
     for step in range(clock.total + 1):
         batches = dict(task.splits(step))
         assert "test" in batches

@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -178,7 +178,7 @@ def test_another_number_of_rows_and_no_parquet_are_refused(
     folder: Path, small: dict[str, Rows]
 ) -> None:
     path = _both(folder, small)
-    _parquet(path, tuple(part[:20] for part in small["train"]))
+    _parquet(path, cast(Rows, tuple(part[:20] for part in small["train"])))
     assert f"{path}: 20 rows" in _refused("cifar10")
     whole = path.read_bytes()
     for content in (b"", b"PAR1", b"not a table", whole[: len(whole) // 2], whole[:-9]):
@@ -205,7 +205,9 @@ def _archive(folder: Path, small: dict[str, Rows], **files: Any) -> Path:
         return pickle.dumps({b"data": flat, b"labels": rows[1].tolist()}, protocol=2)
 
     parts = {
-        f"data_batch_{i + 1}": batch(tuple(part[i * 6 : i * 6 + 6] for part in small["train"]))
+        f"data_batch_{i + 1}": batch(
+            cast(Rows, tuple(part[i * 6 : i * 6 + 6] for part in small["train"]))
+        )
         for i in range(5)
     }
     parts["test_batch"] = batch(small["test"])
@@ -255,7 +257,7 @@ def test_an_archive_runs_no_code_and_leads_nowhere_else(
     """Nothing of a stranger's is unpickled; nor would it get far with the right checksum."""
     outside = tmp_path / "outside"
     outside.write_bytes(pickle.dumps({b"data": 1}))
-    harmful = {
+    harmful: dict[str, dict[str, Any]] = {
         "called": {"test_batch": b"cos\nsystem\n(S'true'\ntR."},
         "reduced": {"test_batch": pickle.dumps([_Harm()])},
         "a link": {"test_batch": (tarfile.SYMTYPE, str(outside))},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, InterventionStack
 
 
-def _net() -> nn.Sequential:
+def _net() -> Any:
+    """An `nn.Sequential`, whose layers are asked for by their places."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 2)).double()
 
@@ -27,7 +29,7 @@ def _train(net: nn.Module, optimizer: torch.optim.Optimizer, stack: Intervention
         stack.after_step(step, 0.01)
 
 
-def _stack(net: nn.Module, *configs: dict[str, object]) -> InterventionStack:
+def _stack(net: nn.Module, *configs: dict[str, Any]) -> InterventionStack:
     parsed = [INTERVENTIONS[str(c["kind"])].from_mapping(c) for c in configs]
     return InterventionStack(parsed, Bound.of(net, Clock(5)))
 
@@ -62,8 +64,8 @@ def test_scale_decay_moves_gains_and_offsets_alone(towards: str, target: float) 
 
 
 def test_projection_comes_last_whatever_the_order_of_the_list() -> None:
-    nap = {"kind": "nap", "which": "matrices"}
-    decay = {"kind": "weight_decay", "coefficient": 5.0}
+    nap: dict[str, Any] = {"kind": "nap", "which": "matrices"}
+    decay: dict[str, Any] = {"kind": "weight_decay", "coefficient": 5.0}
     results = []
     for configs in ([nap, decay], [decay, nap]):
         net = _net()

@@ -86,8 +86,9 @@ def test_it_goes_on_from_its_state(bench: Any, network: Make) -> None:
 
 def test_a_layer_that_could_never_move_is_refused(bench: Any) -> None:
     def make() -> nn.Module:
-        net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
-        nn.init.zeros_(net[2].weight)
+        last = nn.Linear(6, 2)
+        net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), last)
+        nn.init.zeros_(last.weight)
         return net
 
     with pytest.raises(ConfigError, match=r"2\.weight could never move"):

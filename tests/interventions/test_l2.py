@@ -26,8 +26,8 @@ def test_value_and_gradient_are_those_of_plain_autograd() -> None:
     targets = [torch.randn_like(t) for t in w]
     for pulled in (None, targets):
         value = squared_distance(ours, pulled)
-        differences = [a - b for a, b in zip(w, pulled or [0.0] * 3, strict=True)]
-        expected = sum(d.square().sum() for d in differences)
+        differences = [a - b for a, b in zip(w, pulled or [torch.zeros(())] * 3, strict=True)]
+        expected = torch.stack([d.square().sum() for d in differences]).sum()
         torch.testing.assert_close(value.detach(), expected, rtol=1e-13, atol=0.0)
         grads = torch.autograd.grad(0.3 * value, ours)
         for grad, difference in zip(grads, differences, strict=True):
@@ -75,7 +75,8 @@ def test_l2_init_pulls_back_to_where_the_run_began(bench: Any, network: Make) ->
     free = bench(network).update(50)
 
     def distance(run: Any) -> float:
-        return sum((p - start[n]).square().sum().item() for n, p in run.named.items()) ** 0.5
+        moved = sum((p - start[n]).square().sum().item() for n, p in run.named.items())
+        return float(moved**0.5)
 
     assert distance(strong) < 0.3 * distance(free)
 

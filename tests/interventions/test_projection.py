@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,17 +12,13 @@ from suite import Projection
 from suite.clock import Clock
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, InterventionStack
-from suite.interventions.normalize_project import (
-    decay_to_init_,
-    joint_project_,
-    project_,
-    squared_norms,
-)
+from suite.interventions.normalize_project import decay_to_init_, joint_project_, project_
 from suite.invariance.decide import check_invariant
-from suite.norms import Per
+from suite.norms import Per, squared_norms
 
 
-def _net(norm: bool = True) -> nn.Sequential:
+def _net(norm: bool = True) -> Any:
+    """An `nn.Sequential`, whose layers are asked for by their places."""
     torch.manual_seed(0)
     layers: list[nn.Module] = [nn.Linear(6, 16, bias=False), nn.LayerNorm(16), nn.ReLU()]
     if not norm:
@@ -44,7 +42,7 @@ def _reference(weight: Tensor, initial: Tensor, per: str) -> Tensor:
     per=st.sampled_from(["tensor", "row"]),
     last=st.booleans(),
 )
-def test_projection_equals_the_formula(shape: list[int], seed: int, per: str, last: bool) -> None:
+def test_projection_equals_the_formula(shape: list[int], seed: int, per: Per, last: bool) -> None:
     generator = torch.Generator().manual_seed(seed)
     initial, weight = (torch.randn(shape, generator=generator) for _ in range(2))
     if last and len(shape) == 4:
@@ -164,7 +162,8 @@ def test_invariance_is_checked_numerically() -> None:
             self.out = nn.Linear(6, 2)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.out(x + self.linear(self.norm(x)))
+            out: Tensor = self.out(x + self.linear(self.norm(x)))
+            return out
 
     with pytest.raises(ValueError, match="not scale-invariant"):
         Projection(Residual(), probe=torch.randn(4, 6))
@@ -215,14 +214,15 @@ def test_nap_as_an_intervention_names_what_is_wrong() -> None:
     assert config.skip_reason(has_norm_layers=False) is not None
 
 
-def test_rows_of_noisy_maps_are_their_output_units():
+def test_rows_of_noisy_maps_are_their_output_units() -> None:
     from suite.models.noisy import NoisyLinear
 
-    net = nn.Sequential(NoisyLinear(4, 6, bias=False), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 2))
+    noisy = NoisyLinear(4, 6, bias=False)
+    net = nn.Sequential(noisy, nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 2))
     with pytest.raises(ValueError, match="not scale-invariant by row"):
         Projection(net, per="row")
     nap = Projection(net, per="row", which=["0.weight"])
-    weight = net[0].weight
+    weight = noisy.weight
     before = weight.detach().square().sum((0, 2)).sqrt()
     assert nap.targets["0.weight"].shape == (1, 6, 1)
     with torch.no_grad():

@@ -21,14 +21,15 @@ from suite.interventions.base import INTERVENTIONS, Bound
 from suite.norms import squared_norms
 
 
-def _net(norm: nn.Module | None = None) -> nn.Sequential:
+def _net(norm: nn.Module | None = None) -> Any:
+    """An `nn.Sequential`, whose layers are asked for by their places."""
     torch.manual_seed(0)
     first = nn.Linear(6, 8, bias=False)
     return nn.Sequential(first, norm or nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 2))
 
 
 def _norm(tensor: Tensor) -> float:
-    return tensor.detach().double().norm().item()
+    return float(tensor.detach().double().norm())
 
 
 def _held(nap: Projection, tensor: Tensor, target: float) -> None:
@@ -99,7 +100,7 @@ def test_words_and_unknown_names_are_refused() -> None:
         (["0.wieght"], r"got '0\.wieght'; expected '0\.weight'"),
     ):
         with pytest.raises(ValueError, match=message):
-            Projection(_net(), which=which)  # type: ignore[arg-type]
+            Projection(_net(), which=which)
 
 
 def test_it_says_what_it_takes_and_what_it_leaves(caplog: pytest.LogCaptureFixture) -> None:
@@ -144,7 +145,7 @@ def test_a_compiled_network(which: Any) -> None:
 def test_parts_that_are_compiled(inside: bool) -> None:
     net = _net()
     if inside:
-        net[0] = torch.compile(net[0], backend="eager")  # type: ignore[assignment]
+        net[0] = torch.compile(net[0], backend="eager")
         expected = ("0._orig_mod.weight",)
         assert Projection(net, which=["0.weight"]).names == expected
     else:
@@ -258,7 +259,7 @@ def test_a_run_goes_on_with_the_tensors_it_began_with() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 def test_rows_of_zeros_are_left_free(dtype: torch.dtype, caplog: pytest.LogCaptureFixture) -> None:
-    net = nn.Sequential(nn.Embedding(5, 8, padding_idx=2)).to(dtype)
+    net: Any = nn.Sequential(nn.Embedding(5, 8, padding_idx=2)).to(dtype)
     with caplog.at_level(logging.WARNING, logger="suite"):
         nap = Projection(net, per="row", which=["0.weight"])
     assert "1 rows are zero" in caplog.text
@@ -280,7 +281,7 @@ def test_rows_of_zeros_are_left_free(dtype: torch.dtype, caplog: pytest.LogCaptu
 def test_half_types_are_summed_and_scaled_in_float32(dtype: torch.dtype, per: Any) -> None:
     """131,072 entries of about 1: their squares add up past the largest half, 65,504."""
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Embedding(1024, 128)).to(dtype)
+    net: Any = nn.Sequential(nn.Embedding(1024, 128)).to(dtype)
     dim = None if per == "tensor" else 1
     before = net[0].weight.detach().double()
     nap = Projection(net, per=per, which="matrices")
@@ -327,25 +328,25 @@ def test_a_network_that_turns_half_after_binding() -> None:
 # Replaced tensors.
 
 
-def _assign(net: nn.Sequential) -> None:
+def _assign(net: Any) -> None:
     net.load_state_dict({k: 3 * v for k, v in net.state_dict().items()}, assign=True)
 
 
-def _parameter(net: nn.Sequential) -> None:
+def _parameter(net: Any) -> None:
     net[0].weight = nn.Parameter(3 * net[0].weight.detach())
 
 
-def _module(net: nn.Sequential) -> None:
+def _module(net: Any) -> None:
     net[0] = nn.Linear(6, 8, bias=False)
 
 
-def _data(net: nn.Sequential) -> None:
+def _data(net: Any) -> None:
     net[0].weight.data = 3 * net[0].weight.data
 
 
 @pytest.mark.parametrize("replace", [_assign, _parameter, _module, _data])
 def test_replaced_tensors_are_projected_from_the_next_step_on(replace: Any) -> None:
-    net = nn.Sequential(_net(), nn.Identity())
+    net: Any = nn.Sequential(_net(), nn.Identity())
     nap = Projection(net)
     target = nap.targets["0.0.weight"].item()
     nap.step()

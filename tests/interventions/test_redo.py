@@ -30,7 +30,7 @@ def test_scores_are_in_units_of_the_layer_s_mean() -> None:
     assert dormant(torch.zeros(3), 0.0).tolist() == [True] * 3  # a layer that is silent
 
 
-def _kill(net: nn.Module, unit: int, layer: int = 0) -> None:
+def _kill(net: Any, unit: int, layer: int = 0) -> None:
     """Make a unit of a linear layer or convolution give zero whatever comes in."""
     with torch.no_grad():
         net[layer].weight[unit] = 0.0
@@ -107,7 +107,7 @@ def test_a_unit_is_dormant_up_to_tau_and_not_beyond(tau: float, count: float, be
 
 def test_channels_of_a_convolution_and_the_positions_behind_a_flattening(bench: Any) -> None:
     def make() -> nn.Module:
-        return nn.Sequential(
+        net: Any = nn.Sequential(
             nn.Conv2d(2, 4, 3),
             nn.ReLU(inplace=True),
             nn.Conv2d(4, 3, 3, stride=2),
@@ -116,7 +116,9 @@ def test_channels_of_a_convolution_and_the_positions_behind_a_flattening(bench: 
             nn.Linear(3 * 4, 5),
             nn.ReLU(),
             nn.Linear(5, 2),
-        ).to(memory_format=torch.channels_last)
+        )
+        moved: nn.Module = net.to(memory_format=torch.channels_last)
+        return moved
 
     run = bench(make, {**REDO, "tau": 0.0}, inputs=(2, 8, 8))
     with torch.no_grad():
@@ -187,7 +189,7 @@ def test_units_are_scored_on_the_latest_probe(bench: Any) -> None:
 
 FRAMES = (4, 84, 84)
 HEAD = {"hidden": 8}
-NETWORKS = [
+NETWORKS: list[dict[str, Any]] = [
     *({"kind": "mlp", "width": 8, "norm": norm} for norm in ("none", "layer", "rms")),
     *({"kind": "cnn", "hidden": 8, "norm": norm} for norm in ("none", "layer")),
     *(
@@ -197,7 +199,12 @@ NETWORKS = [
     ),
     *({"kind": "transformer", "width": 8, "hidden": 16, "norm": n} for n in ("none", "rms")),
 ]
-HEADS = [{}, {"dueling": True}, {"noisy": 0.5}, {"dueling": True, "atoms": 5, "noisy": 0.5}]
+HEADS: list[dict[str, Any]] = [
+    {},
+    {"dueling": True},
+    {"noisy": 0.5},
+    {"dueling": True, "atoms": 5, "noisy": 0.5},
+]
 CASES = [
     pytest.param(model, head, id="-".join(map(str, [*model.values(), *head])))
     for model in NETWORKS
@@ -282,7 +289,7 @@ def test_recycling_dead_units_leaves_the_outputs_of_frames_as_they_are(
     probe = spec.inputs.draw(8, generator)
     with torch.no_grad():
         for layer in hidden_layers(net, lambda: net(probe)):
-            module = net.get_submodule(layer.incoming)
+            module: Any = net.get_submodule(layer.incoming)
             module.weight[1], module.bias[1] = 0.0, -1.0
     redo = INTERVENTIONS["redo"].from_mapping({**REDO, "tau": 0.0})
     stack = InterventionStack([redo], Bound.of(net, Clock(100), probe, make))
@@ -295,6 +302,7 @@ def test_recycling_dead_units_leaves_the_outputs_of_frames_as_they_are(
     assert all(event.value >= 1 for event in events)
     with torch.no_grad():
         torch.testing.assert_close(net(probe), before, rtol=1e-12, atol=1e-12)
+    intervention: Any
     (intervention,) = stack.members
     assert {name.removeprefix("torso.") for name in intervention.skipped} == left_alone
     assert all("also read by add" in reason for reason in intervention.skipped.values())

@@ -16,6 +16,11 @@ from torch.nn.utils import parametrizations
 class PreNorm(nn.Module):
     """A pre-norm transformer block by hand: RMSNorm, bias-free maps, final norm, head."""
 
+    q: nn.Linear
+    k: nn.Linear
+    v: nn.Linear
+    o: nn.Linear
+
     def __init__(self, head_first: bool = False, qk_norm: bool = False, width: int = 16) -> None:
         super().__init__()
         if head_first:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -121,6 +121,7 @@ def test_projecting_random_networks_leaves_their_outputs(
     net = net.double()
     torch.manual_seed(seed)
     inputs = torch.randn(12, 5, dtype=torch.float64)
+    module: Any
     for module in net.modules():
         if hasattr(module, "eps"):
             module.eps = 1e-12
@@ -232,12 +233,13 @@ def test_nothing_is_left_behind(training: bool) -> None:
                 nn.ReLU(inplace=True), nn.Linear(6, 8, bias=False), nn.BatchNorm1d(8),
                 nn.Dropout(0.5), nn.utils.parametrizations.spectral_norm(nn.Linear(8, 3)),
             )  # fmt: skip
-            self.calls, self.seen = 0, None
+            self.calls = 0
+            self.seen: Tensor | None = None
 
         def forward(self, x: Tensor) -> Tensor:
             self.calls += 1
-            self.seen = self.net(x)
-            return self.seen
+            self.seen = out = cast(Tensor, self.net(x))
+            return out
 
     net, probe = Counting().train(training), torch.randn(16, 6)
     state, modes = copy.deepcopy(net.state_dict()), [m.training for m in net.modules()]
@@ -277,7 +279,7 @@ def test_a_weight_that_the_probe_does_not_reach_is_left() -> None:
 
 
 def test_a_bias_or_branch_of_zero_hides_nothing() -> None:
-    net = mlp(nn.LayerNorm(8), bias=True)
+    net: Any = mlp(nn.LayerNorm(8), bias=True)
     nn.init.zeros_(net[0].bias)
     nn.init.zeros_(net[3].weight)
     assert scale_invariant(net, torch.randn(8, 6)).names == ()
@@ -310,7 +312,7 @@ def test_inputs_of_any_size(size: float, width: int) -> None:
     offset = nn.Sequential(first, nn.LayerNorm(width), nn.Tanh(), nn.Linear(width, 3))
     assert scale_invariant(offset, probe).names == ()
     if size > 1:  # else the epsilon counts
-        right = nn.Sequential(
+        right: Any = nn.Sequential(
             nn.Linear(6, width, bias=False), nn.LayerNorm(width), nn.Tanh(),
             nn.Linear(width, width, bias=False), nn.RMSNorm(width), nn.Linear(width, 3),
         )  # fmt: skip
@@ -319,14 +321,14 @@ def test_inputs_of_any_size(size: float, width: int) -> None:
 
 
 def test_a_weight_so_small_that_epsilon_counts_is_refused() -> None:
-    net = mlp(nn.LayerNorm(8))
+    net: Any = mlp(nn.LayerNorm(8))
     nn.init.normal_(net[0].weight, std=1e-4)
     with pytest.raises(ValueError, match=r"'0\.weight'.*epsilon"):
         scale_invariant(net, torch.randn(8, 6))
 
 
 def test_a_network_may_list_them_itself_and_is_checked() -> None:
-    net = mlp(nn.LayerNorm(8))
+    net: Any = mlp(nn.LayerNorm(8))
     net.scale_invariant_weights = ("0.weight",)
     assert scale_invariant(net).names == ("0.weight",)
     net.scale_invariant_weights = ("3.weight",)
@@ -432,7 +434,7 @@ def test_tensors_of_nested_values() -> None:
 def test_dropout_draws_the_same_in_every_pass() -> None:
     net = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 3))
     passes = Passes(net, torch.randn(4, 6))
-    values = dict(net.named_parameters())
+    values: dict[str, Tensor] = dict(net.named_parameters())
     first = passes(values)
     sizes = reach(first, passes(values, seed=1))
     assert change(first, passes(values), sizes) == 0

@@ -142,7 +142,7 @@ class Parallel(nn.Module):
         self.maps = nn.ModuleList(nn.Linear(16, 16, bias=False) for _ in range(12))
         self.norms = nn.ModuleList(nn.LayerNorm(16) for _ in range(12))
         for linear in self.maps:
-            nn.init.orthogonal_(linear.weight, factor)
+            nn.init.orthogonal_(linear.get_parameter("weight"), factor)
         self.head = nn.Linear(16, 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -169,6 +169,7 @@ class Collecting(nn.Module):
             nn.LayerNorm(8),
             nn.Linear(8, 2),
         )
+        self.mean: Tensor | None
         self.register_buffer("mean", None)
         self.seen: list[Tensor] = []
         self.cache: dict[int, Tensor] = {}
@@ -184,7 +185,7 @@ class Collecting(nn.Module):
 
 
 def test_what_a_network_collects_is_not_left_behind() -> None:
-    net = Collecting()
+    net: Any = Collecting()
     assert scale_invariant(net).names == ("map.weight",)
     assert (net.mean, net.seen, net.cache) == (None, [], {})
     assert not hasattr(net, "extra")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +82,7 @@ def record(tmp_path: Path, smoke: Callable[..., RunConfig], empty_store: Path) -
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sink that writes often, and does not wait between attempts."""
     monkeypatch.setattr(mlflow_sink, "FLUSH_EVERY_S", 0.01)
     monkeypatch.setattr(mlflow_sink, "PAUSES_S", (0.0, 0.0, 0.0))
-    return

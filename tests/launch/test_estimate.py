@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_runs_side_by_side_share_what_they_take(monkeypatch: pytest.MonkeyPatch)
 def test_a_call_is_timed_over_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(calibrate, "MOMENT_S", 1.0)
-    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
 
     def call() -> None:
         now[0] += 0.25
@@ -162,15 +163,15 @@ def test_a_busy_machine_is_said_to_be_busy(
         wall[0] += 10 * estimate.REFERENCE_S
         processor[0] += 2 * estimate.REFERENCE_S
 
-    monkeypatch.setattr(estimate.time, "perf_counter", lambda: wall[0])
-    monkeypatch.setattr(estimate.time, "process_time", lambda: processor[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: wall[0])
+    monkeypatch.setattr(time, "process_time", lambda: processor[0])
     monkeypatch.setattr(estimate, "reference_work", work)
     estimate._reference.cache_clear()
     assert estimate.core_share() == pytest.approx(0.2)
     assert estimate._reference()[0] == pytest.approx(10 * estimate.REFERENCE_S)
+    only = run(0)
     monkeypatch.setattr(plan, "estimate_trials", lambda *arguments: [{only.run_id: 1.0}])
     monkeypatch.setattr(plan, "sweep_seconds", lambda *arguments: 600.0)
-    only = run(0)
     trial = Trial("t", "a", only)
     plan.print_plan(Sweep("s", {}, (trial,)), 2, Console(width=200))
     estimate._reference.cache_clear()

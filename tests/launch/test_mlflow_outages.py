@@ -84,7 +84,7 @@ def _finish(sink: MlflowSink, record: Any) -> None:
 
 def _again(record: Any, state: str = "complete") -> MlflowSink:
     """Do what the same command does once more."""
-    sink = record.open()
+    sink: MlflowSink = record.open()
     run = LiveRun(state=state, done=float(state == "complete"))
     live = Live(sweep=record.sweep, runs={record.run_id: run}, slots=1)
     backfill(sink, live, record.storage, fresh=False)
@@ -109,7 +109,7 @@ def _again(record: Any, state: str = "complete") -> MlflowSink:
     ],
 )
 def test_calls_that_fail_lose_and_double_nothing(
-    record, name: str, first: int, last: int, after: bool
+    record: Any, name: str, first: int, last: int, after: bool
 ) -> None:
     sink = record.open()
     error = ConnectionError("away")
@@ -125,7 +125,7 @@ def test_calls_that_fail_lose_and_double_nothing(
 @pytest.mark.parametrize("error", [ConnectionError("away"), REFUSED], ids=["away", "refused"])
 @pytest.mark.parametrize("first", [0, 3])
 def test_a_store_that_stays_away_is_told_of_and_mended_by_the_next_command(
-    record, first: int, error: Exception
+    record: Any, first: int, error: Exception
 ) -> None:
     sink = record.open()
     sink._store.client = Faulty(sink._store.client, "any", first, 10**6, False, error)
@@ -142,7 +142,7 @@ def test_a_store_that_stays_away_is_told_of_and_mended_by_the_next_command(
 
 
 @pytest.mark.parametrize("last", [0, 4, 10**6], ids=["never", "at times", "to the end"])
-def test_the_closing_words_say_whether_mlflow_has_everything(record, last: int) -> None:
+def test_the_closing_words_say_whether_mlflow_has_everything(record: Any, last: int) -> None:
     sink = record.open()
     error = ConnectionError("away")
     sink._store.client = Faulty(sink._store.client, "any", 0, last, False, error)
@@ -162,7 +162,7 @@ def test_the_closing_words_say_whether_mlflow_has_everything(record, last: int) 
     assert "pa55-w0rd" not in said + repr(options)
 
 
-def test_a_command_repeated_when_all_is_there_writes_no_rows(record) -> None:
+def test_a_command_repeated_when_all_is_there_writes_no_rows(record: Any) -> None:
     record.write(ROWS)
     assert _again(record).level
     stamps = record.storage.root / "report"
@@ -177,7 +177,7 @@ def test_a_command_repeated_when_all_is_there_writes_no_rows(record) -> None:
 
 
 def test_a_store_that_fails_over_one_run_gets_the_others(
-    record, tmp_path: Path, smoke: Any, empty_store: Path
+    record: Any, tmp_path: Path, smoke: Any, empty_store: Path
 ) -> None:
     second = type(record)(tmp_path / "results", smoke(seed=1), empty_store)
     first = record
@@ -193,7 +193,7 @@ def test_a_store_that_fails_over_one_run_gets_the_others(
             raise MlflowException("internal", error_code=INTERNAL_ERROR)
         send(child, points)
 
-    sink._store.send = fail
+    sink._store.send = fail  # type: ignore[method-assign]
     for record in (bad, good):
         record.write(ROWS)
         sink.start(record.run_id)
@@ -204,7 +204,7 @@ def test_a_store_that_fails_over_one_run_gets_the_others(
 
 
 def test_a_file_that_cannot_be_read_is_no_outage(
-    record, tmp_path: Path, smoke: Any, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+    record: Any, tmp_path: Path, smoke: Any, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = type(record)(tmp_path / "results", smoke(seed=1), empty_store)
     both = record.sweep.trials + second.sweep.trials
@@ -228,7 +228,7 @@ def test_a_file_that_cannot_be_read_is_no_outage(
     assert sorted(map(len, good.stored())) == [0, len(WANTED)]
 
 
-def test_the_record_of_another_folder_of_the_same_name_is_left_alone(record) -> None:
+def test_the_record_of_another_folder_of_the_same_name_is_left_alone(record: Any) -> None:
     uri = f"sqlite:///{record.storage.root.parent / 'shared.db'}"
     shutil.copy(record.storage.root / layout.MLFLOW, uri.removeprefix("sqlite:///"))
     client = MlflowClient(uri)
@@ -246,7 +246,7 @@ def test_the_record_of_another_folder_of_the_same_name_is_left_alone(record) -> 
     assert sorted(run.data.metrics["accuracy/test"] for run in runs) == [0.0, 1.0]
 
 
-def test_runs_that_others_nest_are_left_alone(record) -> None:
+def test_runs_that_others_nest_are_left_alone(record: Any) -> None:
     record.write(ROWS)
     parent = _again(record).parent
     client = MlflowClient(default_uri(record.storage))
@@ -257,7 +257,7 @@ def test_runs_that_others_nest_are_left_alone(record) -> None:
         assert client.get_run(run.info.run_id).info.lifecycle_stage == "active"
 
 
-def test_a_run_that_was_complete_after_all_is_no_failure_any_more(record) -> None:
+def test_a_run_that_was_complete_after_all_is_no_failure_any_more(record: Any) -> None:
     record.write(ROWS)
     sink = record.open()  # the worker died between its last word in the folder and to the driver
     sink.end(record.run_id, "failed", "SIGKILL", None)
@@ -272,7 +272,9 @@ def test_a_run_that_was_complete_after_all_is_no_failure_any_more(record) -> Non
     assert (run.info.status, run.data.tags["suite.state"]) == ("FINISHED", "complete")
 
 
-def test_parameters_that_were_cut_short_are_completed(record, monkeypatch) -> None:
+def test_parameters_that_were_cut_short_are_completed(
+    record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(mlflow_store, "PARAMS", 5)
     record.write(ROWS)
     sink = record.open()
@@ -289,7 +291,7 @@ def test_parameters_that_were_cut_short_are_completed(record, monkeypatch) -> No
     assert params(record.open()) > 20
 
 
-def test_a_store_that_hangs_is_not_waited_for(record, monkeypatch) -> None:
+def test_a_store_that_hangs_is_not_waited_for(record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_sink, "PATIENCE_S", 0.3)
     sink = record.open()
     released = threading.Event()
@@ -313,7 +315,7 @@ def test_a_store_that_hangs_is_not_waited_for(record, monkeypatch) -> None:
 
 @pytest.mark.parametrize("driver", ["same", "another"])
 def test_a_run_that_went_another_way_after_its_checkpoint_has_only_the_rows_it_kept(
-    record, driver: str
+    record: Any, driver: str
 ) -> None:
     sink = record.open()
     other = [(*row[:4], row[4] + 7, row[5]) for row in ROWS if row[0] >= 30]
@@ -330,7 +332,7 @@ def test_a_run_that_went_another_way_after_its_checkpoint_has_only_the_rows_it_k
     assert sink.level
 
 
-def test_rows_that_come_twice_with_another_time_are_the_same_rows(record) -> None:
+def test_rows_that_come_twice_with_another_time_are_the_same_rows(record: Any) -> None:
     record.write([(*row[:5], row[5] + 3) for row in ROWS])
     sink = record.open()
     _send(sink, record, "running")
@@ -340,7 +342,7 @@ def test_rows_that_come_twice_with_another_time_are_the_same_rows(record) -> Non
 
 
 @pytest.mark.parametrize("what", ["run", "parent", "experiment", "record"])
-def test_what_was_deleted_by_hand_is_there_again(record, what: str) -> None:
+def test_what_was_deleted_by_hand_is_there_again(record: Any, what: str) -> None:
     record.write(ROWS)
     sink = _again(record)
     client = MlflowClient(default_uri(record.storage))
@@ -357,7 +359,7 @@ def test_what_was_deleted_by_hand_is_there_again(record, what: str) -> None:
     assert [file.path for file in artifacts] == ["report/report.html"]
 
 
-def test_a_run_deleted_by_hand_while_it_goes_on_is_there_again(record) -> None:
+def test_a_run_deleted_by_hand_while_it_goes_on_is_there_again(record: Any) -> None:
     sink = record.open()
     sink.start(record.run_id)
     sink.log(record.run_id, ROWS[:2])
@@ -372,7 +374,7 @@ def test_a_run_deleted_by_hand_while_it_goes_on_is_there_again(record) -> None:
     assert sink.level
 
 
-def test_a_record_made_twice_is_kept_once(record) -> None:
+def test_a_record_made_twice_is_kept_once(record: Any) -> None:
     record.write(ROWS)
     sink = _again(record)
     tags = {"mlflow.parentRunId": sink.parent, "suite.run_id": record.run_id}
@@ -382,7 +384,7 @@ def test_a_record_made_twice_is_kept_once(record) -> None:
 
 
 @pytest.mark.parametrize("last", [0, 1])
-def test_a_run_that_begins_anew_has_no_rows_of_before(record, last: int) -> None:
+def test_a_run_that_begins_anew_has_no_rows_of_before(record: Any, last: int) -> None:
     record.write([(*row[:4], row[4] + 7, row[5]) for row in ROWS])
     _again(record)
     sink = record.open()
@@ -397,7 +399,9 @@ def test_a_run_that_begins_anew_has_no_rows_of_before(record, last: int) -> None
     assert sink.level
 
 
-def test_more_rows_than_can_be_held_are_read_from_the_folder(record, monkeypatch) -> None:
+def test_more_rows_than_can_be_held_are_read_from_the_folder(
+    record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(mlflow_sink, "MAX_HELD", 3)
     record.write(ROWS)
     sink = record.open()

@@ -28,10 +28,17 @@ TOLD = [(10, 0.5), (20, None)]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
+class Opened(MlflowSink):
+    """A sink that says which run it is of, and which sweep."""
+
+    run_id: str
+    sweep: Sweep
+
+
 @pytest.fixture
 def make_sink(
     tmp_path: Path, smoke: Callable[..., RunConfig], empty_store: Path
-) -> Callable[[], MlflowSink]:
+) -> Callable[[], Opened]:
     """Return a function that opens the sink of a sweep of one run, as a driver does."""
     config = smoke()
     shutil.copy(empty_store, tmp_path)
@@ -39,8 +46,8 @@ def make_sink(
     sweep = Sweep("sweep", {"task": plan}, (Trial("task", "arm", config),))
     storage = Storage(tmp_path)
 
-    def make() -> MlflowSink:
-        sink = MlflowSink(default_uri(storage), storage, sweep, "run sweep")
+    def make() -> Opened:
+        sink = Opened(default_uri(storage), storage, sweep, "run sweep")
         sink.run_id, sink.sweep = config.run_id, sweep
         return sink
 
@@ -57,7 +64,7 @@ def _history(sink: MlflowSink, key: str) -> list[tuple[int, float]]:
     return sorted((m.step, m.value) for m in history)
 
 
-def test_rows_of_one_step_may_come_in_several_batches(make_sink) -> None:
+def test_rows_of_one_step_may_come_in_several_batches(make_sink: Callable[[], Opened]) -> None:
     sink = make_sink()
     sink.start(sink.run_id)
     sink.log(sink.run_id, [(0, 0, "episode_return", "", 1.0)])
@@ -69,7 +76,9 @@ def test_rows_of_one_step_may_come_in_several_batches(make_sink) -> None:
 
 
 @pytest.mark.parametrize("driver", ["same", "another"])
-def test_what_is_repeated_after_a_checkpoint_is_not_logged_twice(make_sink, driver: str) -> None:
+def test_what_is_repeated_after_a_checkpoint_is_not_logged_twice(
+    make_sink: Callable[[], Opened], driver: str
+) -> None:
     sink = make_sink()
     sink.start(sink.run_id)
     sink.log(sink.run_id, [(step, 0, "loss", "test", float(step)) for step in (0, 10, 20)])
@@ -81,7 +90,7 @@ def test_what_is_repeated_after_a_checkpoint_is_not_logged_twice(make_sink, driv
     assert _history(sink, "loss/test") == [(s, float(s)) for s in (0, 10, 20, 30)]
 
 
-def test_a_run_has_a_bounded_number_of_keys(make_sink) -> None:
+def test_a_run_has_a_bounded_number_of_keys(make_sink: Callable[[], Opened]) -> None:
     sink = make_sink()
     for batch in range(3):
         rows = [(batch, 0, f"metric_{batch}_{i}", "", 1.0) for i in range(MAX_KEYS // 2)]
@@ -91,7 +100,9 @@ def test_a_run_has_a_bounded_number_of_keys(make_sink) -> None:
     assert _history(sink, "metric_2_0") == []
 
 
-def test_a_long_sequence_of_games_leaves_room_for_means_over_them(make_sink) -> None:
+def test_a_long_sequence_of_games_leaves_room_for_means_over_them(
+    make_sink: Callable[[], Opened],
+) -> None:
     sink = make_sink()
     games = [(0, 0, metric, f"game_{i}", 1.0) for i in range(MAX_KEYS) for metric in BY_GAME]
     sink.log(sink.run_id, games)
@@ -102,7 +113,7 @@ def test_a_long_sequence_of_games_leaves_room_for_means_over_them(make_sink) -> 
 
 
 def test_returns_by_game_are_reported_while_a_run_goes_on_and_afterwards(
-    make_sink, tmp_path, monkeypatch
+    make_sink: Callable[[], Opened], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr("ray.tune.report", sent.append)
@@ -124,7 +135,9 @@ def test_returns_by_game_are_reported_while_a_run_goes_on_and_afterwards(
     assert _history(sink, "visit_return/pong") == [(5, 1.0)]
 
 
-def test_a_store_that_is_down_is_reported_and_nothing_else_happens(make_sink, monkeypatch) -> None:
+def test_a_store_that_is_down_is_reported_and_nothing_else_happens(
+    make_sink: Callable[[], Opened], monkeypatch: pytest.MonkeyPatch
+) -> None:
     sink = make_sink()
 
     def refuse(*arguments: object, **options: object) -> None:
@@ -137,7 +150,7 @@ def test_a_store_that_is_down_is_reported_and_nothing_else_happens(make_sink, mo
     assert set(sink.errors) == {"ConnectionError: the store is down"}
 
 
-def test_a_run_that_begins_anew_is_forgotten(make_sink) -> None:
+def test_a_run_that_begins_anew_is_forgotten(make_sink: Callable[[], Opened]) -> None:
     sink = make_sink()
     sink.log(sink.run_id, [(step, 0, "loss", "test", 1.0) for step in (0, 10)])
     sink.end(sink.run_id, "complete", "", 1.0)
@@ -151,7 +164,9 @@ def test_a_run_that_begins_anew_is_forgotten(make_sink) -> None:
 
 
 @pytest.mark.parametrize("state", ["complete", "running"])
-def test_what_a_killed_driver_had_not_sent_is_sent_later(make_sink, tmp_path, state) -> None:
+def test_what_a_killed_driver_had_not_sent_is_sent_later(
+    make_sink: Callable[[], Opened], tmp_path: Path, state: str
+) -> None:
     sink = make_sink()
     sink.log(sink.run_id, [(0, 0, "accuracy", "test", 0.1)])
     sink.close()
@@ -172,7 +187,7 @@ def test_what_a_killed_driver_had_not_sent_is_sent_later(make_sink, tmp_path, st
 
 
 def test_a_last_score_that_is_not_a_number_is_not_replaced_by_an_earlier_one(
-    make_sink, tmp_path
+    make_sink: Callable[[], Opened], tmp_path: Path
 ) -> None:
     sink = make_sink()
     run = LiveRun(state="complete", done=1.0)

@@ -71,7 +71,9 @@ PATHS = ("a b", "run%41b", "a%20b", "what?", "a?mode=ro", "ha#sh", "ünï", "x@y
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_a_results_folder_may_have_any_name(keep, tmp_path: Path, name: str) -> None:
+def test_a_results_folder_may_have_any_name(
+    keep: Callable[..., tuple[MlflowSink, MlflowClient]], tmp_path: Path, name: str
+) -> None:
     sink, client = keep(name)
     _whole(sink, client)
     assert (tmp_path / name / "mlartifacts").is_dir()
@@ -83,19 +85,25 @@ NAMES = ("x" * 300, ".", "..", "a#", "a+", "a/b", "//", "a\nb", "\ud800", "", "'
 
 
 @pytest.mark.parametrize("arm", NAMES)
-def test_an_arm_may_have_any_name(keep, arm: str) -> None:
+def test_an_arm_may_have_any_name(
+    keep: Callable[..., tuple[MlflowSink, MlflowClient]], arm: str
+) -> None:
     _whole(*keep(arm=arm))
 
 
 @pytest.mark.parametrize("name", ["x" * 600, "a/b", "a'b\"", "%", "\ud800", "."])
-def test_a_sweep_may_have_any_name(keep, name: str) -> None:
+def test_a_sweep_may_have_any_name(
+    keep: Callable[..., tuple[MlflowSink, MlflowClient]], name: str
+) -> None:
     _whole(*keep(name=name))
     sink, client = keep(name=name)
     _whole(sink, client)
     assert len(client.search_runs([sink._experiment])) == 2
 
 
-def test_numbers_of_the_table_are_not_repeated(keep) -> None:
+def test_numbers_of_the_table_are_not_repeated(
+    keep: Callable[..., tuple[MlflowSink, MlflowClient]],
+) -> None:
     keep()
     sink, client = keep()
     assert len(client.get_metric_history(sink.parent, "task/arm/mean")) == 1
@@ -105,13 +113,17 @@ def test_long_texts_are_cut_and_cannot_break_a_store() -> None:
     assert text("a\0\ud800" + "b" * 10, 5) == "a??bb"
 
 
-def test_more_rows_than_fit_into_a_call(keep) -> None:
+def test_more_rows_than_fit_into_a_call(
+    keep: Callable[..., tuple[MlflowSink, MlflowClient]],
+) -> None:
     sink, client = keep(rows=2 * BATCH + 1)
     (child,) = sink._store.children.values()
     assert len(client.get_metric_history(child.id, "loss/test")) == 2 * BATCH + 1
 
 
-def test_all_parameters_are_kept(keep, monkeypatch) -> None:
+def test_all_parameters_are_kept(
+    keep: Callable[..., tuple[MlflowSink, MlflowClient]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     many = {f"a#{i}": "v" * 7000 for i in range(250)}
     monkeypatch.setattr("suite.launch.mlflow_store.flatten", lambda value: many)
     sink, client = keep()
@@ -137,7 +149,11 @@ def _folder(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [_newer, _text, _folder])
 def test_a_store_that_cannot_be_opened_is_refused_at_once(
-    keep, tmp_path: Path, empty_store: Path, monkeypatch, spoil: Callable[[Path], Any]
+    keep: Callable[..., tuple[MlflowSink, MlflowClient]],
+    tmp_path: Path,
+    empty_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Path], Any],
 ) -> None:
     def sleep(seconds: float) -> None:
         pytest.fail("MLflow tries again, for 100 s")

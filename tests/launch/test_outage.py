@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -194,8 +195,9 @@ def test_within_gives_up_a_call_that_does_not_return() -> None:
         within(0.05, forever.wait, "too late")
     forever.set()
     assert within(60, lambda: 3, "") == 3
+    nothing: dict[str, int] = {}
     with pytest.raises(KeyError):
-        within(60, lambda: {}["x"], "")
+        within(60, lambda: nothing["x"], "")
 
 
 def test_the_thread_of_a_call_lives_on_if_it_is_told_to() -> None:
@@ -210,16 +212,22 @@ def test_the_thread_of_a_call_lives_on_if_it_is_told_to() -> None:
 def test_supervise_ends_though_the_work_hangs() -> None:
     forever, looks = threading.Event(), []
 
+    def hangs() -> None:
+        forever.wait()
+
+    def fails() -> None:
+        _ = 1 // 0
+
     def trouble() -> str | None:
         looks.append(1)
         return "gone" if len(looks) == 3 else None
 
     with pytest.raises(Outage, match="gone"):
-        supervise(lambda: forever.wait() and None, trouble, every_s=0.001)
+        supervise(hangs, trouble, every_s=0.001)
     forever.set()
     supervise(lambda: None, lambda: None, every_s=60)
     with pytest.raises(ZeroDivisionError):
-        supervise(lambda: 1 // 0 and None, lambda: None, every_s=60)
+        supervise(fails, lambda: None, every_s=60)
 
 
 class FakeNode:
@@ -293,7 +301,7 @@ def test_a_cluster_may_be_silent_for_a_while(
     folder, node = looked_after
     looks = Watch(folder, own=False)
     now = [100.0]
-    monkeypatch.setattr(watch.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with socket.create_server(("127.0.0.1", 0)) as server:
         node.gcs_address = f"127.0.0.1:{server.getsockname()[1]}"
         assert looks.trouble() is None
@@ -353,11 +361,12 @@ def test_tune_ends_when_it_is_told_to_and_is_not_listened_to_afterwards(
     asked.clear()
     callback.close()
     result = {"run_id": next(iter(live.runs)), "rows": [], "state": "complete", "reason": ""}
-    for call in (
+    calls: tuple[Callable[[], Any], ...] = (
         lambda: callback.on_trial_result(3, [], trial, {**result, "step": 1, "total": 1}),
         lambda: callback.on_trial_error(3, [], trial),
         lambda: callback.on_trial_start(3, [], trial),
-    ):
+    )
+    for call in calls:
         with pytest.raises(Stopped):
             call()
     assert {run.state for run in live.runs.values()} == {"running"}

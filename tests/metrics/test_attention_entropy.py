@@ -15,6 +15,7 @@ from suite.metrics.base import METRICS, Observation
 from suite.models.base import ModelSpec
 from suite.models.inputs import Floats
 from suite.models.mlp import MlpConfig
+from suite.models.normalize import NormKind
 from suite.models.scaled import Scaled
 from suite.models.transformer import GrokkingTransformer
 
@@ -45,17 +46,17 @@ def _observe(model: torch.nn.Module) -> Observation:
 
 @pytest.mark.parametrize("norm", ["none", "rms", "layer"])
 @pytest.mark.parametrize("scale", [0.0, 1.0, 20.0])
-def test_it_equals_attention_computed_example_by_example(norm: str, scale: float) -> None:
+def test_it_equals_attention_computed_example_by_example(norm: NormKind, scale: float) -> None:
     torch.manual_seed(0)
     model = GrokkingTransformer(P, 12, 3, 8, norm).double()
     model.query.weight.data.mul_(scale)
     expected = _by_example(model)
     np.testing.assert_allclose(model.attention(PAIRS).detach(), expected, atol=1e-12)
-    found = METRICS["attention_entropy"].function(_observe(model))
+    found = METRICS["attention_entropy"].build()(_observe(model))
     by_head = scipy_entropy(expected, axis=-1).mean(0)
     assert [found[f"head_{h}"].item() for h in range(3)] == pytest.approx(by_head)
     assert found["mean"].item() == pytest.approx(by_head.mean())
-    inside = METRICS["attention_entropy"].function(_observe(Scaled(model, 2.0, centred=True)))
+    inside = METRICS["attention_entropy"].build()(_observe(Scaled(model, 2.0, centred=True)))
     assert inside["mean"].item() == pytest.approx(by_head.mean())
 
 
@@ -66,5 +67,5 @@ def test_bounds_are_reached() -> None:
 
 def test_networks_without_attention_have_none() -> None:
     model = MlpConfig().build(ModelSpec(Floats((4,)), 3))
-    assert METRICS["attention_entropy"].function(_observe(model)) == {}
-    assert METRICS["attention_entropy"].function(Observation(0, {}, {}, {})) == {}
+    assert METRICS["attention_entropy"].build()(_observe(model)) == {}
+    assert METRICS["attention_entropy"].build()(Observation(0, {}, {}, {})) == {}

@@ -1,12 +1,16 @@
 """Kernels, their metrics and the terms of the loss against slow references in double precision."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from suite.losses import SQUARED
 from suite.metrics.base import METRICS, Observation
@@ -27,7 +31,7 @@ NETWORKS = {
 }
 
 
-def scaled(inner, centred=True):
+def scaled(inner: dict[str, Any], centred: bool = True) -> dict[str, Any]:
     return {"kind": "scaled", "alpha": 3.0, "centred": centred, "inner": inner}
 
 
@@ -40,7 +44,9 @@ CASES = {
 }
 
 
-def make(config, moved=0.4, seed=0):
+def make(
+    config: dict[str, Any], moved: float = 0.4, seed: int = 0
+) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
     """Return a network away from its start, and its trainable tensors there and at the start."""
     model = build_model(MODELS[config["kind"]].from_mapping(config), SPEC, seed).double()
     names = list(classify(model))
@@ -52,8 +58,15 @@ def make(config, moved=0.4, seed=0):
     return model, {n: model.get_parameter(n).detach() for n in names}, first
 
 
+def kernel_of(model: nn.Module, parameters: Mapping[str, Tensor], *inputs: Tensor) -> Tensor:
+    """The tangent kernel, which is not too large here."""
+    kernel = tangent_kernel(model, parameters, *inputs)
+    assert kernel is not None
+    return kernel
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_the_kernel_is_the_product_of_derivatives(name):
+def test_the_kernel_is_the_product_of_derivatives(name: str) -> None:
     model, now, first = make(CASES[name])
     x, y = torch.randn(5, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
     for parameters in (now, first):
@@ -69,17 +82,17 @@ def test_the_kernel_is_the_product_of_derivatives(name):
     torch.testing.assert_close(tangent_kernel(model, now, x), slow @ slow.T)
 
 
-def test_the_kernel_of_a_wide_start_is_the_papers():
+def test_the_kernel_of_a_wide_start_is_the_papers() -> None:
     """``x . y + epsilon^2 (x . y)^2`` for infinitely many units, N times smaller derivatives."""
     config = {"kind": "committee", "width": 200_000, "epsilon": 0.5}
     model, _, first = make(config)
     x = torch.randn(4, 4, dtype=torch.float64)
     products = x @ x.T
-    found = 200_000 * tangent_kernel(model, first, x)
+    found = 200_000 * kernel_of(model, first, x)
     torch.testing.assert_close(found, products + 0.25 * products**2, rtol=0.05, atol=0.05)
 
 
-def test_a_kernel_of_too_many_numbers_is_not_taken(monkeypatch):
+def test_a_kernel_of_too_many_numbers_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("suite.models.closed_forms.LARGEST", 10)
     model = torch.nn.Linear(4, 1).double()
     parameters = dict(model.named_parameters())
@@ -87,22 +100,24 @@ def test_a_kernel_of_too_many_numbers_is_not_taken(monkeypatch):
 
 
 @pytest.mark.parametrize("name", [n for n in CASES if n not in ("hermite", "both")])
-def test_the_quadratic_form_is_the_network(name):
+def test_the_quadratic_form_is_the_network(name: str) -> None:
     model, now, _ = make(CASES[name])
     x = torch.randn(7, 4, dtype=torch.float64)
-    linear, square = quadratic_form(model, now)
+    form = quadratic_form(model, now)
+    assert form is not None
+    linear, square = form
     torch.testing.assert_close(square, square.T)
     found = x @ linear + 0.5 * ((x @ square) * x).sum(1)
     # An uncentred expansion of a bilinear network is one too, for its start has no constant.
     torch.testing.assert_close(found, model(x).squeeze(1))
 
 
-def test_other_networks_have_no_quadratic_form():
+def test_other_networks_have_no_quadratic_form() -> None:
     model, now, _ = make(scaled({"kind": "linearised", "inner": NETWORKS["hermite"]}))
     assert quadratic_form(model, now) is None
 
 
-def test_the_terms_add_up_to_the_expected_loss_and_are_the_papers():
+def test_the_terms_add_up_to_the_expected_loss_and_are_the_papers() -> None:
     rng = np.random.default_rng(0)
     size, alpha, epsilon = 4, 1.5, 0.5
     w, beta = rng.standard_normal((6, size)), rng.standard_normal(size)
@@ -127,14 +142,14 @@ def test_the_terms_add_up_to_the_expected_loss_and_are_the_papers():
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(2, 7), st.integers(0, 2**31))
-def test_alignments_equal_their_definitions(n, seed):
+def test_alignments_equal_their_definitions(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     factor, y = rng.standard_normal((n, 3)), rng.standard_normal(n)
     kernel = factor @ factor.T
 
-    def reference(k, y):
+    def reference(k: NDArray[Any], y: NDArray[Any]) -> float:
         top = sum(y[i] * k[i, j] * y[j] for i in range(n) for j in range(n))
-        return top / (np.sqrt(sum(v * v for row in k for v in row)) * sum(v * v for v in y))
+        return float(top / (np.sqrt(sum(v * v for row in k for v in row)) * sum(v * v for v in y)))
 
     found = alignment(torch.from_numpy(kernel), torch.from_numpy(y)).item()
     assert found == pytest.approx(reference(kernel, y), rel=1e-9)
@@ -144,12 +159,12 @@ def test_alignments_equal_their_definitions(n, seed):
     assert found == pytest.approx(reference(centred, y - y.mean()), rel=1e-6, abs=1e-9)
 
 
-def test_alignment_is_one_for_the_kernel_of_the_targets():
+def test_alignment_is_one_for_the_kernel_of_the_targets() -> None:
     y = torch.randn(5, dtype=torch.float64)
     assert alignment(3 * torch.outer(y, y), y).item() == pytest.approx(1.0)
 
 
-def test_regression_interpolates_and_takes_the_least_norm():
+def test_regression_interpolates_and_takes_the_least_norm() -> None:
     """Also where there are more points than weights: then it is least squares."""
     x = torch.randn(9, 3, dtype=torch.float64)
     y, x_test = torch.randn(9, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
@@ -160,7 +175,7 @@ def test_regression_interpolates_and_takes_the_least_norm():
     torch.testing.assert_close(found, y[:2], rtol=1e-6, atol=1e-6)
 
 
-def observe(config, moved=0.4):
+def observe(config: dict[str, Any], moved: float = 0.4) -> Observation:
     model, now, first = make(config, moved)
     x, y = torch.randn(12, 4, dtype=torch.float64), torch.randn(12, dtype=torch.float64)
     return Observation(
@@ -175,45 +190,46 @@ def observe(config, moved=0.4):
     )
 
 
-def test_the_metrics_read_the_observation():
+def test_the_metrics_read_the_observation() -> None:
     seen = observe(CASES["scaled"])
     x, y = seen.splits["test"]
-    now, then = (tangent_kernel(seen.model, p, x) for p in (seen.parameters, seen.initial))
-    values = {name: METRICS[name].function(seen) for name in METRICS.entries() if "kernel" in name}
+    assert seen.model is not None
+    now, then = (kernel_of(seen.model, p, x) for p in (seen.parameters, seen.initial))
+    values = {name: METRICS[name].build()(seen) for name in METRICS.entries() if "kernel" in name}
     drift = ((now - then).norm() / then.norm()).item()
     assert values["kernel_drift"]["test"].item() == pytest.approx(drift)
-    aligned = METRICS["ntk_alignment"].function(seen)
+    aligned = METRICS["ntk_alignment"].build()(seen)
     assert aligned["plain"].item() == pytest.approx((y @ now @ y / now.norm() / (y @ y)).item())
     lines = values["kernel_regression"]
     assert lines["test"].item() == pytest.approx(lines["limit"].item()), "the start is zero"
     still = observe(CASES["scaled"], moved=0.0)
-    assert METRICS["kernel_drift"].function(still)["test"].item() == 0
+    assert METRICS["kernel_drift"].build()(still)["test"].item() == 0
 
 
-def test_the_limit_of_an_uncentred_network_begins_at_its_start():
+def test_the_limit_of_an_uncentred_network_begins_at_its_start() -> None:
     seen = observe(CASES["committee"])
     (x, y), (x_test, y_test) = seen.splits["train"], seen.splits["test"]
     start, _, first = make(CASES["committee"], moved=0.0)
-    kernel, cross = (tangent_kernel(start, first, z, x) for z in (x, x_test))
+    kernel, cross = (kernel_of(start, first, z, x) for z in (x, x_test))
     left = torch.linalg.solve(kernel, y - start(x).squeeze(1))
     limit = start(x_test).squeeze(1) + cross @ left
     plain = cross @ torch.linalg.solve(kernel, y)
-    found = METRICS["kernel_regression"].function(seen)
+    found = METRICS["kernel_regression"].build()(seen)
     assert found["limit"].item() == pytest.approx((limit - y_test).square().mean().item(), rel=1e-5)
     assert found["test"].item() == pytest.approx((plain - y_test).square().mean().item(), rel=1e-5)
 
 
-def test_movement_is_relative_to_the_start():
+def test_movement_is_relative_to_the_start() -> None:
     seen = observe(CASES["committee"])
     name = "hidden.weight"
     expected = (seen.parameters[name] - seen.initial[name]).norm() / seen.initial[name].norm()
-    found = METRICS["relative_movement"].function(seen)
+    found = METRICS["relative_movement"].build()(seen)
     assert found["all"].item() == pytest.approx(expected.item())
     zero = replace(seen, initial={name: torch.zeros_like(seen.initial[name])})
-    assert METRICS["relative_movement"].function(zero) == {}
+    assert METRICS["relative_movement"].build()(zero) == {}
 
 
-def test_classifiers_and_other_problems_have_none():
+def test_classifiers_and_other_problems_have_none() -> None:
     seen = replace(observe(CASES["committee"]), splits={})
     for name in ("ntk_alignment", "kernel_drift", "kernel_regression", "loss_terms"):
-        assert METRICS[name].function(seen) == {}
+        assert METRICS[name].build()(seen) == {}

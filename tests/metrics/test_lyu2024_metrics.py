@@ -51,7 +51,7 @@ def test_the_normalised_margin_does_not_know_the_size_of_parameters() -> None:
         parameters = {n: p.detach().clone() for n, p in model.named_parameters()}
         predictions = {"train": (model(inputs).detach(), labels)}
         seen = look(parameters=parameters, predictions=predictions, criterion=LOGISTIC, model=model)
-        found.append(METRICS["normalised_margin"].function(seen)["train"].item())
+        found.append(METRICS["normalised_margin"].build()(seen)["train"].item())
         with torch.no_grad():
             model.u.mul_(3)
             model.v.mul_(3)
@@ -65,7 +65,7 @@ def test_cosines_with_the_start() -> None:
     assert cosine(torch.zeros(2), torch.ones(2)) == 0
     now = {"w": normal(3, 2), "b": normal(2)}
     then = {"w": normal(3, 2), "b": torch.zeros(2, dtype=torch.float64)}
-    values = METRICS["start_cosine"].function(look(parameters=now, initial=then))
+    values = METRICS["start_cosine"].build()(look(parameters=now, initial=then))
     assert set(values) == {"w", "all"}, "a start at 0 has no direction"
     a = np.concatenate([now["w"].numpy().ravel(), now["b"].numpy()])
     b = np.concatenate([then["w"].numpy().ravel(), np.zeros(2)])
@@ -91,7 +91,7 @@ def test_shares_on_the_true_coordinates() -> None:
     with torch.no_grad():
         model.u.copy_(torch.tensor([1.0, 0.0, 2.0, 0.0]))
         model.v.copy_(torch.tensor([0.0, 1.0, 0.0, 0.0]))
-    measure = METRICS["true_coordinates"].function
+    measure = METRICS["true_coordinates"].build()
     sparse = SimpleNamespace(direction=torch.tensor([1.0, 1.0, 0.0, 0.0]))
     assert measure(look(model=model, task=sparse))[""] == pytest.approx(2 / 6)
     assert measure(look(model=model, task=SimpleNamespace(direction=torch.ones(4)))) == {}
@@ -118,7 +118,7 @@ def test_the_least_nuclear_norm_is_that_of_a_search(seed: int) -> None:
             matrix[i, j] = matrix[j, i] = value
         return float(np.abs(np.linalg.eigvalsh(matrix)).sum())
 
-    options = {"maxiter": 20_000, "maxfev": 20_000, "xatol": 1e-9, "fatol": 1e-12}
+    options: Any = {"maxiter": 20_000, "maxfev": 20_000, "xatol": 1e-9, "fatol": 1e-12}
     best = min(
         minimize(norm, start * np.ones(len(free)), method="Nelder-Mead", options=options).fun
         for start in (0.0, 1.0)

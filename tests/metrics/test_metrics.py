@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from torch import Tensor
 
 from suite.metrics.accuracy import top1
 from suite.metrics.base import METRICS, Observation
@@ -89,7 +90,8 @@ def test_effective_lr_predicts_the_same_dynamics(scale: float) -> None:
             # Back on the sphere: the norm is what the effective rate is measured against.
             moved = (weight - lr * gradient).detach()
             weight = (moved * weight.norm() / moved.norm()).detach().requires_grad_()
-        return weight.detach() / weight.detach().norm()
+        along: Tensor = weight.detach() / weight.detach().norm()
+        return along
 
     start = torch.tensor([1.0, -0.5, 0.3], dtype=torch.float64)
     unit = direction(start, 0.1)
@@ -161,14 +163,14 @@ def test_contract_of_every_metric(name: str) -> None:
     """Scalars by layer, finite, pure, and nothing but its declared needs is read."""
     metric = METRICS[name]
     seen = _observation()
-    values = metric.function(seen)
+    values = metric.build()(seen)
     if not values:
         pytest.skip("it is of a kind of network or problem that this is not")
     assert metric.unit
     for value in values.values():
         assert value.ndim == 0
         assert torch.isfinite(value)
-    again = metric.function(_observation())
+    again = metric.build()(_observation())
     assert {k: v.item() for k, v in values.items()} == {k: v.item() for k, v in again.items()}
     bare = Observation(
         step=5,
@@ -178,7 +180,7 @@ def test_contract_of_every_metric(name: str) -> None:
         interval=5,
         **{need: getattr(seen, need) for need in metric.needs - {"parameters"}},
     )
-    assert {k: v.item() for k, v in metric.function(bare).items()} == {
+    assert {k: v.item() for k, v in metric.build()(bare).items()} == {
         k: v.item() for k, v in values.items()
     }
 
@@ -187,16 +189,16 @@ def test_norm_metrics_against_numpy() -> None:
     seen = _observation()
     arrays = {name: p.numpy() for name, p in seen.parameters.items()}
     joint = math.sqrt(sum((arrays[n] ** 2).sum() for n in ("a.weight", "b.weight")))
-    norms = METRICS["parameter_norm"].function(seen)
+    norms = METRICS["parameter_norm"].build()(seen)
     assert norms["a.bias"].item() == pytest.approx(np.linalg.norm(arrays["a.bias"]), rel=1e-6)
     assert norms["all"].item() == pytest.approx(joint, rel=1e-6)
-    assert METRICS["distance_from_init"].function(seen)["all"].item() == pytest.approx(
+    assert METRICS["distance_from_init"].build()(seen)["all"].item() == pytest.approx(
         joint, rel=1e-6
     )
-    ratio = METRICS["relative_update"].function(seen)
+    ratio = METRICS["relative_update"].build()(seen)
     assert {k: v.item() for k, v in ratio.items()} == pytest.approx(
         dict.fromkeys(("a.weight", "b.weight", "all"), 0.01), rel=1e-6
     )
-    assert METRICS["effective_lr"].function(seen)["all"].item() == pytest.approx(
+    assert METRICS["effective_lr"].build()(seen)["all"].item() == pytest.approx(
         0.1 / joint, rel=1e-6
     )

@@ -17,6 +17,7 @@ from torch.func import functional_call
 from suite.losses import CROSS_ENTROPY
 from suite.metrics.base import METRICS, Observation
 from suite.metrics.sharpness import hessian_product, top_eigenvalue
+from suite.models.normalize import NormKind
 from suite.models.pair_mlp import PairMlp
 from suite.models.transformer import GrokkingTransformer
 from suite.params import classify
@@ -51,14 +52,14 @@ def test_products_are_exact_for_a_quartic() -> None:
     torch.testing.assert_close(product(v), expected, rtol=1e-6, atol=1e-6)
 
 
-def _observe(model: nn.Module, pairs: Tensor, /, **keys: Any) -> Observation:
+def _observe(model: PairMlp | GrokkingTransformer, pairs: Tensor, /, **keys: Any) -> Observation:
     parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
     train = (pairs, pairs.sum(1) % model.modulus)
     keys = {"model": model, "splits": {"train": train}, "criterion": CROSS_ENTROPY, **keys}
     return Observation(0, parameters, classify(model), {}, **keys)
 
 
-def _dense(model: nn.Module, pairs: Tensor) -> float:
+def _dense(model: PairMlp, pairs: Tensor) -> float:
     """Return the largest eigenvalue of the Hessian, by second derivatives of every pair."""
     named = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
     shapes = {n: p.shape for n, p in named.items()}
@@ -74,11 +75,11 @@ def _dense(model: nn.Module, pairs: Tensor) -> float:
 
 
 @pytest.mark.parametrize("norm", ["none", "rms"])
-def test_it_equals_the_dense_hessians(norm: str) -> None:
+def test_it_equals_the_dense_hessians(norm: NormKind) -> None:
     torch.manual_seed(0)
     model = PairMlp(5, 3, 6, 2, norm).double()
     pairs = torch.cartesian_prod(torch.arange(5), torch.arange(5))
-    found = METRICS["sharpness"].function(_observe(model, pairs))
+    found = METRICS["sharpness"].build()(_observe(model, pairs))
     assert found["train"].item() == pytest.approx(_dense(model, pairs), rel=1e-4)
 
 
@@ -88,8 +89,8 @@ def test_a_network_in_single_precision_is_looked_at_in_double_and_left_alone() -
     before = copy.deepcopy(model.state_dict())
     pairs = torch.cartesian_prod(torch.arange(5), torch.arange(5))
     with torch.no_grad():
-        found = METRICS["sharpness"].function(_observe(model, pairs))["train"]
-    double = METRICS["sharpness"].function(_observe(copy.deepcopy(model).double(), pairs))
+        found = METRICS["sharpness"].build()(_observe(model, pairs))["train"]
+    double = METRICS["sharpness"].build()(_observe(copy.deepcopy(model).double(), pairs))
     assert found.dtype == torch.float64
     torch.testing.assert_close(found, double["train"])
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
@@ -101,18 +102,18 @@ def test_it_is_of_trained_parameters_and_of_tasks_with_a_training_set() -> None:
     model = PairMlp(5, 3, 6, 1, "none").double()
     pairs = torch.cartesian_prod(torch.arange(5), torch.arange(5))
     model.decoder.weight.requires_grad_(False)
-    found = METRICS["sharpness"].function(_observe(model, pairs))
+    found = METRICS["sharpness"].build()(_observe(model, pairs))
     assert found["train"].item() == pytest.approx(_dense(model, pairs), rel=1e-4)
-    assert METRICS["sharpness"].function(_observe(model, pairs, splits={})) == {}
-    assert METRICS["sharpness"].function(_observe(model, pairs, model=None)) == {}
+    assert METRICS["sharpness"].build()(_observe(model, pairs, splits={})) == {}
+    assert METRICS["sharpness"].build()(_observe(model, pairs, model=None)) == {}
 
 
 def test_only_part_of_a_large_training_set_is_read() -> None:
     model = PairMlp(23, 3, 6, 1, "none").double()
     pairs = torch.cartesian_prod(torch.arange(23), torch.arange(23))
     whole, part = (
-        METRICS["sharpness"].function(_observe(model, p))["train"] for p in (pairs, pairs[:256])
+        METRICS["sharpness"].build()(_observe(model, p))["train"] for p in (pairs, pairs[:256])
     )
     assert whole == part
     task = SimpleNamespace()
-    assert METRICS["sharpness"].function(_observe(model, pairs, task=task))["train"] == part
+    assert METRICS["sharpness"].build()(_observe(model, pairs, task=task))["train"] == part

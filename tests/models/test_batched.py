@@ -1,7 +1,10 @@
 """Closed forms with an axis of runs against the modules and autograd."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor, nn
 
 from suite.models.base import MODELS, ModelSpec, build_model
 from suite.models.inputs import Floats, IntegerPairs, MatrixEntries
@@ -18,7 +21,7 @@ COMMITTEES = {  # more units than inputs, fewer, and what is always summed over 
     "hermite": {"width": 4, "hermite": 3},
     "both": {"width": 3, "hermite": 4, "trained_readout": True},
 }
-CASES = {
+CASES: dict[str, tuple[ModelSpec, list[dict[str, Any]]]] = {
     **{
         f"committee {name}": (VECTORS, [{**keys, "epsilon": e} for e in EPSILONS])
         for name, keys in COMMITTEES.items()
@@ -51,7 +54,7 @@ CASES = {
 }
 
 
-def make(case):
+def make(case: str) -> tuple[list[Any], list[nn.Module], Tensor, Tensor]:
     spec, keys = CASES[case]
     kind = case.split()[0]
     configs = [MODELS[kind].from_mapping({"kind": kind, **k}) for k in keys]
@@ -72,7 +75,7 @@ def make(case):
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("case", CASES)
-def test_outputs_and_gradients_are_those_of_autograd(case, shared):
+def test_outputs_and_gradients_are_those_of_autograd(case: str, shared: bool) -> None:
     configs, models, inputs, slopes = make(case)
     inputs = inputs[:1] if shared else inputs
     parameters = {
@@ -92,7 +95,7 @@ def test_outputs_and_gradients_are_those_of_autograd(case, shared):
             torch.testing.assert_close(gradients[name][run], p.grad, rtol=1e-11, atol=1e-12)
 
 
-def test_models_without_a_closed_form_have_none_inside_others():
+def test_models_without_a_closed_form_have_none_inside_others() -> None:
     mlp = {"kind": "mlp", "width": 4}
     for kind in ("scaled", "linearised"):
         config = MODELS[kind].from_mapping({"kind": kind, "inner": mlp})
@@ -102,10 +105,10 @@ def test_models_without_a_closed_form_have_none_inside_others():
     assert type(config).batched([config], torch.zeros(1)) is None
 
 
-def test_pairs_by_columns_are_products_with_one_hot_codes():
+def test_pairs_by_columns_are_products_with_one_hot_codes() -> None:
     spec = ModelSpec(IntegerPairs(7), 7)
     config = MODELS["pair_relu"].from_mapping({"kind": "pair_relu", "width": 11, "scale": 2.0})
-    model = build_model(config, spec, 0).double()
+    model: Any = build_model(config, spec, 0).double()
     model.hidden.bias.data.normal_()
     pairs = torch.cartesian_prod(torch.arange(7), torch.arange(7))
     codes = torch.nn.functional.one_hot(pairs, 7).flatten(1).double()
@@ -115,9 +118,10 @@ def test_pairs_by_columns_are_products_with_one_hot_codes():
     )
 
 
-def test_pair_relu_starts_as_he_et_al_with_its_scale_and_is_homogeneous():
+def test_pair_relu_starts_as_he_et_al_with_its_scale_and_is_homogeneous() -> None:
     spec, wide = ModelSpec(IntegerPairs(31), 31), {"kind": "pair_relu", "width": 400}
-    model = build_model(MODELS["pair_relu"].from_mapping({**wide, "scale": 3.0}), spec, 0)
+    config = MODELS["pair_relu"].from_mapping({**wide, "scale": 3.0})
+    model: Any = build_model(config, spec, 0)
     assert model.hidden.weight.std().item() == pytest.approx(3 * (2 / 62) ** 0.5, rel=0.02)
     assert model.readout.weight.std().item() == pytest.approx(3 / 20, rel=0.02)
     assert not model.hidden.bias.any()

@@ -1,7 +1,11 @@
 """The residual value network against its formula, and which of its weights are scale-invariant."""
 
+from collections.abc import Iterable
+from typing import Literal
+
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from suite.invariance.decide import check_invariant, scale_invariant
@@ -15,16 +19,16 @@ SPEC = ModelSpec(Frames((4, 84, 84)), outputs=6)
 SMALL = ModelSpec(Frames((4, 40, 36)), outputs=3)
 
 
-def frames(*shape):
+def frames(*shape: int) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
 
-def slow(parameters, x, norm):
+def slow(parameters: Iterable[Tensor], x: Tensor, norm: bool) -> Tensor:
     """The network written out; parameters are taken in the order of their registration."""
     left = iter(parameters)
 
-    def conv(x):
+    def conv(x: Tensor) -> Tensor:
         w = next(left)
         bias = None if norm else next(left)
         y = F.conv2d(x, w, bias, padding=1)
@@ -53,7 +57,7 @@ def slow(parameters, x, norm):
 
 
 @pytest.mark.parametrize("norm", ["none", "layer"])
-def test_outputs_are_those_of_the_formula(norm):
+def test_outputs_are_those_of_the_formula(norm: Literal["none", "layer"]) -> None:
     net = build_model(ImpalaCnnConfig(norm=norm, hidden=16), SMALL, seed=0).double()
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, 0.0, 0.1)
@@ -63,7 +67,7 @@ def test_outputs_are_those_of_the_formula(norm):
 
 
 @pytest.mark.parametrize("width", [1, 2])
-def test_number_of_weights(width):
+def test_number_of_weights(width: int) -> None:
     net = build_model(ImpalaCnnConfig(width=width), SPEC, seed=0)
     a, b = 16 * width, 32 * width
     kernels = 9 * (4 * a + 4 * a * a + a * b + 4 * b * b + b * b + 4 * b * b)
@@ -72,7 +76,7 @@ def test_number_of_weights(width):
 
 
 @pytest.mark.parametrize("head", [HeadSpec(), HeadSpec(dueling=True, atoms=5)])
-def test_all_but_the_outputs_is_invariant_when_normalised(head):
+def test_all_but_the_outputs_is_invariant_when_normalised(head: HeadSpec) -> None:
     spec = ModelSpec(SMALL.inputs, 3, head=head)
     net = build_model(ImpalaCnnConfig(norm="layer", hidden=16), spec, seed=0)
     names = scale_invariant(net, frames(4, *SMALL.inputs.shape)).names
@@ -86,11 +90,11 @@ def test_all_but_the_outputs_is_invariant_when_normalised(head):
     )
 
 
-def test_the_plain_network_has_no_invariant_weights():
+def test_the_plain_network_has_no_invariant_weights() -> None:
     assert scale_invariant(build_model(ImpalaCnnConfig(), SMALL, seed=0)).names == ()
 
 
-def test_units_within_the_residual_branches_are_seen():
+def test_units_within_the_residual_branches_are_seen() -> None:
     net = build_model(ImpalaCnnConfig(norm="layer", hidden=16), SMALL, seed=0)
     probe = frames(2, *SMALL.inputs.shape)
     pairs = [(x.incoming, *x.outgoing) for x in hidden_layers(net, lambda: net(probe))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ VECTORS = ModelSpec(Floats((6,)), 3)
 ALL = torch.cartesian_prod(torch.arange(7), torch.arange(7))
 
 
-def make(kind: str, spec: ModelSpec, **keys: object) -> torch.nn.Module:
+def make(kind: str, spec: ModelSpec, **keys: object) -> Any:
     return build_model(MODELS[kind].from_mapping({"kind": kind, **keys}), spec, 0)
 
 

@@ -1,7 +1,10 @@
 """The first-order expansion against differences, and its training against kernel regression."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from suite.models.base import ACTIVATIONS, MODELS, ModelSpec, build_model, recording
@@ -10,14 +13,14 @@ from suite.models.inputs import Floats, IntegerPairs
 from suite.params import classify
 
 SPEC = ModelSpec(Floats((5,)), 1)
-INNERS = [
+INNERS: list[dict[str, Any]] = [
     {"kind": "mlp", "width": 6},
     {"kind": "committee", "width": 4, "epsilon": 0.5},
     {"kind": "committee", "width": 3, "epsilon": 0.5, "trained_readout": True},
 ]
 KINDS = [f"{c['kind']}{i}" for i, c in enumerate(INNERS)]
 
-PAIRS = [
+PAIRS: list[dict[str, Any]] = [
     {"kind": "pair_mlp", "embedding": 3, "width": 6, "norm": "rms"},
     {"kind": "pair_mlp", "embedding": None, "width": 6},
     {"kind": "pair_quadratic", "width": 6},
@@ -27,13 +30,15 @@ PAIRS = [
 ]
 
 
-def make(inner, wrap="linearised", seed=0, spec=SPEC):
+def make(
+    inner: dict[str, Any], wrap: str | None = "linearised", seed: int = 0, spec: ModelSpec = SPEC
+) -> nn.Module:
     config = MODELS[wrap].from_mapping({"kind": wrap, "inner": inner}) if wrap else None
     config = config or MODELS[inner["kind"]].from_mapping(inner)
     return build_model(config, spec, seed).double()
 
 
-def move(model, size, seed=1):
+def move(model: nn.Module, size: float, seed: int = 1) -> None:
     generator = torch.Generator().manual_seed(seed)
     for name in classify(model):
         p = model.get_parameter(name)
@@ -41,7 +46,7 @@ def move(model, size, seed=1):
 
 
 @pytest.mark.parametrize("inner", INNERS, ids=KINDS)
-def test_it_starts_as_the_network_and_parts_from_it_at_second_order(inner):
+def test_it_starts_as_the_network_and_parts_from_it_at_second_order(inner: dict[str, Any]) -> None:
     x = torch.randn(7, 5, dtype=torch.float64)
     network, twin = make(inner, None), make(inner)
     torch.testing.assert_close(twin(x), network(x))
@@ -57,7 +62,7 @@ def test_it_starts_as_the_network_and_parts_from_it_at_second_order(inner):
 
 
 @pytest.mark.parametrize("inner", INNERS, ids=KINDS)
-def test_outputs_and_gradients_are_those_of_the_jacobian(inner):
+def test_outputs_and_gradients_are_those_of_the_jacobian(inner: dict[str, Any]) -> None:
     x = torch.randn(7, 5, dtype=torch.float64)
     network, twin = make(inner, None), make(inner)
     first = {n: network.get_parameter(n).detach() for n in classify(network)}
@@ -73,7 +78,7 @@ def test_outputs_and_gradients_are_those_of_the_jacobian(inner):
 
 
 @pytest.mark.parametrize("inner", PAIRS, ids=[f"{c['kind']}{i}" for i, c in enumerate(PAIRS)])
-def test_networks_on_pairs_have_expansions(inner):
+def test_networks_on_pairs_have_expansions(inner: dict[str, Any]) -> None:
     """Against central differences of the network along the way it has gone."""
     spec = ModelSpec(IntegerPairs(5), 5)
     pairs = torch.cartesian_prod(torch.arange(5), torch.arange(5))
@@ -82,21 +87,22 @@ def test_networks_on_pairs_have_expansions(inner):
     move(twin, 0.3)
     moved = {n: twin.get_parameter(f"inner.{n}").detach() - p for n, p in first.items()}
 
-    def at(size):
-        return functional_call(
-            network, {n: p + size * moved[n] for n, p in first.items()}, (pairs,)
-        )
+    def at(size: float) -> Tensor:
+        away = {n: p + size * moved[n] for n, p in first.items()}
+        out: Tensor = functional_call(network, away, (pairs,))
+        return out
 
     expected = at(0.0) + (at(1e-6) - at(-1e-6)) / 2e-6
     torch.testing.assert_close(twin(pairs), expected, rtol=1e-6, atol=1e-7)
     assert (twin(pairs) - at(0.0)).abs().max() > 0.01
 
     twin(pairs).square().mean().backward()
-    assert all(twin.get_parameter(f"inner.{n}").grad.abs().max() > 0 for n in first)
+    slopes = [twin.get_parameter(f"inner.{n}").grad for n in first]
+    assert all(g is not None and g.abs().max() > 0 for g in slopes)
 
 
 @pytest.mark.parametrize("inner", INNERS, ids=KINDS)
-def test_its_kernel_stays_that_of_the_start(inner):
+def test_its_kernel_stays_that_of_the_start(inner: dict[str, Any]) -> None:
     x, y = torch.randn(7, 5, dtype=torch.float64), torch.randn(4, 5, dtype=torch.float64)
     network, twin = make(inner, None), make(inner)
     first = {n: network.get_parameter(n).detach() for n in classify(network)}
@@ -106,7 +112,7 @@ def test_its_kernel_stays_that_of_the_start(inner):
     torch.testing.assert_close(tangent_kernel(twin, now, x, y), jacobians[0] @ jacobians[1].T)
 
 
-def test_trained_to_the_limit_it_is_kernel_regression():
+def test_trained_to_the_limit_it_is_kernel_regression() -> None:
     """With centred outputs: ``k_0(x, X) K_0^{-1} y``; without, of what the start leaves."""
     torch.manual_seed(0)
     x, y, x_test = (torch.randn(*s, dtype=torch.float64) for s in ((6, 5), (6,), (4, 5)))
@@ -124,27 +130,27 @@ def test_trained_to_the_limit_it_is_kernel_regression():
             if loss < 1e-20:
                 break
             for p, g in zip(
-                trained.values(), torch.autograd.grad(loss, trained.values()), strict=True
+                trained.values(), torch.autograd.grad(loss, [*trained.values()]), strict=True
             ):
                 p.data -= rate * g
         expected = start_test + cross @ torch.linalg.solve(kernel, y - start)
         torch.testing.assert_close(model(x_test).squeeze(1), expected, rtol=1e-6, atol=1e-6)
 
 
-def test_an_expansion_shows_no_features():
+def test_an_expansion_shows_no_features() -> None:
     model = make(INNERS[0])
     with recording(model, ACTIVATIONS) as seen:
         model(torch.randn(2, 5, dtype=torch.float64))
     assert not seen
 
 
-def test_roles_are_the_inner_network_s():
+def test_roles_are_the_inner_network_s() -> None:
     for inner in INNERS:
         roles = classify(make(inner, None))
         assert classify(make(inner)) == {f"inner.{name}": role for name, role in roles.items()}
 
 
-def test_functional_calls_move_the_trainable_copy_alone():
+def test_functional_calls_move_the_trainable_copy_alone() -> None:
     twin = make(INNERS[1])
     x = torch.randn(3, 5, dtype=torch.float64)
     zero = {n: torch.zeros_like(twin.get_parameter(n)) for n in classify(twin)}

@@ -6,10 +6,12 @@ truncated at 2. Rainbow's hidden layers have biases of means, its output layers 
 """
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from scipy import stats
+from torch import Tensor
 
 from suite.agents.base import AGENTS
 from suite.models.base import ModelSpec, build_model
@@ -17,14 +19,23 @@ from suite.models.head_spec import PLAIN, HeadSpec
 from suite.models.inputs import Floats
 from suite.models.mlp import MlpConfig
 from suite.models.noisy import NoisyLinear, draw_noise, noisy_layers
+from suite.models.normalize import NormKind
 from suite.models.q_head import QHead
 
 
-def generator(seed=0):
+def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def slowly(x, mean, sigma, mean_bias, sigma_bias, eps_in, eps_out):
+def slowly(
+    x: Tensor,
+    mean: Tensor,
+    sigma: Tensor,
+    mean_bias: Tensor | None,
+    sigma_bias: Tensor,
+    eps_in: Tensor,
+    eps_out: Tensor,
+) -> Tensor:
     """One output at a time, in Python's own float64."""
     rows = []
     for features in x.tolist():
@@ -42,9 +53,10 @@ def slowly(x, mean, sigma, mean_bias, sigma_bias, eps_in, eps_out):
 
 
 @pytest.mark.parametrize("mean_bias", [True, False])
-def test_a_map_equals_the_slow_reference(mean_bias):
+def test_a_map_equals_the_slow_reference(mean_bias: bool) -> None:
     torch.manual_seed(1)
     layer = NoisyLinear(5, 4, sigma=0.3, bound=2.0, mean_bias=mean_bias).double()
+    assert layer.bias is not None
     with torch.no_grad():
         layer.weight[1].add_(0.1 * torch.randn(4, 5))
         layer.bias[-1].add_(0.1 * torch.randn(4))
@@ -53,7 +65,8 @@ def test_a_map_equals_the_slow_reference(mean_bias):
     x = torch.randn(3, 5, dtype=torch.float64)
     expected = slowly(
         x,
-        *layer.weight,
+        layer.weight[0],
+        layer.weight[1],
         layer.bias[0] if mean_bias else None,
         layer.bias[-1],
         layer.eps_in,
@@ -66,14 +79,14 @@ def test_a_map_equals_the_slow_reference(mean_bias):
     )
 
 
-def test_without_noise_there_is_no_bias_where_it_has_no_mean():
+def test_without_noise_there_is_no_bias_where_it_has_no_mean() -> None:
     layer = NoisyLinear(6, 3, mean_bias=False)
     x = torch.randn(4, 6)
     torch.testing.assert_close(layer(x), x @ layer.weight[0].T)
 
 
 @pytest.mark.parametrize("bound", [2.0, 0.7])
-def test_noise_is_made_of_a_truncated_normal(bound):
+def test_noise_is_made_of_a_truncated_normal(bound: float) -> None:
     layers = [NoisyLinear(30_000, 1, bound=bound), NoisyLinear(1, 20_000, bound=bound)]
     for seed in range(3):
         draw_noise(layers, generator(seed))
@@ -88,7 +101,7 @@ def test_noise_is_made_of_a_truncated_normal(bound):
     assert torch.equal(first, layers[0].eps_in)
 
 
-def test_plain_noise_is_not_truncated():
+def test_plain_noise_is_not_truncated() -> None:
     layer = NoisyLinear(30_000, 1)
     draw_noise([layer], generator())
     z = (layer.eps_in.sign() * layer.eps_in.square()).double().numpy()
@@ -100,7 +113,9 @@ def test_plain_noise_is_not_truncated():
     ("agent", "sigma", "bound", "output_means"),
     [("rainbow", 0.1, 2.0, False), ("der", 0.1, None, True)],
 )
-def test_the_choice_of_each_agent(agent, sigma, bound, output_means):
+def test_the_choice_of_each_agent(
+    agent: str, sigma: float, bound: float | None, output_means: bool
+) -> None:
     config = AGENTS[agent](kind=agent)
     net = build_model(
         MlpConfig(width=8, depth=2), ModelSpec(Floats((4,)), 3, head=config.head), seed=0
@@ -118,14 +133,15 @@ def test_the_choice_of_each_agent(agent, sigma, bound, output_means):
     assert len(list(noisy_layers(net))) == 4
 
 
-def test_agents_without_noise_ask_for_no_head_of_their_own():
+def test_agents_without_noise_ask_for_no_head_of_their_own() -> None:
     assert AGENTS["dqn"](kind="dqn").head == PLAIN
-    plain = AGENTS["rainbow"](kind="rainbow", noisy=None, dueling=False, distribution=None)
+    rainbow: Any = AGENTS["rainbow"]
+    plain = rainbow(kind="rainbow", noisy=None, dueling=False, distribution=None)
     assert plain.head == PLAIN
 
 
 @pytest.mark.parametrize("kind", ["none", "layer"])
-def test_with_norm_layers_there_are_no_biases_at_all(kind):
+def test_with_norm_layers_there_are_no_biases_at_all(kind: NormKind) -> None:
     head = QHead(6, 8, 3, HeadSpec(True, 5, 0.1, 2.0, False), kind)
     for name, layer in head.named_modules():
         if isinstance(layer, NoisyLinear):

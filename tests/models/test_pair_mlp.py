@@ -37,7 +37,7 @@ def test_picking_columns_equals_a_product_with_one_hot_codes(norm: str) -> None:
 
 
 def test_operands_share_a_table() -> None:
-    model = make(embedding=4, depth=2)
+    model: Any = make(embedding=4, depth=2)
     table = model.tokens.weight
     by_hand = torch.cat([table[PAIRS[:, 0]], table[PAIRS[:, 1]]], 1) @ model.first.weight.T
     by_hand = by_hand.relu() @ model.hidden[1].weight.T

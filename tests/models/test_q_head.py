@@ -1,9 +1,11 @@
 """The head of a value network: dueling, distributions, and noisy maps against plain autograd."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch.func import functional_call
 
 from suite.interventions.normalize_project import Projection
@@ -13,6 +15,7 @@ from suite.models.head_spec import HeadSpec
 from suite.models.inputs import Floats, Frames
 from suite.models.mlp import MlpConfig
 from suite.models.noisy import NoisyLinear, draw_noise, noisy_layers
+from suite.models.normalize import NormKind
 from suite.models.q_head import QHead
 from suite.models.q_network import NatureCnnConfig
 from suite.params import ParamRole, classify
@@ -30,15 +33,15 @@ HEADS = [
 ]
 
 
-def seeded(seed=0):
+def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def normal(*shape, seed=1):
+def normal(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
 
 
-def make_head(spec, kind="layer"):
+def make_head(spec: HeadSpec, kind: NormKind = "layer") -> QHead:
     torch.manual_seed(0)
     head = QHead(inputs=6, hidden=8, actions=3, spec=spec, kind=kind).double()
     noise = list(noisy_layers(head))
@@ -47,14 +50,14 @@ def make_head(spec, kind="layer"):
     return head
 
 
-def noisy_map(inputs=6, outputs=4, bias=True):
+def noisy_map(inputs: int = 6, outputs: int = 4, bias: bool = True) -> NoisyLinear:
     torch.manual_seed(0)
     layer = NoisyLinear(inputs, outputs, bias, sigma=0.5).double()
     draw_noise([layer], seeded())
     return layer
 
 
-def plainly(layer, x, weight, bias):
+def plainly(layer: NoisyLinear, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """What Fortunato et al. 2018 write down, with the whole weight of the noise."""
     whole = weight[0] + weight[1] * torch.outer(layer.eps_out, layer.eps_in)
     y = x @ whole.T
@@ -66,8 +69,9 @@ def plainly(layer, x, weight, bias):
 
 @pytest.mark.parametrize("noisy", [None, 0.5])
 @pytest.mark.parametrize("atoms", [1, 5])
-def test_dueling_is_value_plus_centred_advantages(atoms, noisy):
+def test_dueling_is_value_plus_centred_advantages(atoms: int, noisy: float | None) -> None:
     head = make_head(HeadSpec(True, atoms, noisy))
+    assert head.value is not None
     x = normal(7, 6)
     value, advantage = head.value(x), head.advantage(x).view(7, 3, atoms)
     q = head(x).view(7, 3, atoms)
@@ -78,8 +82,8 @@ def test_dueling_is_value_plus_centred_advantages(atoms, noisy):
 
 
 @pytest.mark.parametrize("atoms", [1, 5])
-def test_value_and_advantages_are_told_apart(atoms):
-    head = make_head(HeadSpec(True, atoms), "none")
+def test_value_and_advantages_are_told_apart(atoms: int) -> None:
+    head: Any = make_head(HeadSpec(True, atoms), "none")
     x = normal(7, 6)
     before = head(x)
     with torch.no_grad():  # what all actions have in common is not an advantage
@@ -91,7 +95,7 @@ def test_value_and_advantages_are_told_apart(atoms):
     torch.testing.assert_close(head(x), before + risen)
 
 
-def test_one_stream_is_its_outputs_by_action_then_atom():
+def test_one_stream_is_its_outputs_by_action_then_atom() -> None:
     head = make_head(HeadSpec(atoms=5))
     x = normal(7, 6)
     assert head.value is None
@@ -101,7 +105,7 @@ def test_one_stream_is_its_outputs_by_action_then_atom():
 
 
 @pytest.mark.parametrize("spec", HEADS)
-def test_shapes_and_seeds_of_whole_networks(spec):
+def test_shapes_and_seeds_of_whole_networks(spec: HeadSpec) -> None:
     shape = (2, 5, spec.atoms) if spec.atoms > 1 else (2, 5)
     cases = [
         (MlpConfig(width=8, depth=1), ModelSpec(Floats((4,)), 5, head=spec), torch.ones(2, 4)),
@@ -129,7 +133,7 @@ def test_shapes_and_seeds_of_whole_networks(spec):
 @pytest.mark.parametrize("noisy", [None, 0.5])
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("norm", ["none", "layer", "rms"])
-def test_roles(norm, dueling, noisy):
+def test_roles(norm: NormKind, dueling: bool, noisy: float | None) -> None:
     asked = ModelSpec(Floats((4,)), 3, head=HeadSpec(dueling, 5, noisy))
     roles = classify(build_model(MlpConfig(width=8, norm=norm), asked, seed=0))
     expected = {"torso.1.weight": ParamRole.WEIGHT}
@@ -150,7 +154,9 @@ def test_roles(norm, dueling, noisy):
 
 @pytest.mark.parametrize("norm", ["layer", "rms"])
 @pytest.mark.parametrize("spec", HEADS)
-def test_hidden_weights_are_scale_invariant_and_output_layers_are_not_projected(spec, norm):
+def test_hidden_weights_are_scale_invariant_and_output_layers_are_not_projected(
+    spec: HeadSpec, norm: NormKind
+) -> None:
     asked = ModelSpec(Floats((4,)), 3, head=spec)
     net = build_model(MlpConfig(width=16, norm=norm), asked, seed=0).double()
     noise = list(noisy_layers(net))
@@ -175,9 +181,9 @@ def test_hidden_weights_are_scale_invariant_and_output_layers_are_not_projected(
         assert not torch.allclose(net(x), before, rtol=0.1)
 
 
-def test_the_norm_that_is_held_is_that_of_means_and_noise_together():
+def test_the_norm_that_is_held_is_that_of_means_and_noise_together() -> None:
     asked = ModelSpec(Floats((4,)), 3, head=HeadSpec(noisy=0.5))
-    net = build_model(MlpConfig(width=16, norm="layer"), asked, seed=0).double()
+    net: Any = build_model(MlpConfig(width=16, norm="layer"), asked, seed=0).double()
     pair = net.head.advantage.hidden.weight
     norm = math.hypot(pair[0].norm().item(), pair[1].norm().item())
     projection = Projection(net)
@@ -190,10 +196,10 @@ def test_the_norm_that_is_held_is_that_of_means_and_noise_together():
     torch.testing.assert_close(pair[0] / pair[1], ratio)
 
 
-def test_means_alone_are_not_scale_invariant():
+def test_means_alone_are_not_scale_invariant() -> None:
     """So that it takes the joint norm: their size decides how much the noise weighs."""
     asked = ModelSpec(Floats((4,)), 3, head=HeadSpec(noisy=0.5))
-    net = build_model(MlpConfig(width=16, norm="layer"), asked, seed=0).double()
+    net: Any = build_model(MlpConfig(width=16, norm="layer"), asked, seed=0).double()
     draw_noise(list(noisy_layers(net)), seeded())
     x = normal(7, 4)
     before = net(x)
@@ -207,7 +213,7 @@ def test_means_alone_are_not_scale_invariant():
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("leaf", [False, True])  # the first map of a network gives x no slope
-def test_a_noisy_map_and_its_slopes_equal_plain_autograd(bias, leaf):
+def test_a_noisy_map_and_its_slopes_equal_plain_autograd(bias: bool, leaf: bool) -> None:
     layer = noisy_map(bias=bias)
     parameters = dict(layer.named_parameters())
     found = []
@@ -228,18 +234,19 @@ def test_a_noisy_map_and_its_slopes_equal_plain_autograd(bias, leaf):
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_slopes_are_those_of_differences(bias):
+def test_slopes_are_those_of_differences(bias: bool) -> None:
     layer = noisy_map(3, 2, bias)
     names = [name for name, _ in layer.named_parameters()]
 
-    def forward(x, *parameters):
-        return functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
+    def forward(x: Tensor, *parameters: Tensor) -> Tensor:
+        out: Tensor = functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
+        return out
 
     given = (normal(4, 3).requires_grad_(), *layer.parameters())
     assert torch.autograd.gradcheck(forward, given)
 
 
-def test_a_frozen_map_still_passes_slopes_on():
+def test_a_frozen_map_still_passes_slopes_on() -> None:
     layer = noisy_map().requires_grad_(False)
     x = normal(5, 6).requires_grad_()
     layer(x).sum().backward()
@@ -248,8 +255,9 @@ def test_a_frozen_map_still_passes_slopes_on():
     assert layer.weight.grad is None
 
 
-def test_without_noise_the_map_is_that_of_the_means():
+def test_without_noise_the_map_is_that_of_the_means() -> None:
     layer = noisy_map()
+    assert layer.bias is not None
     fresh = NoisyLinear(6, 4).double()
     fresh.load_state_dict(layer.state_dict())  # noise is no part of the weights
     x = normal(5, 6)
@@ -257,9 +265,10 @@ def test_without_noise_the_map_is_that_of_the_means():
     assert not torch.allclose(layer(x), fresh(x), rtol=0.01)
 
 
-def test_initial_means_are_uniform_and_noise_is_constant():
+def test_initial_means_are_uniform_and_noise_is_constant() -> None:
     torch.manual_seed(0)
     layer = NoisyLinear(400, 300, sigma=0.1)
+    assert layer.bias is not None
     for mean, sigma in (layer.weight, layer.bias):
         torch.testing.assert_close(sigma, torch.full_like(sigma, 0.1 / 20))
         assert mean.abs().max() <= 1 / 20
@@ -268,10 +277,10 @@ def test_initial_means_are_uniform_and_noise_is_constant():
     assert mean.mean().item() == pytest.approx(0, abs=5e-4)  # 6 standard errors
 
 
-def test_noise_follows_from_the_generator_alone():
+def test_noise_follows_from_the_generator_alone() -> None:
     layers = [noisy_map(6, 4), noisy_map(4, 3)]
 
-    def draw(generator):
+    def draw(generator: torch.Generator) -> list[Tensor]:
         draw_noise(layers, generator)
         return [eps.clone() for layer in layers for eps in (layer.eps_in, layer.eps_out)]
 
@@ -288,7 +297,7 @@ def test_noise_follows_from_the_generator_alone():
     assert len(values.unique()) == len(values)  # no two inputs, layers or draws share any
 
 
-def test_the_size_of_the_noise():
+def test_the_size_of_the_noise() -> None:
     layer = NoisyLinear(3000, 2000)
     draw_noise([layer], seeded())
     for eps in (layer.eps_in, layer.eps_out):
@@ -299,17 +308,18 @@ def test_the_size_of_the_noise():
         assert (eps.abs() < 1).float().mean().item() == pytest.approx(0.683, abs=0.05)
 
 
-def test_outputs_spread_about_those_of_the_means():
+def test_outputs_spread_about_those_of_the_means() -> None:
     """Their variance is that of eps_out times that of the inner sum, and the bias's."""
     layer, x = noisy_map(5, 3), normal(1, 5)
+    assert layer.bias is not None
     with torch.no_grad():
         layer.weight[1].copy_(0.1 + normal(3, 5, seed=3).abs())
         layer.bias[1].fill_(0.3)
-    generator, outputs = seeded(), []
+    generator, drawn = seeded(), []
     for _ in range(8000):
         draw_noise([layer], generator)
-        outputs.append(layer(x).detach())
-    outputs = torch.cat(outputs)
+        drawn.append(layer(x).detach())
+    outputs = torch.cat(drawn)
     mean = (x @ layer.weight[0].T + layer.bias[0]).detach()[0]
     inner = SPREAD * ((layer.weight[1] * x) ** 2).sum(1) + 0.3**2
     variance = (SPREAD * inner).detach()

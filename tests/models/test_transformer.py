@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import cast
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_transformer import plain_forward
 
+from suite.models.normalize import NormKind
 from suite.models.transformer import APART, GrokkingTransformer
 
 
@@ -19,13 +21,13 @@ def _pair_of_gradients(
     for forward in (model, lambda x: plain_forward(model, x)):
         model.zero_grad()
         torch.nn.functional.cross_entropy(forward(pairs), pairs.sum(1) % model.modulus).backward()
-        found.append([p.grad.clone() for p in model.parameters()])
+        found.append([cast(torch.Tensor, p.grad).clone() for p in model.parameters()])
     return found[0], found[1]
 
 
 @pytest.mark.parametrize("norm", ["none", "rms", "layer"])
 @pytest.mark.parametrize("modulus", [5, 23])
-def test_factored_equals_plain(norm: str, modulus: int) -> None:
+def test_factored_equals_plain(norm: NormKind, modulus: int) -> None:
     torch.manual_seed(0)
     model = GrokkingTransformer(modulus, 32, 4, 64, norm).double()
     pairs = torch.cartesian_prod(torch.arange(modulus), torch.arange(modulus))

@@ -54,7 +54,7 @@ def _write(step: int) -> Callable[[Path], None]:
     return write
 
 
-def _go(root: str | Path, until: int = STEPS, saved: Callable[[int], None] = id) -> RunFolder:
+def _go(root: str | Path, until: int = STEPS, saved: Callable[[int], object] = id) -> RunFolder:
     """Begin or continue a run of ten steps, a row each, with a checkpoint at even ones."""
     folder = _open(root)
     latest = folder.latest()
@@ -100,6 +100,16 @@ def _no_files(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(content))
 
 
+def _file_instead(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("x")
+
+
+def _link_instead(folder: Path) -> None:
+    folder.rename(folder.parent / "x")
+    folder.symlink_to("x")
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a bit": (lambda c: _flip(c / "state", 5000), "state: the checksum"),
     "the last bit of a file": (lambda c: _flip(c / "ring/frames", -1), "ring/frames: the checksum"),
@@ -124,11 +134,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another length": (lambda c: _edit(c, rows={"bytes": 0, "sha256": ""}), "manifest.json: the"),
     "another step in it": (lambda c: _edit(c, step=3), "manifest.json: the checksum"),
     "fewer files in it": (_no_files, "manifest.json: the checksum"),
-    "a file in its place": (lambda c: (shutil.rmtree(c), c.write_text("x")), "it is not a folder"),
-    "a link in its place": (
-        lambda c: c.rename(c.parent / "x") and c.symlink_to("x"),
-        "not a folder",
-    ),
+    "a file in its place": (_file_instead, "it is not a folder"),
+    "a link in its place": (_link_instead, "not a folder"),
 }
 
 
@@ -339,8 +346,8 @@ def _faulty(root: Path, fatal: int, fault: Callable[[], None]) -> tuple[bool, in
         call()
         fsync(number)
 
-    rows_file.RowsFile.__init__ = slow_init  # type: ignore[method-assign]
-    os.fsync = slow_fsync
+    rows_file.RowsFile.__init__ = slow_init  # type: ignore[method-assign,assignment]
+    os.fsync = slow_fsync  # type: ignore[assignment]
     sys.addaudithook(hook)
     code = 1
     try:

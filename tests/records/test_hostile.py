@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from suite.errors import ConfigError
-from suite.records import reader, run_folder
+from suite.records import run_folder
 from suite.records.json_file import dumps, loads, read_json
 from suite.records.reader import (
     load_results,
@@ -23,6 +23,7 @@ from suite.records.reader import (
     status_of,
 )
 from suite.records.rows_file import RowsFile
+from suite.sweeps.labels import MOST_TRIALS
 
 NESTED: Any = []
 for _ in range(400):
@@ -82,6 +83,11 @@ def _many(path: Path, trials: int) -> None:
     _sweep(path, [_trial(run_id=f"r{i}", seed=i) for i in range(trials)])
 
 
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 SWEEPS: dict[str, Any] = {
     "nested": lambda p: (p / "sweep.json").write_text("[" * 1_000_000),
     "nested objects": lambda p: (p / "sweep.json").write_text('{"a":' * 100_000),
@@ -90,7 +96,7 @@ SWEEPS: dict[str, Any] = {
     "huge number": lambda p: (p / "sweep.json").write_text('{"name": ' + "9" * 5000 + "}"),
     "null": lambda p: (p / "sweep.json").write_text("null"),
     "a device": lambda p: ((p / "sweep.json").unlink(), (p / "sweep.json").symlink_to("/dev/zero")),
-    "a pipe": lambda p: ((p / "sweep.json").unlink(), os.mkfifo(p / "sweep.json")),
+    "a pipe": lambda p: _pipe(p / "sweep.json"),
     "a folder": lambda p: ((p / "sweep.json").unlink(), (p / "sweep.json").mkdir()),
     "without end": lambda p: os.truncate(p / "sweep.json", 1 << 34),
     "a seed beyond": lambda p: _sweep(p, [_trial(seed=10**30)]),
@@ -105,7 +111,7 @@ SWEEPS: dict[str, Any] = {
     "a gap to a list": lambda p: _sweep(
         p, tasks={"t": {"headline": ["x", ""], "arms": [["a"]], "gap_to": 1}}
     ),
-    "too many trials": lambda p: _many(p, reader.MOST_TRIALS + 1),
+    "too many trials": lambda p: _many(p, MOST_TRIALS + 1),
     "a million arms": lambda p: _sweep(
         p, tasks={"t": {"headline": ["x", ""], "arms": list(map(str, range(1_000_000)))}}
     ),

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,6 +163,10 @@ class _Killed(Exception):
     """Stands for the death of the process."""
 
 
+def _state(done: str, folder: Path) -> None:
+    (folder / "state").write_text(done)
+
+
 def _machine(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Storage:
     """Return the storage of one address as another machine sees it."""
     temporary = tmp_path / name
@@ -179,8 +185,7 @@ def _session(storage: Storage, until: int) -> None:
         step += 1
         folder.progress(step, 10)
         if step % 2 == 0:
-            done = str(step)
-            folder.save(step, lambda p, done=done: (p / "state").write_text(done))
+            folder.save(step, partial(_state, str(step)))
     if step == 10:
         folder.finish("complete")
 
@@ -197,7 +202,7 @@ def test_killed_at_any_moment_a_remote_run_continues_anywhere(
 
     copy = fs.copy_files
 
-    def counted(*arguments: object, **options: object) -> None:
+    def counted(*arguments: Any, **options: Any) -> None:
         nonlocal calls
         calls += 1
         if calls == deadly:

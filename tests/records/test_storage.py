@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,10 @@ def test_whole_files_replace_links_and_write_through_none(tmp_path: Path) -> Non
     assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "other", "planted", "precious"]
 
 
+def _state(done: str, folder: Path) -> None:
+    (folder / "state").write_text(done)
+
+
 def _session(storage: Storage, until: int) -> RunFolder:
     folder = RunFolder(storage, "0123456789ab", checkpoint_every_s=0.0)
     folder.open({"seed": 0}, {"command": "x"})
@@ -118,8 +123,7 @@ def _session(storage: Storage, until: int) -> RunFolder:
         step += 1
         folder.progress(step, 20)
         if step % 2 == 0:
-            done = str(step)
-            folder.save(step, lambda p, done=done: (p / "state").write_text(done))
+            folder.save(step, partial(_state, str(step)))
     return folder
 
 

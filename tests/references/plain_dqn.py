@@ -5,36 +5,49 @@ with its own Adam, its own Huber loss and its own projection.
 """
 
 import copy
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 
-def huber(error):
+def huber(error: Tensor) -> Tensor:
     return torch.where(error.abs() <= 1, 0.5 * error**2, error.abs() - 0.5)
 
 
 class PlainDqn:
     """Args: network, base rate, multiplier by step, the agent's settings, names to project."""
 
-    def __init__(self, q, lr, schedule, agent, eps, projected=()):
+    def __init__(
+        self,
+        q: nn.Module,
+        lr: float,
+        schedule: Callable[[int], float],
+        agent: Any,
+        eps: float,
+        projected: Iterable[str] = (),
+    ) -> None:
         self.q, self.target = q, copy.deepcopy(q)
         self.lr, self.schedule, self.agent, self.eps = lr, schedule, agent, eps
-        self.parameters = dict(q.named_parameters())
+        self.parameters: dict[str, Tensor] = dict(q.named_parameters())
         self.norms = {name: self.parameters[name].detach().norm() for name in projected}
         self.m = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
         self.v = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
         self.updates = 0
 
-    def update(self, s_tm1, a_tm1, r_t, discount_t, s_t):
+    def update(
+        self, s_tm1: Tensor, a_tm1: Tensor, r_t: Tensor, discount_t: Tensor, s_t: Tensor
+    ) -> float:
         with torch.no_grad():
             best = (self.q if self.agent.double else self.target)(s_t).argmax(1)
             value = self.target(s_t)[torch.arange(len(best)), best]
         error = r_t + discount_t * value - self.q(s_tm1)[torch.arange(len(a_tm1)), a_tm1]
         loss = (huber(error) if self.agent.loss == "huber" else 0.5 * error**2).mean()
-        gradients = torch.autograd.grad(loss, list(self.parameters.values()))
-        gradients = dict(zip(self.parameters, gradients, strict=True))
+        slopes = torch.autograd.grad(loss, list(self.parameters.values()))
+        gradients = dict(zip(self.parameters, slopes, strict=True))
         if self.agent.grad_clip is not None:
-            total = torch.sqrt(sum((g**2).sum() for g in gradients.values()))
+            total = torch.sqrt(torch.as_tensor(sum((g**2).sum() for g in gradients.values())))
             factor = min(1.0, self.agent.grad_clip / (total.item() + 1e-6))
             gradients = {name: g * factor for name, g in gradients.items()}
         rate = self.lr * self.schedule(self.updates)

@@ -8,16 +8,18 @@ Normalize-and-Project (Lyle et al. 2024, Algorithm 1). Its own layers, losses, A
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
+from torch import Tensor
 from torch.nn.functional import conv2d
 
 STRIDES = {"torso1": 4, "torso2": 2, "torso3": 1}
 
 
-def projected(returns, probabilities, v_min, v_max):
+def projected(returns: Tensor, probabilities: Tensor, v_min: float, v_max: float) -> Tensor:
     """Bellemare et al. 2017, Algorithm 1: returns and their probabilities, both (batch, atoms)."""
     atoms, rows = probabilities.shape[1], torch.arange(len(probabilities))
     gap = (v_max - v_min) / (atoms - 1)
@@ -31,17 +33,18 @@ def projected(returns, probabilities, v_min, v_max):
     return m
 
 
-def normalised(x, norm, gain, offset):
+def normalised(x: Tensor, norm: str, gain: Tensor, offset: Tensor | None) -> Tensor:
     """Over all but the batch axis; gain and offset are per channel."""
     axes, ones = tuple(range(1, x.ndim)), [1] * (x.ndim - 2)
     if norm == "rms":
         return x / ((x**2).mean(axes, keepdim=True) + 1e-6).sqrt() * gain
     centred = x - x.mean(axes, keepdim=True)
     deviation = ((centred**2).mean(axes, keepdim=True) + 1e-5).sqrt()
+    assert offset is not None
     return centred / deviation * gain.view(-1, *ones) + offset.view(-1, *ones)
 
 
-def noise_of(z):
+def noise_of(z: Tensor) -> Tensor:
     return z.sign() * z.abs().sqrt()
 
 
@@ -49,7 +52,7 @@ def noise_of(z):
 class Settings:
     """`torso` is the number of dense hidden layers before the head, or "cnn"."""
 
-    torso: int | str = 1
+    torso: int | Literal["cnn"] = 1
     norm: str = "none"
     actions: int = 3
     double: bool = False
@@ -69,10 +72,10 @@ class Settings:
     alpha: float = 0.999
 
     @property
-    def streams(self):
+    def streams(self) -> tuple[str, ...]:
         return ("advantage", "value") if self.dueling else ("advantage",)
 
-    def names(self):
+    def names(self) -> list[str]:
         """All parameters in order: torso, then advantages, then value."""
         after = {"none": [], "layer": ["gain", "offset"], "rms": ["gain"]}[self.norm]
         biases = ["weight", "bias"] if self.norm == "none" else ["weight"]
@@ -90,7 +93,7 @@ class PlainRainbow:
     A parameter of a noisy map is a pair, means first.
     """
 
-    def __init__(self, weights, settings):
+    def __init__(self, weights: Iterable[Tensor], settings: Settings) -> None:
         self.s = settings
         pairs = zip(settings.names(), weights, strict=True)
         self.parameters = {name: w.detach().clone().requires_grad_() for name, w in pairs}
@@ -101,33 +104,36 @@ class PlainRainbow:
         self.norms = {n: self.norm(*self.parts(n)) for n in hidden} if settings.nap else {}
         self.updates = 0
 
-    def copy(self):
+    def copy(self) -> dict[str, Tensor]:
         return {name: p.detach().clone() for name, p in self.parameters.items()}
 
-    def parts(self, name):
+    def parts(self, name: str) -> tuple[Tensor, ...]:
         """A weight, or means and noise of a noisy one."""
         p = self.parameters[name]
         return (p[0], p[1]) if self.s.noisy and not name.startswith("torso") else (p,)
 
     @staticmethod
-    def norm(*tensors):
-        return torch.sqrt(sum((t.detach() ** 2).sum() for t in tensors))
+    def norm(*tensors: Tensor) -> Tensor:
+        return torch.sqrt(torch.as_tensor(sum((t.detach() ** 2).sum() for t in tensors)))
 
-    def linear(self, p, name, x, noise):
+    def linear(
+        self, p: dict[str, Tensor], name: str, x: Tensor, noise: dict[str, Any] | None
+    ) -> Tensor:
         weight, bias = p[f"{name}.weight"], p.get(f"{name}.bias")
         if self.s.noisy:
+            assert noise is not None
             into, out = (noise_of(z) for z in noise[name])
             weight = weight[0] + weight[1] * torch.outer(out, into)
             if bias is not None:  # means and noise, or the noise alone
                 bias = bias[-1] * out + (bias[0] if len(bias) == 2 else 0)
         return x @ weight.T if bias is None else x @ weight.T + bias
 
-    def activated(self, p, name, x):
+    def activated(self, p: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
         if self.s.norm != "none":
             x = normalised(x, self.s.norm, p[f"{name}.gain"], p.get(f"{name}.offset"))
         return x.clamp(min=0)
 
-    def outputs(self, p, x, noise):
+    def outputs(self, p: dict[str, Tensor], x: Tensor, noise: dict[str, Any] | None) -> Tensor:
         """Logits (batch, actions, atoms); with one atom they are values."""
         if self.s.torso == "cnn":
             x = x.to(p["torso1.weight"].dtype) / 255
@@ -150,14 +156,17 @@ class PlainRainbow:
             q = out[1] + q - q.sum(1, keepdim=True) / self.s.actions
         return q
 
-    def values(self, logits):
+    def values(self, logits: Tensor) -> Tensor:
         if self.s.atoms == 1:
             return logits[:, :, 0]
         gap = (self.s.v_max - self.s.v_min) / (self.s.atoms - 1)
         probabilities = logits.softmax(2)
-        return sum((self.s.v_min + i * gap) * probabilities[:, :, i] for i in range(self.s.atoms))
+        atoms = range(self.s.atoms)
+        return torch.as_tensor(
+            sum((self.s.v_min + i * gap) * probabilities[:, :, i] for i in atoms)
+        )
 
-    def losses(self, batch, noise):
+    def losses(self, batch: dict[str, Tensor], noise: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """The losses and the errors that prioritised replay keeps, both (batch,)."""
         s, rows = self.s, torch.arange(len(batch["a_tm1"]))
         r_t, discount_t = batch["r_t"], batch["discount_t"]
@@ -182,7 +191,7 @@ class PlainRainbow:
             return error**2 / 2, error.detach()
         return torch.where(error.abs() <= 1, error**2 / 2, error.abs() - 0.5), error.detach()
 
-    def update(self, batch, noise):
+    def update(self, batch: dict[str, Tensor], noise: dict[str, Any]) -> float:
         """Make one update and return its loss; keep its errors and clipped gradients.
 
         Noise is one ``{map: (z_in, z_out)}`` for each of target, selector and online.
@@ -192,7 +201,7 @@ class PlainRainbow:
         gradients = torch.autograd.grad(loss, list(self.parameters.values()))
         if self.s.grad_clip is not None:
             factor = min(1.0, self.s.grad_clip / (self.norm(*gradients).item() + 1e-6))
-            gradients = [g * factor for g in gradients]
+            gradients = tuple(g * factor for g in gradients)
         self.gradients = dict(zip(self.parameters, gradients, strict=True))
         rate = self.s.lr * self.s.multiplier(self.updates)
         self.updates += 1
@@ -204,13 +213,13 @@ class PlainRainbow:
             self.target = self.copy()
         return loss.item()
 
-    def adam(self, name, p, rate):
+    def adam(self, name: str, p: Tensor, rate: float) -> None:
         self.m[name] = 0.9 * self.m[name] + 0.1 * self.gradients[name]
         self.v[name] = 0.999 * self.v[name] + 0.001 * self.gradients[name] ** 2
         mean = self.m[name] / (1 - 0.9**self.updates)
         p -= rate * mean / ((self.v[name] / (1 - 0.999**self.updates)).sqrt() + self.s.eps)
 
-    def project(self):
+    def project(self) -> None:
         """Back to the initial norms; of a noisy map to that of means and noise together."""
         for name, norm in self.norms.items():
             self.parameters[name] *= norm / self.norm(*self.parts(name))

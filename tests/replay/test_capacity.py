@@ -1,7 +1,10 @@
 """A full replay holds the transitions that it is asked for, however short its episodes are."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
+import torch
 
 from suite.replay.blocks import Block
 from suite.replay.frame_ring import FrameRing
@@ -10,15 +13,22 @@ from suite.replay.prioritized import PrioritizedRing
 CAPACITY = 240
 
 
-def ring_of(lanes=1, stack=1, n_step=1, limit=None, prioritized=False, device=None):
+def ring_of(
+    lanes: int = 1,
+    stack: int = 1,
+    n_step: int = 1,
+    limit: int | None = None,
+    prioritized: bool = False,
+    device: torch.device | None = None,
+) -> Any:
     settings = (CAPACITY, lanes, (1,), np.float32, stack, n_step, 0.9, np.random.default_rng(0))
     if not prioritized:
         return FrameRing(*settings, device, limit)
     of_priorities = {"exponent": 0.5, "uniform_share": 0.1, "largest": 9.0}
-    return PrioritizedRing(*settings, device, limit, **of_priorities)
+    return PrioritizedRing(*settings, device, limit, **cast(Any, of_priorities))
 
 
-def episodes(lengths, stops):
+def episodes(lengths: list[int], stops: bool) -> Block:
     """Whole episodes of one lane as `Lanes` reports them, each frame its number."""
     rows = [
         (k < n, stops and k == n - 1, k == 0)  # acted, stops, starts
@@ -31,12 +41,12 @@ def episodes(lengths, stops):
     return Block(frames, actions, rewards, acted, stopping, starts)
 
 
-def part(block, begin, end, lanes=1):
+def part(block: Block, begin: int, end: int, lanes: int = 1) -> Block:
     rows = {name: np.repeat(field[begin:end], lanes, axis=1) for name, field in vars(block).items()}
     return Block(**rows)
 
 
-def eligible(ring):
+def eligible(ring: FrameRing) -> int:
     return int(ring.resolve(np.arange(ring.lanes * ring.slots)).eligible.sum())
 
 
@@ -44,7 +54,9 @@ def eligible(ring):
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize(("lanes", "stack", "n_step"), [(1, 1, 1), (1, 4, 3), (7, 2, 5)])
 @pytest.mark.parametrize("prioritized", [False, True])
-def test_a_full_replay_holds_its_capacity(stops, length, lanes, stack, n_step, prioritized):
+def test_a_full_replay_holds_its_capacity(
+    stops: bool, length: int, lanes: int, stack: int, n_step: int, prioritized: bool
+) -> None:
     ring = ring_of(lanes, stack, n_step, None if stops else length, prioritized)
     block = episodes([length] * (3 * ring.slots // length + 2), stops)
     for begin in range(0, len(block.frames), 5):  # episodes end anywhere in a block
@@ -65,7 +77,7 @@ def test_a_full_replay_holds_its_capacity(stops, length, lanes, stack, n_step, p
         assert np.count_nonzero(ring.tree.values) == ring.lanes * ring.slots
 
 
-def test_lanes_that_are_cut_again_and_again_hold_it_too():
+def test_lanes_that_are_cut_again_and_again_hold_it_too() -> None:
     """Restarts and lost blocks: the observation of the action that is forgotten takes no slot."""
     ring = ring_of(limit=500)
     block = episodes([4] * 400, stops=True)
@@ -79,7 +91,7 @@ def test_lanes_that_are_cut_again_and_again_hold_it_too():
             assert eligible(ring) >= CAPACITY
 
 
-def test_last_observations_that_are_gone_are_not_sampled():
+def test_last_observations_that_are_gone_are_not_sampled() -> None:
     """More episodes are cut than the time limit allows: room for eight of them, and for one."""
     ring = ring_of(limit=10_000)
     block = episodes([2] * 150, stops=False)
@@ -95,7 +107,7 @@ def test_last_observations_that_are_gone_are_not_sampled():
     assert gone > 0
 
 
-def test_the_room_for_last_observations_is_bounded_by_the_time_limit():
+def test_the_room_for_last_observations_is_bounded_by_the_time_limit() -> None:
     assert ring_of(limit=None).lasts == ring_of().slots
     assert ring_of(limit=1).lasts == ring_of().slots
     assert ring_of(limit=100).lasts == 3 + 8

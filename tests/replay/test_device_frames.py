@@ -1,16 +1,22 @@
 """Frames kept in a tensor give what frames in a numpy array give."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import DTypeLike
 from traces import to_block, trace
 
+from suite.replay.blocks import Sample
 from suite.replay.frame_ring import FrameRing
 
 
-def rings_of(capacity, lanes, dtype, stack, n_step):
+def rings_of(
+    capacity: int, lanes: int, dtype: DTypeLike, stack: int, n_step: int
+) -> list[FrameRing]:
     return [
         FrameRing(
             capacity, lanes, (3, 2), dtype, stack, n_step, 0.9, np.random.default_rng(0), device
@@ -19,7 +25,7 @@ def rings_of(capacity, lanes, dtype, stack, n_step):
     ]
 
 
-def assert_same(host, device):
+def assert_same(host: Sample, device: Sample) -> None:
     for name, expected in vars(host).items():
         found = getattr(device, name)
         if name in ("s_tm1", "s_t"):
@@ -38,7 +44,15 @@ def assert_same(host, device):
     n_step=st.integers(1, 4),
     blocks=st.lists(st.integers(1, 60), min_size=1, max_size=6),
 )
-def test_samples_are_those_of_numpy(seed, lanes, capacity, dtype, stack, n_step, blocks):
+def test_samples_are_those_of_numpy(
+    seed: int,
+    lanes: int,
+    capacity: int,
+    dtype: DTypeLike,
+    stack: int,
+    n_step: int,
+    blocks: list[int],
+) -> None:
     rng = np.random.default_rng(seed)
     host, device = rings_of(capacity, lanes, dtype, stack, n_step)
     traces = [trace(rng, sum(blocks), 80 * lane) for lane in range(lanes)]
@@ -53,7 +67,7 @@ def test_samples_are_those_of_numpy(seed, lanes, capacity, dtype, stack, n_step,
             assert_same(host.sample(8), device.sample(8))
 
 
-def test_snapshots_are_interchangeable(tmp_path, monkeypatch):
+def test_snapshots_are_interchangeable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("suite.replay.arrays.PIECE", 7)  # several pieces of a lane
     rng = np.random.default_rng(0)
     traces = [trace(rng, 60, 0), trace(rng, 60, 100)]
@@ -76,7 +90,7 @@ def test_snapshots_are_interchangeable(tmp_path, monkeypatch):
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
-def test_a_snapshot_of_other_frames_is_refused(tmp_path):
+def test_a_snapshot_of_other_frames_is_refused(tmp_path: Path) -> None:
     _, device = rings_of(40, 2, np.float32, 4, 3)
     rings_of(40, 2, np.uint8, 4, 3)[0].save(tmp_path)
     with pytest.raises(ValueError, match=r"frames\.npy: got uint8 .*; expected float32"):

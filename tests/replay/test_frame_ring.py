@@ -1,5 +1,8 @@
 """The frame ring against a brute-force oracle that keeps every slot in Python lists."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,15 +22,15 @@ class Oracle:
     are stored as long as that action is.
     """
 
-    def __init__(self, lanes, slots, stack, n_step):
+    def __init__(self, lanes: list[list[Slot]], slots: int, stack: int, n_step: int) -> None:
         self.lanes, self.slots, self.stack, self.n_step = lanes, slots, stack, n_step
-        self.forgotten = set()  # slots (lane, t) whose action was
+        self.forgotten: set[tuple[int, int]] = set()  # slots (lane, t) whose action was
 
-    def rank(self, lane, t):
+    def rank(self, lane: int, t: int) -> int:
         """Place of a slot in its lane of the ring: the number of actions before it."""
         return sum(slot.acted for slot in self.lanes[lane][:t])
 
-    def stored(self, lane, t):
+    def stored(self, lane: int, t: int) -> bool:
         slots = self.lanes[lane]
         if not 0 <= t < len(slots):
             return False
@@ -36,15 +39,15 @@ class Oracle:
         count = self.rank(lane, len(slots)) + ((lane, newest) in self.forgotten)
         return count - self.slots <= self.rank(lane, t) - (not has_slot) and (has_slot or t > 0)
 
-    def cut(self, lane):
+    def cut(self, lane: int) -> None:
         newest = self.lanes[lane][-1]
         if newest.acted and not newest.stops:
             newest.acted = False
             self.forgotten.add((lane, len(self.lanes[lane]) - 1))
 
-    def stack_at(self, lane, t):
+    def stack_at(self, lane: int, t: int) -> list[float] | None:
         """Frames of the observation at t, oldest first; None if one of them is gone."""
-        frames = []
+        frames: list[float] = []
         for _ in range(self.stack):
             if not self.stored(lane, t):
                 return None
@@ -54,7 +57,7 @@ class Oracle:
                 t -= 1
         return frames
 
-    def transition(self, lane, t):
+    def transition(self, lane: int, t: int) -> tuple[Any, ...] | None:
         """(s_tm1, a_tm1, r_t, discount_t, s_t) or None if it cannot be sampled."""
         if not self.stored(lane, t) or not self.lanes[lane][t].acted:
             return None
@@ -77,12 +80,14 @@ class Oracle:
         return s_tm1, self.lanes[lane][t].action, total, DISCOUNT**m, self.stack_at(lane, t + m)
 
 
-def ring_of(capacity, lanes, shape, stack, n_step, seed=0):
+def ring_of(
+    capacity: int, lanes: int, shape: tuple[int, ...], stack: int, n_step: int, seed: int = 0
+) -> FrameRing:
     generator = np.random.default_rng(seed)
     return FrameRing(capacity, lanes, shape, np.float32, stack, n_step, DISCOUNT, generator)
 
 
-def check_against(ring, oracle):
+def check_against(ring: FrameRing, oracle: Oracle) -> None:
     found = ring.resolve(np.arange(ring.lanes * ring.slots)).eligible
     expected = {}
     for lane, slots in enumerate(oracle.lanes):
@@ -96,8 +101,8 @@ def check_against(ring, oracle):
     chosen = np.array(sorted(expected))
     batch = ring.gather(ring.resolve(chosen))
     size = len(chosen)
-    observed = batch.s_tm1.reshape(size, ring.stack, -1)
-    after = batch.s_t.reshape(size, ring.stack, -1)
+    observed: Any = batch.s_tm1.reshape(size, ring.stack, -1)
+    after: Any = batch.s_t.reshape(size, ring.stack, -1)
     for row, i in enumerate(chosen):
         s_tm1, a_tm1, r_t, discount_t, s_t = expected[int(i)]
         assert (observed[row] == np.array(s_tm1)[:, None]).all()
@@ -118,7 +123,9 @@ def check_against(ring, oracle):
     blocks=st.lists(st.integers(1, 9), min_size=1, max_size=12),
     cut=st.sampled_from([0, 1, 2]),
 )
-def test_every_slot_equals_the_oracle(seed, lanes, capacity, stack, n_step, blocks, cut):
+def test_every_slot_equals_the_oracle(
+    seed: int, lanes: int, capacity: int, stack: int, n_step: int, blocks: list[int], cut: int
+) -> None:
     rng = np.random.default_rng(seed)
     shape = (2, 3) if stack > 1 else (4,)
     ring = ring_of(capacity, lanes, shape, stack, n_step)
@@ -151,8 +158,8 @@ def test_every_slot_equals_the_oracle(seed, lanes, capacity, stack, n_step, bloc
     cut=st.integers(2, 30),
 )
 def test_the_smallest_sizes_that_tasks_allow_always_have_something_to_sample(
-    seed, stack, n_step, cut
-):
+    seed: int, stack: int, n_step: int, cut: int
+) -> None:
     ring = ring_of(1, 1, (3,), stack, n_step)
     slots = trace(np.random.default_rng(seed), 60, 0)
     taken = 0
@@ -166,7 +173,7 @@ def test_the_smallest_sizes_that_tasks_allow_always_have_something_to_sample(
             assert ring.resolve(np.arange(len(ring))).eligible.any()
 
 
-def test_lanes_may_advance_apart():
+def test_lanes_may_advance_apart() -> None:
     rng = np.random.default_rng(1)
     ring = ring_of(20, 2, (3,), 2, 3)
     traces = [trace(rng, 60, 0), trace(rng, 60, 500)]
@@ -180,7 +187,7 @@ def test_lanes_may_advance_apart():
         check_against(ring, oracle)
 
 
-def test_sampling_is_uniform_over_what_is_eligible():
+def test_sampling_is_uniform_over_what_is_eligible() -> None:
     rng = np.random.default_rng(2)
     ring = ring_of(30, 2, (2, 2), 4, 3)
     ring.add(to_block([trace(rng, 57, 0), trace(rng, 57, 500)], 0, 20, (2, 2)))
@@ -192,7 +199,7 @@ def test_sampling_is_uniform_over_what_is_eligible():
     assert stats.chisquare(counts[eligible]).pvalue > 1e-3
 
 
-def test_the_stack_repeats_the_first_frame_of_an_episode():
+def test_the_stack_repeats_the_first_frame_of_an_episode() -> None:
     ring = ring_of(8, 1, (1, 1), 4, 1)
     frames = np.arange(1, 4, dtype=np.float32).reshape(3, 1, 1, 1)
     marks = np.array([[False], [False], [False]])
@@ -203,7 +210,7 @@ def test_the_stack_repeats_the_first_frame_of_an_episode():
     assert batch.s_t[:, :, 0, 0].tolist() == [[1, 1, 1, 2], [1, 1, 2, 3]]
 
 
-def test_snapshot_continues_with_the_same_samples(tmp_path):
+def test_snapshot_continues_with_the_same_samples(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     traces = [trace(rng, 80, 0), trace(rng, 80, 500)]
     for steps in (9, 70):  # before and after the ring is full
@@ -220,12 +227,13 @@ def test_snapshot_continues_with_the_same_samples(tmp_path):
         other.load_state_dict(state)
         other.load(tmp_path)
         for _ in range(3):
-            mine, theirs = vars(ring.sample(16)), vars(other.sample(16))
-            goes_on = mine["discount_t"] > 0
-            assert all(np.array_equal(mine[n], theirs[n]) for n in mine if n != "s_t")
-            assert np.array_equal(mine["s_t"][goes_on], theirs["s_t"][goes_on])
+            one, two = vars(ring.sample(16)), vars(other.sample(16))
+            goes_on = one["discount_t"] > 0
+            assert all(np.array_equal(one[n], two[n]) for n in one if n != "s_t")
+            assert np.array_equal(one["s_t"][goes_on], two["s_t"][goes_on])
         ring.add(to_block(traces, steps, steps + 5, (3, 3)))
         other.add(to_block(traces, steps, steps + 5, (3, 3)))
+        mine: Any
         mine, theirs = ring.sample(64), other.sample(64)
         assert (mine.s_tm1 == theirs.s_tm1).all()
         assert (mine.s_t == theirs.s_t)[mine.discount_t > 0].all()
@@ -233,7 +241,7 @@ def test_snapshot_continues_with_the_same_samples(tmp_path):
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_a_snapshot_of_another_size_is_refused(tmp_path):
+def test_a_snapshot_of_another_size_is_refused(tmp_path: Path) -> None:
     ring = ring_of(40, 2, (3, 3), 4, 3)
     other = ring_of(41, 2, (3, 3), 4, 3)
     with pytest.raises(ValueError, match="lanes of"):
@@ -244,7 +252,7 @@ def test_a_snapshot_of_another_size_is_refused(tmp_path):
         ring_of(40, 2, (3, 2), 4, 3).load(tmp_path)
 
 
-def test_an_empty_ring_says_so():
+def test_an_empty_ring_says_so() -> None:
     ring = ring_of(10, 1, (2,), 1, 1)
     with pytest.raises(RuntimeError, match="empty"):
         ring.sample(4)
@@ -254,12 +262,12 @@ def test_an_empty_ring_says_so():
         ring.sample(4)
 
 
-def test_a_slot_of_atari_takes_little_more_than_a_frame():
+def test_a_slot_of_atari_takes_little_more_than_a_frame() -> None:
     ring = FrameRing(1, 1, (84, 84), np.uint8, 4, 1, 0.99, np.random.default_rng(0))
     assert 84 * 84 <= ring.bytes_per_slot <= 7_100
 
 
-def test_a_cleared_ring_is_as_new():
+def test_a_cleared_ring_is_as_new() -> None:
     rng = np.random.default_rng(3)
     old, new = (trace(rng, 40, base) for base in (0, 5000))
     rings = [FrameRing(20, 1, (2, 2), np.float32, 4, 3, 0.9, np.random.default_rng(0))]

@@ -1,23 +1,26 @@
 """Whether a replay fits, and what memory there is on machines that are made up of files."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from suite.agents.dqn import DqnConfig
+from suite.agents.dqn import DqnConfig, PrioritizedConfig
 from suite.errors import ConfigError
 from suite.replay.planning import available_bytes, check_replay_fits
 from suite.replay.sum_tree import SumTree
 from suite.tasks.atari import AtariConfig
 
 TASK = AtariConfig(game="pong")
-AGENT = DqnConfig(replay_capacity=5000, prioritized={})
+AGENT = DqnConfig(replay_capacity=5000, prioritized=PrioritizedConfig())
 
 
-def test_the_sum_tree_counts():
+def test_the_sum_tree_counts() -> None:
     plain = AGENT.model_copy(update={"prioritized": None})
     assert TASK.replay_bytes(AGENT) - TASK.replay_bytes(plain) == SumTree(5004).nbytes
 
 
-def test_a_replay_that_does_not_fit_is_refused_with_one_that_does():
+def test_a_replay_that_does_not_fit_is_refused_with_one_that_does() -> None:
     needed = TASK.replay_bytes(AGENT)
     check_replay_fits(TASK, AGENT, needed)
     message = r"^agent\.replay_capacity: got 5000; expected at most 4999 .* 0\.03 GiB"
@@ -55,7 +58,9 @@ V1 = {
         (V1 | {"sys/fs/cgroup/memory/memory.limit_in_bytes": str(2**63 - 4096)}, 1_024_000),
     ],
 )
-def test_memory_is_what_system_and_groups_leave(files, expected, tmp_path):
+def test_memory_is_what_system_and_groups_leave(
+    files: dict[str, Any], expected: int, tmp_path: Path
+) -> None:
     for name, text in ({"proc/meminfo": MEMINFO} | files).items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,5 +68,5 @@ def test_memory_is_what_system_and_groups_leave(files, expected, tmp_path):
     assert available_bytes(tmp_path) == expected
 
 
-def test_a_system_that_does_not_say_has_at_least_what_is_available(tmp_path):
+def test_a_system_that_does_not_say_has_at_least_what_is_available(tmp_path: Path) -> None:
     assert available_bytes(tmp_path) >= available_bytes() > 0

@@ -1,7 +1,11 @@
 """Prioritised sampling against the formula, with priorities kept by hand."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 from traces import to_block, trace
 
@@ -10,7 +14,9 @@ from suite.replay.prioritized import PrioritizedRing
 LANES, LARGEST = 3, 4.0
 
 
-def ring_of(capacity=60, exponent=0.7, uniform_share=0.1, seed=0):
+def ring_of(
+    capacity: int = 60, exponent: float = 0.7, uniform_share: float = 0.1, seed: int = 0
+) -> PrioritizedRing:
     return PrioritizedRing(
         capacity,
         LANES,
@@ -29,13 +35,13 @@ def ring_of(capacity=60, exponent=0.7, uniform_share=0.1, seed=0):
 class Steps:
     """Feeds a ring and keeps the sizes of errors by hand, slot by slot."""
 
-    def __init__(self, ring, seed=0):
+    def __init__(self, ring: PrioritizedRing, seed: int = 0) -> None:
         self.rng = np.random.default_rng(seed)
         self.traces = [trace(self.rng, 500, 1000 * lane) for lane in range(LANES)]
         self.ring, self.t, self.largest = ring, 0, 1.0
         self.sizes = np.full(LANES * ring.slots, np.nan)  # not a number: no action
 
-    def add(self, steps):
+    def add(self, steps: int) -> None:
         self.ring.add(to_block(self.traces, self.t, self.t + steps, (2, 2)))
         for lane, slots in enumerate(self.traces):
             place = sum(slot.acted for slot in slots[: self.t])
@@ -45,7 +51,7 @@ class Steps:
                     place += 1
         self.t += steps
 
-    def update(self, size, scale=1.0):
+    def update(self, size: int, scale: float = 1.0) -> None:
         index = self.ring.sample(size).index
         errors = scale * self.rng.normal(size=size)
         self.ring.update(index, errors.astype(np.float32))
@@ -53,19 +59,22 @@ class Steps:
             self.sizes[i] = min(abs(error), LARGEST)
             self.largest = max(self.largest, self.sizes[i])
 
-    def probabilities(self):
+    def probabilities(self) -> NDArray[Any]:
         """P(i) of every slot, 0 where nothing is filled."""
         ring = self.ring
         priorities = np.nan_to_num(self.sizes**ring.exponent)
         uniform = ~np.isnan(self.sizes) / np.count_nonzero(~np.isnan(self.sizes))
         u = ring.uniform_share
-        return u * uniform + (1 - u) * priorities / priorities.sum()
+        shares: NDArray[Any] = u * uniform + (1 - u) * priorities / priorities.sum()
+        return shares
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.7])
 @pytest.mark.parametrize("uniform_share", [0.0, 0.1])
 @pytest.mark.parametrize("steps", [9, 40])  # before and after the lanes are full
-def test_draws_and_weights_follow_the_formula(exponent, uniform_share, steps):
+def test_draws_and_weights_follow_the_formula(
+    exponent: float, uniform_share: float, steps: int
+) -> None:
     ring = ring_of(exponent=exponent, uniform_share=uniform_share)
     made = Steps(ring)
     made.add(steps)
@@ -90,10 +99,10 @@ def test_draws_and_weights_follow_the_formula(exponent, uniform_share, steps):
     assert stats.chisquare(counts[eligible], share * counts.sum()).pvalue > 1e-3
     if exponent == 0:
         assert share == pytest.approx(1 / len(eligible))
-        assert (ring.sample(32).weights == 1).all()
+        assert np.all(ring.sample(32).weights == 1)
 
 
-def test_forgotten_actions_have_no_priority():
+def test_forgotten_actions_have_no_priority() -> None:
     ring = ring_of(exponent=0.0)
     made = Steps(ring)
     made.add(37)
@@ -108,7 +117,7 @@ def test_forgotten_actions_have_no_priority():
     assert (ring.tree[forgotten] == 0).all()
 
 
-def test_sizes_are_bounded_and_what_is_not_a_number_counts_as_the_largest():
+def test_sizes_are_bounded_and_what_is_not_a_number_counts_as_the_largest() -> None:
     ring = ring_of(exponent=0.5)
     Steps(ring).add(20)
     index = np.flatnonzero(ring.tree.values)[:3]
@@ -120,7 +129,7 @@ def test_sizes_are_bounded_and_what_is_not_a_number_counts_as_the_largest():
     assert ring.largest_seen == LARGEST
 
 
-def test_without_any_error_the_draws_are_uniform():
+def test_without_any_error_the_draws_are_uniform() -> None:
     ring = ring_of(uniform_share=0.0)
     with pytest.raises(RuntimeError, match="empty"):
         ring.sample(4)
@@ -128,10 +137,10 @@ def test_without_any_error_the_draws_are_uniform():
     ring.update(np.arange(LANES * ring.slots), np.zeros(LANES * ring.slots))
     sample = ring.sample(500)
     assert len(np.unique(sample.index)) > 20
-    assert (sample.weights == 1).all()
+    assert np.all(sample.weights == 1)
 
 
-def test_other_draws_have_no_weights():
+def test_other_draws_have_no_weights() -> None:
     ring = ring_of()
     Steps(ring).add(40)
     generator = np.random.default_rng(1)
@@ -140,7 +149,9 @@ def test_other_draws_have_no_weights():
 
 
 @pytest.mark.parametrize("steps", [9, 40])
-def test_snapshot_continues_with_the_same_samples(steps, tmp_path, monkeypatch):
+def test_snapshot_continues_with_the_same_samples(
+    steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("suite.replay.sum_tree.TOP", 8)  # two levels
     made = Steps(ring_of())
     made.add(steps)
@@ -168,7 +179,7 @@ def test_snapshot_continues_with_the_same_samples(steps, tmp_path, monkeypatch):
             steps_.add(3)
 
 
-def test_a_stored_transition_of_atari_takes_at_most_7600_bytes():
+def test_a_stored_transition_of_atari_takes_at_most_7600_bytes() -> None:
     ring = PrioritizedRing(
         10_000,
         8,

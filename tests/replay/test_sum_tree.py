@@ -1,9 +1,12 @@
 """The sum tree against running sums over all priorities."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from suite.replay.sum_tree import FAN_OUT, TOP, SumTree, level_widths, tree_bytes
 
@@ -11,10 +14,10 @@ from suite.replay.sum_tree import FAN_OUT, TOP, SumTree, level_widths, tree_byte
 SIZES = st.sampled_from([1, 7, TOP, TOP + 1, TOP * FAN_OUT, TOP * FAN_OUT + 1, 140_000])
 
 
-def masses_of(ends, rng):
+def masses_of(ends: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     """Anywhere, and where it is close: at every kind of running sum and beside it."""
     edges = rng.choice(ends, 100)
-    masses = np.concatenate(
+    masses: NDArray[Any] = np.concatenate(
         [
             rng.random(100) * ends[-1],
             edges,
@@ -22,12 +25,13 @@ def masses_of(ends, rng):
             [0.0, np.nextafter(ends[-1], 0)],
         ]
     )
-    return masses[masses < ends[-1]]
+    found: NDArray[Any] = masses[masses < ends[-1]]
+    return found
 
 
 @settings(max_examples=60, deadline=None)
 @given(size=SIZES, seed=st.integers(0, 2**32), counts=st.lists(st.integers(0, 900), max_size=6))
-def test_whole_numbers_are_found_exactly(size, seed, counts):
+def test_whole_numbers_are_found_exactly(size: int, seed: int, counts: list[int]) -> None:
     rng = np.random.default_rng(seed)
     tree, oracle = SumTree(size), np.zeros(size)
     for count in counts:
@@ -50,7 +54,7 @@ def test_whole_numbers_are_found_exactly(size, seed, counts):
 
 @settings(max_examples=60, deadline=None)
 @given(size=SIZES, seed=st.integers(0, 2**32), decades=st.sampled_from([0.1, 20, 300]))
-def test_rounding_never_leads_to_a_priority_of_zero(size, seed, decades):
+def test_rounding_never_leads_to_a_priority_of_zero(size: int, seed: int, decades: float) -> None:
     rng = np.random.default_rng(seed)
     values = 10 ** rng.uniform(-decades, decades, size) * (rng.random(size) < 0.3)
     values[rng.integers(size)] = 1.0
@@ -59,7 +63,7 @@ def test_rounding_never_leads_to_a_priority_of_zero(size, seed, decades):
     assert (tree[tree.find(masses_of(values.cumsum().clip(max=tree.total), rng))] > 0).all()
 
 
-def test_sums_do_not_drift():
+def test_sums_do_not_drift() -> None:
     rng = np.random.default_rng(0)
     tree, fresh = SumTree(20_000), SumTree(20_000)
     for _ in range(3000):
@@ -74,7 +78,7 @@ def test_sums_do_not_drift():
     assert (tree.find(masses) == fresh.find(masses)).all()
 
 
-def test_draws_are_in_proportion():
+def test_draws_are_in_proportion() -> None:
     rng = np.random.default_rng(1)
     tree = SumTree(50_000)
     tree.set(np.array([3, 900, 49_999, 3]), np.array([100.0, 2.0, 5.0, 1.0]))
@@ -84,7 +88,7 @@ def test_draws_are_in_proportion():
     assert counts / 80_000 == pytest.approx([1 / 8, 2 / 8, 5 / 8], abs=0.01)
 
 
-def test_what_cannot_be_a_priority_is_refused():
+def test_what_cannot_be_a_priority_is_refused() -> None:
     tree = SumTree(10)
     with pytest.raises(ValueError, match="sum of 0"):
         tree.find(np.zeros(1))
@@ -97,6 +101,6 @@ def test_what_cannot_be_a_priority_is_refused():
 
 
 @pytest.mark.parametrize("size", [1, TOP + 1, 140_000])
-def test_memory_is_known_beforehand(size):
+def test_memory_is_known_beforehand(size: int) -> None:
     assert SumTree(size).nbytes == tree_bytes(size)
     assert len(level_widths(size)) == 1 + (size > TOP) + 2 * (size > TOP * FAN_OUT**2)

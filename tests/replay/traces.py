@@ -1,8 +1,10 @@
 """Steps as environments make them, for whatever is to be added to a ring."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from suite.replay.frame_ring import Block
 
@@ -17,9 +19,10 @@ class Slot:
     starts: bool
 
 
-def trace(rng, length, first_frame):
+def trace(rng: np.random.Generator, length: int, first_frame: int) -> list[Slot]:
     """One lane of slots as an environment makes them: lives, game overs, time limits."""
-    slots, starts = [], True
+    slots: list[Slot] = []
+    starts = True
     while len(slots) < length:
         frame = first_frame + len(slots)
         action, reward = int(rng.integers(5)), float(rng.integers(-3, 4))
@@ -34,8 +37,8 @@ def trace(rng, length, first_frame):
     return slots[:length]
 
 
-def to_block(lanes, begin, end, shape):
-    def column(name, dtype):
+def to_block(lanes: list[list[Slot]], begin: int, end: int, shape: tuple[int, ...]) -> Block:
+    def column(name: str, dtype: DTypeLike | None) -> NDArray[Any]:
         rows = [[getattr(lane[t], name) for lane in lanes] for t in range(begin, end)]
         return np.array(rows).astype(dtype)
 

@@ -99,7 +99,11 @@ class FolderWriter:
 
     def finish(self) -> Path:
         self.path.mkdir(parents=True, exist_ok=True)
-        sweep = {"name": self.name, "command": "run_suite.py run sweep", "created": "2026-01-02"}
+        sweep: dict[str, Any] = {
+            "name": self.name,
+            "command": "run_suite.py run sweep",
+            "created": "2026-01-02",
+        }
         sweep |= {"tasks": self.tasks, "trials": self.trials}
         (self.path / "sweep.json").write_text(json.dumps(sweep))
         return self.path
@@ -147,8 +151,8 @@ def write_results(writer: FolderWriter) -> Path:
         x="frames",
         seeds=[0, 1],
     )
-    for arm, values in {"constant": (100.0, 120.0), "cyclic": (130.0, 140.0)}.items():
-        for seed, end in enumerate(values):
+    for arm, returns in {"constant": (100.0, 120.0), "cyclic": (130.0, 140.0)}.items():
+        for seed, end in enumerate(returns):
             points = [(0, None), *curve(end)[1:]]
             writer.run("game", arm, seed, points, config={"budget": {"agent_steps": 200}})
     return writer.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,10 +43,10 @@ def test_results_of_two_numbers_lie_within(a: float, b: float, one: object, two:
 
 
 @given(st.lists(st.tuples(NUMBER, ENDS), min_size=2, max_size=6), st.randoms())
-def test_results_of_many_numbers_lie_within(found: list[object], random: object) -> None:
-    values = [a for a, _ in found]  # type: ignore[misc]
-    numbers = [around(a, ends) for a, ends in found]  # type: ignore[misc]
-    weights = [random.uniform(-1, 1) for _ in values]  # type: ignore[attr-defined]
+def test_results_of_many_numbers_lie_within(found: list[Any], random: Any) -> None:
+    values = [a for a, _ in found]
+    numbers = [around(a, ends) for a, ends in found]
+    weights = [random.uniform(-1, 1) for _ in values]
     assert holds(weighted(numbers, weights), float(np.dot(values, weights)))
     assert holds(mean(numbers), float(np.mean(values)))
     x = list(range(len(values)))

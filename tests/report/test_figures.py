@@ -47,7 +47,7 @@ def draw(path: Path, index: int = 0, *, log_x: bool = False) -> Figure | None:
 def texts(figure: Figure) -> str:
     from matplotlib.text import Text
 
-    return "\n".join(str(t.get_text()) for t in figure.findobj(Text))  # type: ignore[attr-defined]
+    return "\n".join(str(t.get_text()) for t in figure.findobj(Text))
 
 
 def test_panels_share_an_axis_and_name_their_units(results: Path) -> None:
@@ -64,7 +64,7 @@ def test_panels_share_an_axis_and_name_their_units(results: Path) -> None:
 def test_the_mean_curve_and_its_runs_are_drawn_below_five_seeds(results: Path) -> None:
     figure = draw(results)
     assert figure is not None
-    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 11]
+    lines = [line for line in figure.axes[0].lines if np.size(line.get_xdata()) == 11]
     means = [line for line in lines if line.get_linewidth() > 1]
     ends = sorted(float(np.asarray(line.get_ydata())[-1]) for line in means)
     assert ends == pytest.approx([0.6, 0.6, 0.9])
@@ -82,7 +82,7 @@ def test_five_seeds_have_a_band_within_what_is_possible(writer: Any) -> None:
     assert figure is not None
     [band] = figure.axes[0].collections
     assert band.get_paths()[0].get_extents().intervaly.tolist() == [0, 1]
-    assert len([line for line in figure.axes[0].lines if len(line.get_xdata()) == 2]) == 1
+    assert len([line for line in figure.axes[0].lines if np.size(line.get_xdata()) == 2]) == 1
 
 
 @pytest.mark.parametrize("seeds", [1, 3, 5])
@@ -100,7 +100,7 @@ def test_a_metric_on_a_log_scale_has_a_log_axis_with_bands_of_logarithms(
     [axes] = figure.axes
     assert axes.get_yscale() == "log"
     heavy = max(axes.lines, key=lambda line: line.get_linewidth())
-    assert float(heavy.get_ydata()[0]) == pytest.approx(10.0 ** (-(seeds - 1) / 2))
+    assert float(np.asarray(heavy.get_ydata())[0]) == pytest.approx(10.0 ** (-(seeds - 1) / 2))
     assert len(axes.collections) == (seeds == 5)
     for band in axes.collections:
         assert band.get_paths()[0].get_extents().y0 > 0
@@ -119,7 +119,7 @@ def test_values_without_a_logarithm_are_said_to_have_no_place(writer: Any) -> No
     figure = draw(path)
     assert figure is not None
     [line] = figure.axes[0].lines
-    assert line.get_xdata().tolist() == [0, 10]
+    assert np.asarray(line.get_xdata()).tolist() == [0, 10]
     tasks, rows = read(path)
     assert "A log axis cannot show values of 0 or less" in caption(tasks[0], rows, log_x=False)
 
@@ -151,7 +151,7 @@ def test_what_was_measured_once_is_marked(writer: Any, seeds: int) -> None:
     top = figure.axes[0]
     marked = [line for line in top.lines if line.get_marker() not in ("None", "", None)]
     assert all(line.get_markevery() is None for line in marked)
-    at = {float(line.get_xdata()[0]) for line in marked}
+    at = {float(np.asarray(line.get_xdata())[0]) for line in marked}
     assert at == {80, 100}
     assert not why_empty(top)
     places = {line.get_transform().transform((0, 0))[0] for line in marked}
@@ -216,7 +216,7 @@ def test_two_seeds_are_drawn_one_by_one_over_frames(results: Path) -> None:
     assert len(axes.lines) == 4
     assert not axes.collections
     assert np.asarray(axes.lines[0].get_xdata())[-1] == 400  # the null at 0 is left out
-    assert len(axes.lines[0].get_xdata()) == 10
+    assert np.size(axes.lines[0].get_xdata()) == 10
 
 
 def test_alarms_and_phases_are_marked_and_explained(results: Path) -> None:
@@ -226,7 +226,8 @@ def test_alarms_and_phases_are_marked_and_explained(results: Path) -> None:
     assert "phase 2" in shown
     assert "alarm" in shown
     rate = figure.axes[1]
-    [marks] = [line for line in rate.lines if line.get_marker() == "v" and line.get_ls() == "None"]
+    pointing = [line for line in rate.lines if line.get_marker() == "v"]
+    [marks] = [line for line in pointing if line.get_linestyle() == "None"]
     assert sorted(np.asarray(marks.get_xdata())) == [55, 56, 57]
 
 
@@ -237,7 +238,7 @@ def test_a_run_that_broke_off_ends_in_a_cross(writer: Any) -> None:
     figure = draw(writer.finish())
     assert figure is not None
     [cross] = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
-    assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (5, 0.2)
+    assert (np.asarray(cross.get_xdata())[0], np.asarray(cross.get_ydata())[0]) == (5, 0.2)
     assert "run without a score" in texts(figure)
 
 

@@ -174,8 +174,12 @@ def test_different_protocols_are_pointed_out(writer: Any) -> None:
 
 
 def test_departures_from_a_named_protocol_are_told(writer: Any) -> None:
-    told = {"protocol": "dopamine", "sticky": 0.25, "life_loss_ends_bootstrap": False}
-    own = {"noop_max": 1, "full_action_space": True, "max_episode_frames": 108_000}
+    told: dict[str, Any] = {
+        "protocol": "dopamine",
+        "sticky": 0.25,
+        "life_loss_ends_bootstrap": False,
+    }
+    own: dict[str, Any] = {"noop_max": 1, "full_action_space": True, "max_episode_frames": 108_000}
     write(writer, {"pong": 5.0, "krull": 1000.0}, backend="envpool", **told, **own)
     (protocol,) = build(writer).aggregate["atari"]["protocols"]
     assert protocol.endswith("life loss does not end bootstrapping, full_action_space True")

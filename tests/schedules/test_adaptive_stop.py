@@ -126,13 +126,13 @@ def test_losses_that_are_not_finite_are_left_out() -> None:
 def test_cycles_of_different_phases_are_not_compared() -> None:
     clock = Clock(40, (0, 8))  # the second phase begins with the third cycle
     mapping = {"kind": "adaptive_stop", "period": 4, "patience": 1}
-    s = SCHEDULES["adaptive_stop"].from_mapping(mapping).build(clock)
+    s: Any = SCHEDULES["adaptive_stop"].from_mapping(mapping).build(clock)
     assert _play(s, _cycles(0.0, 0.0, 5.0, 5.0)) == []
     assert _play(s, _cycles(9.0), start=16) == [Event(20, "cycling_stopped")]
-    within = SCHEDULES["adaptive_stop"].from_mapping(mapping).build(Clock(40, (0, 6)))
+    within: Any = SCHEDULES["adaptive_stop"].from_mapping(mapping).build(Clock(40, (0, 6)))
     assert _play(within, _cycles(0.0, 3.0, 5.0, 5.0)) == []
     assert _play(within, _cycles(9.0), start=16) == [Event(20, "cycling_stopped")]
-    first = SCHEDULES["adaptive_stop"].from_mapping(mapping).build(Clock(40, (0, 2)))
+    first: Any = SCHEDULES["adaptive_stop"].from_mapping(mapping).build(Clock(40, (0, 2)))
     assert _play(first, _cycles(0.0, 5.0, 5.0)) == []
 
 
@@ -191,14 +191,15 @@ def test_the_stop_is_a_row_of_the_run(smoke: Callable[..., RunConfig]) -> None:
         schedule={**stop, "k": 0.0, "scale_floor": 1e-3}, metrics={"names": [], "every": 1}
     )
     run, session = SupervisedRun(config), MemorySession()
+    schedule: Any = run.schedule
     plain = run.task.loss
     run.task.loss = lambda model, batch: plain(model, batch) * (1.0 + (run.step >= 6))  # type: ignore[method-assign]
     run.train(session)
     stopped = [row for row in session.rows if row.metric == "cycling_stopped"]
-    assert [(row.step, row.value) for row in stopped] == [(run.schedule.stopped, 1.0)]
+    assert [(row.step, row.value) for row in stopped] == [(schedule.stopped, 1.0)]
     assert [row.step for row in session.rows] == sorted(row.step for row in session.rows)
     lr = config.optimizer.lr
     logged = {row.step: row.value / lr for row in session.rows if row.metric == "learning_rate"}
     for t, value in logged.items():  # after t updates: the rate of update t - 1
-        final = t - 1 >= run.schedule.stopped
+        final = t - 1 >= schedule.stopped
         assert value == pytest.approx(0.1 if final else [1.0, 0.75][max(t - 1, 0) % 2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,12 +17,15 @@ from suite.metrics.base import Observation
 from suite.rows import THRESHOLDS
 from suite.seeding import Seeds
 from suite.tasks.base import TASKS
+from suite.tasks.image_regression import ImageRegressionConfig
+from suite.tasks.modular_regression import ModularRegressionConfig
+from suite.tasks.three_token_addition import ThreeTokenAdditionConfig
 
 CPU = torch.device("cpu")
 
 
-def build(kind: str, seed: int = 0, **keys: object):
-    config = TASKS[kind].from_mapping({"kind": kind, **keys})
+def build(kind: str, seed: int = 0, **keys: object) -> tuple[Any, Any]:
+    config: Any = TASKS[kind].from_mapping({"kind": kind, **keys})
     return config, config.build(Seeds(config.seed_key, seed), Clock(10), CPU)
 
 
@@ -40,11 +45,11 @@ def test_all_pairs_are_split_once_and_targets_are_sums(
 
 
 def test_published_sizes() -> None:
-    regression, addition = (TASKS[k]() for k in ("modular_regression", "three_token_addition"))
+    regression, addition = ModularRegressionConfig(), ThreeTokenAdditionConfig()
     assert (regression.train_size, regression.spec().outputs) == (476, 23)
     assert (addition.train_size, addition.spec().outputs) == (5107, 114)
     with pytest.raises(ConfigError, match=r"task\.fraction"):
-        TASKS["modular_regression"](modulus=2, fraction=0.1).clock(Duration(steps=1))
+        ModularRegressionConfig(modulus=2, fraction=0.1).clock(Duration(steps=1))
 
 
 def test_images_are_drawn_from_the_training_images_and_batches_go_round() -> None:
@@ -67,14 +72,14 @@ def test_images_are_drawn_from_the_training_images_and_batches_go_round() -> Non
 
 
 def test_more_images_than_there_are_is_an_error() -> None:
-    config = TASKS["image_regression"](dataset="digits", points=1000, test_points=438)
+    config = ImageRegressionConfig(dataset="digits", points=1000, test_points=438)
     with pytest.raises(ConfigError, match=r"task\.test_points"):
         config.clock(Duration(steps=5))
     with pytest.raises(ConfigError, match="budget"):
         config.clock(None)
-    epochs = TASKS["image_regression"]().clock(Duration(epochs=2))
+    epochs = ImageRegressionConfig().clock(Duration(epochs=2))
     assert (epochs.total, epochs.steps_per_epoch) == (10, (5,))
-    assert TASKS["image_regression"](batch_size=None).whole_batch
+    assert ImageRegressionConfig(batch_size=None).whole_batch
 
 
 def test_students_learn_a_teacher_s_outputs() -> None:

@@ -1,5 +1,8 @@
 """Tasks of the reinforcement-learning engine: exact ratios, units of time, what fits together."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -29,14 +32,14 @@ CARTPOLE = {"task": {"kind": "classic_control"}, "model": "mlp", "agent": AGENT}
         (1.0, 99, 0),
     ],
 )
-def test_updates_due(utd, agent_steps, updates):
+def test_updates_due(utd: float, agent_steps: int, updates: int) -> None:
     task = ClassicControlConfig(utd=utd, learning_starts=100)
     assert task.updates(agent_steps) == updates
     first = task.due(updates + 1)
     assert task.updates(first) >= updates + 1 > task.updates(first - 1)
 
 
-def test_the_clock_counts_updates_frames_and_agent_steps():
+def test_the_clock_counts_updates_frames_and_agent_steps() -> None:
     task = AtariConfig(game="pong", utd=0.25, learning_starts=1000)
     clock = task.clock(Duration(agent_steps=5000))
     assert clock == task.clock(Duration(frames=20_000))
@@ -46,7 +49,7 @@ def test_the_clock_counts_updates_frames_and_agent_steps():
 
 
 @pytest.mark.parametrize("utd", [0.25, 0.3, 1 / 3, 0.7, 1.0, 2.5, 1234.567891])
-def test_a_moment_in_agent_steps_is_the_number_of_updates_by_then(utd):
+def test_a_moment_in_agent_steps_is_the_number_of_updates_by_then(utd: float) -> None:
     task = AtariConfig(game="pong", utd=utd, learning_starts=50)
     clock = task.clock(Duration(agent_steps=500))
     for taken in range(501):
@@ -54,7 +57,7 @@ def test_a_moment_in_agent_steps_is_the_number_of_updates_by_then(utd):
         assert clock.moment(Duration(frames=4 * taken)) == task.updates(taken)
 
 
-def test_durations_in_agent_steps():
+def test_durations_in_agent_steps() -> None:
     task = AtariConfig(game="pong", utd=0.25, learning_starts=1000)
     budget = Duration(agent_steps=5000)
     lengths = [
@@ -71,13 +74,14 @@ def test_durations_in_agent_steps():
 
 @pytest.mark.parametrize("utd", [0.25, 1.0, 4.0])
 @pytest.mark.parametrize("learning_starts", [1, 100, 999])
-def test_what_lasts_a_fraction_of_one_ends_with_the_run(utd, learning_starts):
+def test_what_lasts_a_fraction_of_one_ends_with_the_run(utd: float, learning_starts: int) -> None:
     """Lines that begin with learning, times of evaluation, and lengths and times of a clock."""
     from suite.launch.rllib.runner import Exploration
     from suite.rl.replay import annealing
 
-    whole, half = {"fraction": 1.0}, {"fraction": 0.5}
-    run = RunConfig.from_mapping(
+    whole: dict[str, Any] = {"fraction": 1.0}
+    half = {"fraction": 0.5}
+    run: Any = RunConfig.from_mapping(
         {
             **CARTPOLE,
             "task": {
@@ -105,14 +109,14 @@ def test_what_lasts_a_fraction_of_one_ends_with_the_run(utd, learning_starts):
 @pytest.mark.parametrize(
     "budget", [None, Duration(steps=100), Duration(agent_steps=1003), Duration(frames=4000)]
 )
-def test_budgets_that_allow_no_update_are_refused(budget):
+def test_budgets_that_allow_no_update_are_refused(budget: Duration | None) -> None:
     task = AtariConfig(game="pong", utd=0.25, learning_starts=1000)
     with pytest.raises(ConfigError) as error:
         task.clock(budget)
     assert error.value.key == "budget"
 
 
-def test_draws_do_not_depend_on_pace_or_protocol():
+def test_draws_do_not_depend_on_pace_or_protocol() -> None:
     task = AtariConfig(game="pong")
     other = AtariConfig(game="pong", utd=4.0, sticky=0.25, learning_starts=7)
     assert task.seed_key == other.seed_key == "atari/pong"
@@ -121,7 +125,7 @@ def test_draws_do_not_depend_on_pace_or_protocol():
     assert (task.label, ClassicControlConfig().label) == ("atari_pong", "CartPole-v1")
 
 
-def test_the_simulator_is_asked_for_raw_rewards_and_whole_games():
+def test_the_simulator_is_asked_for_raw_rewards_and_whole_games() -> None:
     task = AtariConfig(game="pong", max_episode_frames=400, sticky=0.25)
     options = task.pool_options()
     assert task.time_limit == 100
@@ -132,16 +136,19 @@ def test_the_simulator_is_asked_for_raw_rewards_and_whole_games():
 @pytest.mark.parametrize("mapping", [ATARI, CARTPOLE])
 @pytest.mark.parametrize("task", [{}, {"lanes": 7}, {"lanes": 3, "runners": 2}])
 @pytest.mark.parametrize("agent", [{}, {"n_step": 5, "prioritized": {}}])
-def test_the_memory_of_a_full_replay_is_that_of_its_arrays(mapping, task, agent):
+def test_the_memory_of_a_full_replay_is_that_of_its_arrays(
+    mapping: dict[str, Any], task: dict[str, Any], agent: dict[str, Any]
+) -> None:
     from gymnasium.spaces import Box
 
     from suite.rl.replay import make_ring
 
     length = {"budget": {"agent_steps": 200_000}}
-    run = RunConfig.from_mapping(merge(merge(mapping, length), {"task": task, "agent": agent}))
+    request = merge(merge(mapping, length), {"task": task, "agent": agent})
+    run: Any = RunConfig.from_mapping(request)
     shape = run.task.spec().inputs.shape
     dtype = np.uint8 if len(shape) == 3 else np.float32
-    ring = make_ring(run, Box(0, 1, shape, dtype), torch.device("cpu"))
+    ring: Any = make_ring(run, Box(0, 1, shape, dtype), torch.device("cpu"))
     arrays = [*ring._arrays().values(), ring._last_frames()]
     if run.agent.prioritized is not None:
         arrays = [*arrays[:-2], arrays[-1]]  # priorities are the tree's
@@ -150,8 +157,8 @@ def test_the_memory_of_a_full_replay_is_that_of_its_arrays(mapping, task, agent)
     assert ring.lanes * (ring.slots - ring.stack + 1 - ring.n_step) >= run.agent.replay_capacity
 
 
-def test_a_short_time_limit_costs_a_last_observation_for_every_episode():
-    def bytes_at(limit):
+def test_a_short_time_limit_costs_a_last_observation_for_every_episode() -> None:
+    def bytes_at(limit: int) -> int:
         task = ClassicControlConfig(max_episode_steps=limit)
         return task.replay_bytes(DqnConfig(replay_capacity=100_000))
 
@@ -173,7 +180,9 @@ def test_a_short_time_limit_costs_a_last_observation_for_every_episode():
         ({"learning_starts": 4, "lanes": 1}, {}, None, None, ""),
     ],
 )
-def test_every_lane_must_hold_what_a_first_sample_needs(task, agent, key, value, said):
+def test_every_lane_must_hold_what_a_first_sample_needs(
+    task: dict[str, Any], agent: dict[str, Any], key: str | None, value: int | None, said: str
+) -> None:
     mapping = {
         **CARTPOLE,
         "task": {"kind": "classic_control", "lanes": 8, **task},
@@ -192,22 +201,23 @@ def test_every_lane_must_hold_what_a_first_sample_needs(task, agent, key, value,
 
 
 @pytest.mark.parametrize("kind", ["atari", "classic_control"])
-def test_smoke_runs_fit_together(smoke, kind):
+def test_smoke_runs_fit_together(smoke: Callable[..., RunConfig], kind: str) -> None:
     run = smoke(kind)
     run.task.check(run)
     assert RunConfig.from_mapping(run.model_dump()) == run
 
 
 @pytest.mark.parametrize("every", [0, {"frames": 0}, {"fraction": 0.0}, {"fraction": 1e-6}])
-def test_evaluations_without_a_step_between_them_are_refused(every):
+def test_evaluations_without_a_step_between_them_are_refused(every: int | dict[str, Any]) -> None:
     task = {"kind": "classic_control", "evaluation": {"every": every}}
     mapping = {**CARTPOLE, "task": task, "budget": {"agent_steps": 20_000}}
     with pytest.raises(ConfigError, match=r"task\.evaluation\.every: got 0; expected at least one"):
         RunConfig.from_mapping(mapping).check()
 
 
-def test_games_cut_before_their_first_agent_step_are_refused():
+def test_games_cut_before_their_first_agent_step_are_refused() -> None:
     task = {"kind": "atari", "game": "pong", "frame_skip": 4}
-    assert RunConfig.from_mapping(merge(ATARI, {"task": {"max_episode_frames": 4}})).task.time_limit
+    allowed: Any = RunConfig.from_mapping(merge(ATARI, {"task": {"max_episode_frames": 4}}))
+    assert allowed.task.time_limit
     with pytest.raises(ConfigError, match=r"max_episode_frames: got 3; .* frame_skip = 4"):
         RunConfig.from_mapping({**ATARI, "task": {**task, "max_episode_frames": 3}})

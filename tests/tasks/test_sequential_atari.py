@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from suite.run_config import RunConfig
 from suite.tasks.atari import AtariConfig
 from suite.tasks.sequential_atari import NORMALISED, RETURN, SequentialAtariConfig
 
-RUN = {
+RUN: dict[str, Any] = {
     "task": {
         "kind": "sequential_atari",
         "games": ["pong", "breakout", "alien"],
@@ -26,13 +27,13 @@ RUN = {
 }
 
 
-def sequence(**overrides):
+def sequence(**overrides: Any) -> SequentialAtariConfig:
     return SequentialAtariConfig.from_mapping({**RUN["task"], **overrides})
 
 
 @pytest.mark.parametrize("clear_replay", [True, False])
 @pytest.mark.parametrize("utd", [0.25, 0.3, 1.0, 2.0, 1 / 3])
-def test_every_visit_has_the_updates_of_a_run_of_its_own(utd, clear_replay):
+def test_every_visit_has_the_updates_of_a_run_of_its_own(utd: float, clear_replay: bool) -> None:
     task = sequence(utd=utd, switch={"clear_replay": clear_replay})
     ratio = Fraction(utd).limit_denominator(1000)
     expected, before, waited = [0], 0, 0
@@ -52,7 +53,7 @@ def test_every_visit_has_the_updates_of_a_run_of_its_own(utd, clear_replay):
         assert task.due(update) == next(n for n, made in enumerate(expected) if made >= update)
 
 
-def test_a_schedule_restarts_with_each_visit():
+def test_a_schedule_restarts_with_each_visit() -> None:
     then = {"kind": "warmup_cosine", "warmup": 5, "start": 0.0, "floor": 0.1}
     run = RunConfig.from_mapping({**RUN, "schedule": {"kind": "task_aligned", "then": then}})
     run.check()
@@ -64,7 +65,7 @@ def test_a_schedule_restarts_with_each_visit():
         assert [schedule(start + t) for t in range(15)] == [schedule(t) for t in range(15)]
 
 
-def test_the_games_are_played_in_turn_under_one_protocol():
+def test_the_games_are_played_in_turn_under_one_protocol() -> None:
     task = sequence(protocol="dopamine", noop_max=3, visits=2)
     for visit in range(6):
         played = task.played(visit)
@@ -76,12 +77,12 @@ def test_the_games_are_played_in_turn_under_one_protocol():
     assert task.agent_steps(None) == 606
 
 
-def test_all_protocols_have_the_full_set_of_actions():
+def test_all_protocols_have_the_full_set_of_actions() -> None:
     assert all(sequence(protocol=name).full_action_space for name in PROTOCOLS)
 
 
-def test_the_defaults_are_the_published_ones_and_a_sequence_has_a_name():
-    task = SequentialAtariConfig(games="abbas2023_five")
+def test_the_defaults_are_the_published_ones_and_a_sequence_has_a_name() -> None:
+    task = SequentialAtariConfig.from_mapping({"games": "abbas2023_five"})
     assert task.games == ("alien", "atlantis", "boxing", "breakout", "centipede")
     assert task.visits == 2
     assert task.length == 5_000_000
@@ -96,13 +97,13 @@ def test_the_defaults_are_the_published_ones_and_a_sequence_has_a_name():
     }
 
 
-def test_arms_that_switch_otherwise_start_from_the_same_weights():
+def test_arms_that_switch_otherwise_start_from_the_same_weights() -> None:
     other = sequence(switch={"fresh_network": True}, utd=2.0, visits=7)
     assert sequence().seed_key == other.seed_key
     assert sequence(games=["alien"]).seed_key != other.seed_key
 
 
-def test_epsilon_restarts_and_its_fractions_are_then_of_a_visit():
+def test_epsilon_restarts_and_its_fractions_are_then_of_a_visit() -> None:
     again, once = sequence(), sequence(switch={"restart_epsilon": False})
     assert (again.explores_from(2), once.explores_from(2)) == (202, 0)
     half = Duration(fraction=0.5)
@@ -114,16 +115,21 @@ def test_epsilon_restarts_and_its_fractions_are_then_of_a_visit():
 
 @pytest.mark.parametrize("clear_replay", [True, False])
 @pytest.mark.parametrize("restart", [True, False])
-def test_a_whole_line_of_epsilon_ends_with_what_it_is_a_line_of(clear_replay, restart):
+def test_a_whole_line_of_epsilon_ends_with_what_it_is_a_line_of(
+    clear_replay: bool, restart: bool
+) -> None:
     """To the agent step: of each visit if it restarts, of the run if not."""
     from suite.launch.rllib.runner import Exploration
+    from suite.rl.run import RLRun
     from suite.run_config import RunConfig
 
     switch = {"clear_replay": clear_replay, "restart_epsilon": restart}
     line = {"start": 1.0, "end": 0.1, "anneal": {"fraction": 1.0}}
     agent = {"kind": "dqn", "replay_capacity": 500, "epsilon": line}
-    run = RunConfig.from_mapping({**RUN, "task": {**RUN["task"], "switch": switch}, "agent": agent})
-    task, ends = run.task, []
+    mapping = {**RUN, "task": {**RUN["task"], "switch": switch}, "agent": agent}
+    run, ends = RLRun.of(RunConfig.from_mapping(mapping)), []
+    task = run.task
+    assert isinstance(task, SequentialAtariConfig)
     for visit in range(6):
         explore = Exploration.of(run, visit)
         begun = task.learns_from(visit) - task.explores_from(visit)
@@ -137,13 +143,13 @@ def test_a_whole_line_of_epsilon_ends_with_what_it_is_a_line_of(clear_replay, re
 
 
 @pytest.mark.parametrize("clear_replay", [True, False])
-def test_epsilon_falls_from_where_a_visit_s_updates_begin(clear_replay):
+def test_epsilon_falls_from_where_a_visit_s_updates_begin(clear_replay: bool) -> None:
     task = sequence(switch={"clear_replay": clear_replay})
     for visit in range(6):  # the line begins `learning_starts` after what epsilon counts from
         assert task.explores_from(visit) + task.learning_starts == task.learns_from(visit)
 
 
-def test_evaluations_are_counted_within_visits_and_end_them():
+def test_evaluations_are_counted_within_visits_and_end_them() -> None:
     assert sequence().evaluations(None) == []
     every = {"episodes": 1, "every": {"agent_steps": 50}}
     task = sequence(games=["pong", "alien"], visits=1, evaluation=every)
@@ -158,7 +164,7 @@ def test_evaluations_are_counted_within_visits_and_end_them():
         sequence(games=["pong", "alien"], visits=1, evaluation=never).evaluations(None)
 
 
-def test_the_score_is_the_mean_over_games_of_their_latest_visits():
+def test_the_score_is_the_mean_over_games_of_their_latest_visits() -> None:
     task = sequence(games=["pong", "breakout"])
     assert (task.score, task.score_unit) == ((NORMALISED, ""), "1")
     pong, breakout = human_normalised("pong", 3.0), human_normalised("breakout", 20.0)
@@ -180,12 +186,12 @@ def test_the_score_is_the_mean_over_games_of_their_latest_visits():
     ]
 
 
-def test_a_visit_without_a_finished_game_leaves_no_score_of_an_earlier_one():
+def test_a_visit_without_a_finished_game_leaves_no_score_of_an_earlier_one() -> None:
     task = sequence(games=["pong", "breakout"])
     overall = [(RETURN, ""), (NORMALISED, "")]
     pong, breakout = ([(RETURN, game), (NORMALISED, game)] for game in ("pong", "breakout"))
 
-    def unknown(visit, latest):
+    def unknown(visit: int, latest: dict[str, float]) -> list[tuple[Any, ...]]:
         return [row[:2] for row in task.visit_values(visit, latest) if math.isnan(row[2])]
 
     assert unknown(0, {}) == pong  # means are not given before every game was visited
@@ -197,7 +203,9 @@ def test_a_visit_without_a_finished_game_leaves_no_score_of_an_earlier_one():
 
 @pytest.mark.parametrize("clear_replay", [True, False])
 @pytest.mark.parametrize("utd", [0.25, 0.3, 1.0, 2.0, 1 / 3])
-def test_times_in_agent_steps_and_frames_count_every_warm_up(clear_replay, utd):
+def test_times_in_agent_steps_and_frames_count_every_warm_up(
+    clear_replay: bool, utd: float
+) -> None:
     task = sequence(utd=utd, switch={"clear_replay": clear_replay})
     clock = task.clock(None)
     for taken in range(607):
@@ -243,7 +251,7 @@ def test_times_in_agent_steps_and_frames_count_every_warm_up(clear_replay, utd):
         ({"agent.epsilon.anneal": {"epochs": 1.0}}, "agent.epsilon.anneal", "epochs"),
     ],
 )
-def test_wrong_requests_name_the_key(overrides, key, expected):
+def test_wrong_requests_name_the_key(overrides: dict[str, Any], key: str, expected: str) -> None:
     with pytest.raises(ConfigError) as error:
         RunConfig.from_mapping(merge(RUN, overrides)).check()
     assert error.value.key.startswith(key)

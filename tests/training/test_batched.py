@@ -1,11 +1,14 @@
 """Runs trained side by side against the same runs trained alone."""
 
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from suite.rows import Row
 from suite.run_config import RunConfig
 from suite.training import cuda_graph
 from suite.training.batched import BatchedRun, Descent, batch_key, chunks
@@ -13,7 +16,7 @@ from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun
 
 DECAY = [{"kind": "weight_decay", "coefficient": 0.01, "roles": ["weight"]}]
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], list[dict[str, Any]], float]] = {
     "quadratic_regression": (
         {"dimension": 5, "points": 12, "test_points": 8},
         [{"kind": "committee", "width": 6, "epsilon": e} for e in (0.1, 0.5)],
@@ -37,7 +40,7 @@ CASES = {
 }
 
 
-def requests(kind, **changes):
+def requests(kind: str, **changes: Any) -> list[RunConfig]:
     task, models, rate = CASES[kind]
     found = []
     for seed, (model, decay, schedule) in enumerate(
@@ -58,7 +61,7 @@ def requests(kind, **changes):
     return found
 
 
-def alone(config):
+def alone(config: RunConfig) -> tuple[SupervisedRun, list[Row]]:
     session = MemorySession()
     run = SupervisedRun(config)
     run.train(session)
@@ -66,7 +69,7 @@ def alone(config):
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_side_by_side_is_as_alone(kind):
+def test_side_by_side_is_as_alone(kind: str) -> None:
     configs = requests(kind, precision="float64")
     keys = {batch_key(config) for config in configs}
     assert len(keys) == (3 if kind == "sparse_sign" else 1), "one per data set, or one for all"
@@ -77,33 +80,33 @@ def test_side_by_side_is_as_alone(kind):
         for mine, theirs in zip(run.model.parameters(), single.model.parameters(), strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
         assert [r[:2] + r[3:5] for r in session.rows] == [r[:2] + r[3:5] for r in rows]
-        for mine, theirs in zip(session.rows, rows, strict=True):
-            assert mine.value == pytest.approx(theirs.value, rel=1e-5, abs=1e-9), mine
+        for row, other in zip(session.rows, rows, strict=True):
+            assert row.value == pytest.approx(other.value, rel=1e-5, abs=1e-9), row
 
 
 class Saving(MemorySession):
     """A session in a folder that saves at `stop` and ends there."""
 
-    def __init__(self, folder: Path, stop: int | None = None):
+    def __init__(self, folder: Path, stop: int | None = None) -> None:
         super().__init__()
         self.folder, self.stop = folder, stop
         self.step = 0
 
-    def progress(self, step, total):
+    def progress(self, step: int, total: int) -> None:
         self.step = step
 
-    def checkpoint_due(self):
+    def checkpoint_due(self) -> bool:
         return self.step == self.stop
 
-    def save(self, step, write):
+    def save(self, step: int, write: Callable[[Path], object]) -> None:
         self.folder.mkdir(exist_ok=True)
         write(self.folder)
 
-    def latest(self):
+    def latest(self) -> Path | None:
         return self.folder if self.folder.exists() else None
 
 
-def test_runs_that_were_cut_at_different_steps_are_joined(tmp_path):
+def test_runs_that_were_cut_at_different_steps_are_joined(tmp_path: Path) -> None:
     configs = requests("quadratic_regression", precision="float64")[:3]
     whole = BatchedRun(configs)
     whole.train([MemorySession() for _ in configs])
@@ -120,7 +123,7 @@ def test_runs_that_were_cut_at_different_steps_are_joined(tmp_path):
     assert first == [115, 207, 0]
 
 
-def test_a_run_that_diverges_leaves_the_others_alone():
+def test_a_run_that_diverges_leaves_the_others_alone() -> None:
     configs = requests("quadratic_regression", precision="float64")[:3]
     wild = configs[1].model_copy(
         update={"optimizer": configs[1].optimizer.model_copy(update={"lr": 1e6})}
@@ -134,11 +137,11 @@ def test_a_run_that_diverges_leaves_the_others_alone():
         torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-12)
 
 
-def test_what_cannot_be_trained_at_once_is_trained_alone():
+def test_what_cannot_be_trained_at_once_is_trained_alone() -> None:
     (config, *_) = requests("quadratic_regression")
     assert batch_key(config) is not None
 
-    def key(**changes):
+    def key(**changes: Any) -> Any:
         return batch_key(requests("quadratic_regression", **changes)[0])
 
     assert key(optimizer={"kind": "adam", "lr": 0.1}) is None
@@ -150,7 +153,7 @@ def test_what_cannot_be_trained_at_once_is_trained_alone():
     assert key(model={"kind": "committee", "width": 7}) != batch_key(config)
 
 
-def test_groups_keep_the_order_and_the_bound():
+def test_groups_keep_the_order_and_the_bound() -> None:
     configs = requests("quadratic_regression")
     other = requests("quadratic_regression", model={"kind": "mlp"})[0]
     groups = chunks([*configs, other], slots=3)
@@ -158,7 +161,7 @@ def test_groups_keep_the_order_and_the_bound():
     assert groups[1:] == [configs[:3], configs[3:6], configs[6:]]
 
 
-def test_each_run_ends_when_its_own_measurements_say_enough():
+def test_each_run_ends_when_its_own_measurements_say_enough() -> None:
     stop = {"metric": "loss", "layer": "train", "below": 0.05, "hold": 2}
     configs = requests("quadratic_regression", stop=stop, precision="float64")
     batched, sessions = BatchedRun(configs), [MemorySession() for _ in configs]
@@ -174,19 +177,23 @@ def test_each_run_ends_when_its_own_measurements_say_enough():
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_an_update_can_be_recorded(kind, monkeypatch):
+def test_an_update_can_be_recorded(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recording stands for the function if that changes nothing but tensors, in place."""
     configs = [c for c in requests(kind) if c.seed == 0]
     plain, recorded = (Descent([SupervisedRun(c) for c in configs]) for _ in range(2))
-    made = []
+    made: list[Any] = []
 
     class Graph:
-        def replay(self):
+        def replay(self) -> None:
             before = dict(vars(recorded))
             recorded._descend()
             assert all(vars(recorded)[name] is value for name, value in before.items())
 
-    monkeypatch.setattr(cuda_graph, "record", lambda function: made.append(function) or Graph())
+    def record(function: Any) -> Graph:
+        made.append(function)
+        return Graph()
+
+    monkeypatch.setattr(cuda_graph, "record", record)
     recorded._update = cuda_graph.Replayed(recorded._descend, torch.device("cuda"))
     for descent in (plain, recorded):
         descent.plan(0, 10)

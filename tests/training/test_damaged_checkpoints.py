@@ -26,7 +26,7 @@ class _Until(RunFolder):
 
     left = 1000
 
-    def save(self, step: int, write: Callable[[Path], None]) -> None:
+    def save(self, step: int, write: Callable[[Path], object]) -> None:
         super().save(step, write)
         self.left -= 1
         if not self.left:

@@ -9,7 +9,7 @@ from suite.errors import DivergedError
 from suite.training.loss_log import JOIN, LossLog
 
 
-def test_scalars_and_runs_of_steps_have_one_mean():
+def test_scalars_and_runs_of_steps_have_one_mean() -> None:
     log = LossLog()
     assert not log
     log.add(torch.tensor(1.0))
@@ -22,7 +22,7 @@ def test_scalars_and_runs_of_steps_have_one_mean():
     assert log.values().tolist() == []
 
 
-def test_the_first_step_from_which_on_no_loss_is_finite_is_named():
+def test_the_first_step_from_which_on_no_loss_is_finite_is_named() -> None:
     log = LossLog("TD loss")
     log.check(0)
     log.add(torch.tensor([1.0, math.nan, 2.0]))
@@ -32,14 +32,14 @@ def test_the_first_step_from_which_on_no_loss_is_finite_is_named():
         log.check(15)
 
 
-def test_all_lost():
+def test_all_lost() -> None:
     log = LossLog()
     log.add(torch.tensor([math.nan, math.nan]))
     with pytest.raises(DivergedError, match="training loss is nan at gradient step 5"):
         log.check(7)
 
 
-def test_many_losses_are_few_tensors_with_the_same_values():
+def test_many_losses_are_few_tensors_with_the_same_values() -> None:
     log, values = LossLog(), torch.randn(3 * JOIN + 5)
     for step, value in enumerate(values.tolist()):
         log.add(torch.tensor(value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -42,7 +43,7 @@ ARENAS = """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc")
-def test_threads_share_two_arenas(tmp_path) -> None:
+def test_threads_share_two_arenas(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(ARENAS), str(tmp_path / "info.xml")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     before, after = map(int, done.stdout.split())

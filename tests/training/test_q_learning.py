@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_rainbow import projected
+from torch import Tensor
 
 from suite.training.q_learning import (
     categorical_loss,
@@ -22,10 +23,10 @@ from suite.training.q_learning import (
 
 
 @pytest.fixture
-def batch():
+def batch() -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
 
-    def draw(*shape):
+    def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     return {
@@ -38,7 +39,7 @@ def batch():
     }
 
 
-def test_q_learning_target(batch):
+def test_q_learning_target(batch: dict[str, Tensor]) -> None:
     target = q_learning_target(batch["r_t"], batch["discount_t"], batch["q_t"])
     for row in range(6):
         best = max(batch["q_t"][row].tolist())
@@ -46,7 +47,9 @@ def test_q_learning_target(batch):
         assert target[row] == pytest.approx(expected.item(), abs=1e-12)
 
 
-def test_double_q_target_selects_with_one_network_and_values_with_the_other(batch):
+def test_double_q_target_selects_with_one_network_and_values_with_the_other(
+    batch: dict[str, Tensor],
+) -> None:
     target = double_q_target(batch["r_t"], batch["discount_t"], batch["q_t"], batch["selector"])
     for row in range(6):
         values = batch["selector"][row].tolist()
@@ -57,7 +60,9 @@ def test_double_q_target_selects_with_one_network_and_values_with_the_other(batc
     assert torch.equal(same, q_learning_target(batch["r_t"], batch["discount_t"], batch["q_t"]))
 
 
-def test_td_error_passes_gradients_to_the_action_taken_and_not_to_the_target(batch):
+def test_td_error_passes_gradients_to_the_action_taken_and_not_to_the_target(
+    batch: dict[str, Tensor],
+) -> None:
     q_tm1 = batch["q_tm1"].clone().requires_grad_()
     q_t = batch["q_t"].clone().requires_grad_()
     target = q_learning_target(batch["r_t"], batch["discount_t"], q_t)
@@ -65,20 +70,20 @@ def test_td_error_passes_gradients_to_the_action_taken_and_not_to_the_target(bat
     error.sum().backward()
     assert q_t.grad is None
     expected = -torch.nn.functional.one_hot(batch["a_tm1"], 3).double()
+    assert q_tm1.grad is not None
     assert torch.equal(q_tm1.grad, expected)
 
 
-def test_the_slope_of_huber_is_the_error_clipped():
+def test_the_slope_of_huber_is_the_error_clipped() -> None:
     error = torch.tensor([-4.0, -1.0, -0.3, 0.0, 0.3, 1.0, 4.0], requires_grad=True)
-    elementwise_loss(error, "huber").sum().backward()
-    assert torch.allclose(error.grad, error.detach().clamp(-1, 1))
-    error.grad = None
-    elementwise_loss(error, "mse").sum().backward()
-    assert torch.allclose(error.grad, error.detach())
+    (slope,) = torch.autograd.grad(elementwise_loss(error, "huber").sum(), error)
+    assert torch.allclose(slope, error.detach().clamp(-1, 1))
+    (slope,) = torch.autograd.grad(elementwise_loss(error, "mse").sum(), error)
+    assert torch.allclose(slope, error.detach())
 
 
 @st.composite
-def distributions(draw):
+def distributions(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor]:
     """A support in double precision, and a batch of distributions on returns in and around it."""
     atoms, batch = draw(st.integers(2, 60)), draw(st.integers(1, 5))
     v_min, width = draw(st.floats(-50, 50)), draw(st.floats(0.1, 100))
@@ -92,7 +97,7 @@ def distributions(draw):
 
 @settings(max_examples=60, deadline=None)
 @given(distributions())
-def test_projection_equals_the_loop_over_atoms(drawn):
+def test_projection_equals_the_loop_over_atoms(drawn: tuple[Tensor, Tensor, Tensor]) -> None:
     z, returns, probabilities = drawn
     found = project_distribution(returns, probabilities, z)
     expected = projected(returns, probabilities, z[0].item(), z[-1].item())
@@ -101,7 +106,9 @@ def test_projection_equals_the_loop_over_atoms(drawn):
 
 @settings(max_examples=60, deadline=None)
 @given(distributions())
-def test_projection_keeps_mass_and_the_mean_of_the_clipped_returns(drawn):
+def test_projection_keeps_mass_and_the_mean_of_the_clipped_returns(
+    drawn: tuple[Tensor, Tensor, Tensor],
+) -> None:
     z, returns, probabilities = drawn
     found = project_distribution(returns, probabilities, z)
     assert found.shape == returns.shape
@@ -113,7 +120,7 @@ def test_projection_keeps_mass_and_the_mean_of_the_clipped_returns(drawn):
 
 @settings(max_examples=30, deadline=None)
 @given(distributions())
-def test_projection_in_single_precision(drawn):
+def test_projection_in_single_precision(drawn: tuple[Tensor, Tensor, Tensor]) -> None:
     exact = project_distribution(*(drawn[i] for i in (1, 2, 0)))
     z, returns, probabilities = (tensor.float() for tensor in drawn)
     # A place is known to a rounding of its largest term, in units of the distance of atoms.
@@ -124,7 +131,7 @@ def test_projection_in_single_precision(drawn):
 
 
 @pytest.mark.parametrize(("atoms", "v_min", "v_max"), [(51, -10.0, 10.0), (2, 0.0, 1.0)])
-def test_projection_in_closed_form(atoms, v_min, v_max):
+def test_projection_in_closed_form(atoms: int, v_min: float, v_max: float) -> None:
     gap = (v_max - v_min) / (atoms - 1)
     z = torch.tensor([v_min + i * gap for i in range(atoms)], dtype=torch.float64)
     torch.testing.assert_close(support(atoms, v_min, v_max), z.float())
@@ -138,11 +145,12 @@ def test_projection_in_closed_form(atoms, v_min, v_max):
         found = project_distribution(z.unsqueeze(0) + beyond, p, z)
         assert found[0, end].item() == pytest.approx(1.0)
         assert found.sum().item() == pytest.approx(1.0)
-    quarter = project_distribution(torch.full((1, atoms), z[0] + 0.25 * gap, dtype=z.dtype), p, z)
+    returns = torch.full((1, atoms), (z[0] + 0.25 * gap).item(), dtype=z.dtype)
+    quarter = project_distribution(returns, p, z)
     assert quarter[0, :2].tolist() == pytest.approx([0.75, 0.25])
 
 
-def test_projection_passes_on_what_is_not_a_number():
+def test_projection_passes_on_what_is_not_a_number() -> None:
     z, p = support(3, -1.0, 1.0), torch.full((2, 3), 1 / 3)
     returns = torch.tensor([[0.0, torch.nan, 1.0], [0.0, 0.5, 1.0]])
     found = project_distribution(returns, p, z)
@@ -152,7 +160,7 @@ def test_projection_passes_on_what_is_not_a_number():
     torch.testing.assert_close(project_distribution(infinite, p[:1], z), p[:1])
 
 
-def test_projection_takes_memory_in_proportion_to_the_atoms():
+def test_projection_takes_memory_in_proportion_to_the_atoms() -> None:
     batch, atoms = 4, 512
     z, p = support(atoms, -1.0, 1.0), torch.full((batch, atoms), 1 / atoms)
     with torch.profiler.profile(profile_memory=True) as profile:
@@ -162,7 +170,7 @@ def test_projection_takes_memory_in_proportion_to_the_atoms():
 
 
 @pytest.fixture
-def spread(batch):
+def spread(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """The batch with distributions of 7 atoms from -2 to 2 in place of values."""
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(2, 6, 3, 7, generator=generator, dtype=torch.float64)
@@ -170,12 +178,12 @@ def spread(batch):
     return {**batch, "logits_t": logits[0], "logits_tm1": logits[1], "z": z}
 
 
-def softmax(logits):
+def softmax(logits: list[float]) -> list[float]:
     powers = [math.exp(x) for x in logits]
     return [x / sum(powers) for x in powers]
 
 
-def test_expected_values(spread):
+def test_expected_values(spread: dict[str, Tensor]) -> None:
     z = spread["z"].tolist()
     found = expected_values(spread["logits_t"], spread["z"])
     assert found.shape == (6, 3)
@@ -186,12 +194,14 @@ def test_expected_values(spread):
             assert found[row, action] == pytest.approx(expected, abs=1e-12)
 
 
-def target_of(spread):
+def target_of(spread: dict[str, Tensor]) -> Tensor:
     names = ("r_t", "discount_t", "logits_t", "selector", "z")
     return categorical_target(*(spread[name] for name in names))
 
 
-def test_categorical_target_selects_with_one_network_and_spreads_with_the_other(spread):
+def test_categorical_target_selects_with_one_network_and_spreads_with_the_other(
+    spread: dict[str, Tensor],
+) -> None:
     target = target_of(spread)
     z = spread["z"].tolist()
     for row in range(6):
@@ -206,14 +216,16 @@ def test_categorical_target_selects_with_one_network_and_spreads_with_the_other(
         assert target[row].tolist() == pytest.approx(expected, abs=1e-12)
 
 
-def test_where_nothing_is_bootstrapped_the_target_is_the_reward(spread):
+def test_where_nothing_is_bootstrapped_the_target_is_the_reward(spread: dict[str, Tensor]) -> None:
     reward = torch.full((6,), 0.5, dtype=torch.float64)  # three quarters of the way to the atom
     target = target_of({**spread, "r_t": reward, "discount_t": torch.zeros_like(reward)})
     expected = torch.tensor([0, 0, 0, 0.25, 0.75, 0, 0]).double().expand(6, 7)
     torch.testing.assert_close(target, expected)
 
 
-def test_the_slope_of_the_cross_entropy_is_the_difference_of_distributions(spread):
+def test_the_slope_of_the_cross_entropy_is_the_difference_of_distributions(
+    spread: dict[str, Tensor],
+) -> None:
     logits, logits_t = spread["logits_tm1"].requires_grad_(), spread["logits_t"].requires_grad_()
     target = target_of({**spread, "logits_t": logits_t})
     losses = categorical_loss(logits, spread["a_tm1"], target)
@@ -229,7 +241,7 @@ def test_the_slope_of_the_cross_entropy_is_the_difference_of_distributions(sprea
     torch.testing.assert_close(logits.grad, expected, rtol=0, atol=1e-12)
 
 
-def test_the_cross_entropy_is_least_at_the_target(spread):
+def test_the_cross_entropy_is_least_at_the_target(spread: dict[str, Tensor]) -> None:
     target = target_of(spread).clamp_min(1e-9)
     taken = spread["a_tm1"]
     entropy = -(target * target.log()).sum(1)

@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -157,8 +157,8 @@ def _last_values(
     chosen = rows[
         (rows["task"] == task) & (rows["metric"] == metric) & (rows["layer"] == layer)
     ].sort_values("step", kind="stable")
-    last = chosen.drop_duplicates(["arm", "seed"], keep="last")
-    return {(row.arm, int(row.seed)): float(row.value) for row in last.itertuples()}
+    last: Iterable[Any] = chosen.drop_duplicates(["arm", "seed"], keep="last").itertuples()
+    return {(row.arm, int(row.seed)): float(row.value) for row in last}
 
 
 def _compare(arm: ArmResult, arms: Mapping[str, ArmResult], possible: Range) -> ArmResult:

@@ -26,9 +26,11 @@ def make_learner() -> Callable[..., Any]:
             box = gymnasium.spaces.Box(0, 255, shape, np.uint8)
         else:
             box = gymnasium.spaces.Box(-np.inf, np.inf, shape, np.float32)
-        spaces = {DEFAULT_MODULE_ID: (box, gymnasium.spaces.Discrete(3))}
+        spaces: dict[str, tuple[Any, Any]] = {
+            DEFAULT_MODULE_ID: (box, gymnasium.spaces.Discrete(3))
+        }
         config = algorithm_config(run)
-        learner = NapLearner(
+        learner = NapLearner(  # type: ignore[no-untyped-call]
             config=config, module_spec=config.get_multi_rl_module_spec(spaces=spaces)
         )
         learner.build()

@@ -1,19 +1,22 @@
 """The learner of every agent, update by update, against bare PyTorch."""
 
 import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
 from plain_rainbow import PlainRainbow, Settings
 from scipy.stats import norm
+from torch import Tensor
 
 from suite.run_config import RunConfig
 
 C51 = {"atoms": 21, "v_min": -6.0, "v_max": 4.0}
 ALL = {"kind": "rainbow", "n_step": 3, "distribution": C51, "prioritized": None}
 
-PARTS = {
+PARTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "double": {"double": True},
     "dueling": {"dueling": True},
@@ -38,7 +41,9 @@ FILLS = torch.zeros, torch.ones
 LR = {"classic_control": 0.01, "atari": 0.001}
 
 
-def request(case, model, nap=None, precision="fp32"):
+def request(
+    case: str, model: dict[str, Any], nap: str | None = None, precision: str = "fp32"
+) -> RunConfig:
     kind = "classic_control" if model["kind"] == "mlp" else "atari"
     cyclic = {"kind": "cyclic", "period": 20, "warmup": 3, "floor": 0.1}
     return RunConfig.from_mapping(
@@ -56,14 +61,14 @@ def request(case, model, nap=None, precision="fp32"):
     )
 
 
-def cycle(step):
+def cycle(step: int) -> float:
     """Three steps up from a tenth, then half a cosine back to it."""
     t = step % 20
     down = (1 + math.cos(math.pi * (t - 3) / 17)) / 2
     return 0.1 + 0.9 * (t / 3 if t < 3 else down)
 
 
-def reference_of(run, weights):
+def reference_of(run: Any, weights: list[Tensor]) -> PlainRainbow:
     agent, model = run.agent, run.model
     spread = agent.distribution
     ends = {} if spread is None else spread.model_dump()
@@ -90,7 +95,9 @@ def reference_of(run, weights):
     )
 
 
-def batches(case, shape, size, number, dtype):
+def batches(
+    case: str, shape: tuple[int, ...], size: int, number: int, dtype: torch.dtype
+) -> Iterator[dict[str, Tensor]]:
     """Windows of one reward, or of three with some cut short; some of them end the game."""
     generator = torch.Generator().manual_seed(0)
     length = 3 if PARTS[case].get("n_step") == 3 else 1
@@ -116,7 +123,7 @@ def batches(case, shape, size, number, dtype):
         yield batch
 
 
-def noise_drawer(run, units):
+def noise_drawer(run: Any, units: dict[str, torch.Size]) -> Callable[[], dict[str, Any]]:
     """Draw what the learner should: a fresh set per network and use, from the run's stream.
 
     Args:
@@ -126,7 +133,7 @@ def noise_drawer(run, units):
     generator = run.seeds.torch("noise/learn")
     uses = ("target", "selector", "online") if run.agent.double else ("target", "online")
 
-    def draw():
+    def draw() -> dict[str, Any]:
         sizes = [n for pair in units.values() for n in pair]
         found = {}
         for use in uses:
@@ -137,7 +144,7 @@ def noise_drawer(run, units):
     return draw
 
 
-def variables(number, bound, generator):
+def variables(number: int, bound: float | None, generator: torch.Generator) -> Tensor:
     """Standard normal variables, or those that a uniform draw is mapped to within a bound."""
     if bound is None:
         return torch.randn(number, generator=generator)
@@ -146,7 +153,7 @@ def variables(number, bound, generator):
     return torch.from_numpy(norm.ppf((1 + drawn.double().numpy()) / 2)).to(drawn.dtype)
 
 
-def noisy_units(reference):
+def noisy_units(reference: PlainRainbow) -> dict[str, torch.Size]:
     """Inputs and outputs of the noisy maps, in order."""
     if not reference.s.noisy:
         return {}
@@ -155,7 +162,7 @@ def noisy_units(reference):
 
 
 @contextmanager
-def default(dtype):
+def default(dtype: torch.dtype) -> Iterator[None]:
     """Build networks, and draw noise, of a precision while inside."""
     torch.set_default_dtype(dtype)
     try:
@@ -164,13 +171,15 @@ def default(dtype):
         torch.set_default_dtype(torch.float32)
 
 
-def near(mine, theirs, tolerance):
+def near(mine: Tensor, theirs: Tensor, tolerance: float) -> Tensor:
     """Whether tensors agree, relative to the largest entry."""
     theirs = theirs.detach()
     return (mine.detach() - theirs).abs().max() <= tolerance * theirs.abs().max()
 
 
-def follow(make_learner, case, run, dtype, number=50):
+def follow(
+    make_learner: Callable[..., Any], case: str, run: Any, dtype: torch.dtype, number: int = 50
+) -> tuple[Any, PlainRainbow]:
     """Make the same updates with both, comparing everything after each; return both."""
     frames = run.model.kind == "nature_cnn"
     shape, size = (FRAMES, 8) if frames else (VECTOR, 16)
@@ -201,17 +210,19 @@ def follow(make_learner, case, run, dtype, number=50):
     return learner, reference
 
 
-def mlp(norm):
+def mlp(norm: str) -> dict[str, Any]:
     return {"kind": "mlp", "width": 16, "depth": 3, "norm": norm}
 
 
-def cnn(norm):
+def cnn(norm: str) -> dict[str, Any]:
     return {"kind": "nature_cnn", "hidden": 16, "norm": norm}
 
 
 @pytest.mark.parametrize("nap", [None, "free"])
 @pytest.mark.parametrize("case", PARTS)
-def test_updates_equal_bare_pytorch(make_learner, case, nap):
+def test_updates_equal_bare_pytorch(
+    make_learner: Callable[..., Any], case: str, nap: str | None
+) -> None:
     run = request(case, mlp("none" if nap is None else "layer"), nap)
     _, reference = follow(make_learner, case, run, torch.float64)
     streams = 2 if "dueling" in case or "rainbow" in case else 1
@@ -228,29 +239,35 @@ def test_updates_equal_bare_pytorch(make_learner, case, nap):
         ("layer", "decay_to_init"),
     ],
 )
-def test_updates_of_rainbow_equal_bare_pytorch_with_every_norm(make_learner, norm, nap):
+def test_updates_of_rainbow_equal_bare_pytorch_with_every_norm(
+    make_learner: Callable[..., Any], norm: str, nap: str | None
+) -> None:
     follow(make_learner, "rainbow", request("rainbow", mlp(norm), nap), torch.float64)
 
 
 @pytest.mark.parametrize("nap", [None, "free"])
 @pytest.mark.parametrize("case", ["double", "c51", ALL_AND_MORE])
-def test_updates_of_the_convolutional_network_equal_bare_pytorch(make_learner, case, nap):
+def test_updates_of_the_convolutional_network_equal_bare_pytorch(
+    make_learner: Callable[..., Any], case: str, nap: str | None
+) -> None:
     run = request(case, cnn("none" if nap is None else "layer"), nap)
     follow(make_learner, case, run, torch.float64)
 
 
 @pytest.mark.parametrize("case", PARTS)
-def test_updates_equal_bare_pytorch_in_single_precision(make_learner, case):
+def test_updates_equal_bare_pytorch_in_single_precision(
+    make_learner: Callable[..., Any], case: str
+) -> None:
     follow(make_learner, case, request(case, mlp("layer"), "free"), torch.float32)
 
 
 @pytest.mark.parametrize("nap", [None, "free"])
-def test_frames_in_single_precision(make_learner, nap):
+def test_frames_in_single_precision(make_learner: Callable[..., Any], nap: str | None) -> None:
     run = request(ALL_AND_MORE, cnn("none" if nap is None else "layer"), nap)
     follow(make_learner, ALL_AND_MORE, run, torch.float32)
 
 
-def test_between_updates_the_online_network_has_no_noise(make_learner):
+def test_between_updates_the_online_network_has_no_noise(make_learner: Callable[..., Any]) -> None:
     """What metrics read of it is the mean network."""
     run = request("rainbow", mlp("layer"))
     learner, reference = follow(make_learner, "rainbow", run, torch.float64, number=2)
@@ -278,9 +295,12 @@ BF16 = [
 
 @pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
 @pytest.mark.parametrize(("case", "model"), BF16)
-def test_losses_in_bf16_are_near_those_of_single_precision(make_learner, case, model):
+def test_losses_in_bf16_are_near_those_of_single_precision(
+    make_learner: Callable[..., Any], case: str, model: dict[str, Any]
+) -> None:
     shape = VECTOR if model["kind"] == "mlp" else FRAMES
-    losses, slopes = {}, {}
+    losses: dict[str, Tensor] = {}
+    slopes: dict[str, list[Tensor]] = {}
     for precision in ("fp32", "bf16"):
         learner = make_learner(request(case, model, precision=precision), shape)
         stream = list(batches(case, shape, 64, 3, torch.float32))

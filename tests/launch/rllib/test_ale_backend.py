@@ -1,7 +1,11 @@
 """ALE's vector environment against envpool: the same games, step for step and in distribution."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
 from suite.errors import ConfigError
@@ -22,11 +26,11 @@ LEVEL = 0.05
 """Chance of a false alarm in all games together."""
 
 
-def atari(game, **task):
+def atari(game: str, **task: Any) -> AtariConfig:
     return AtariConfig.from_mapping({"game": game, **task})
 
 
-def follow(game, steps, lanes=4, **task):
+def follow(game: str, steps: int, lanes: int = 4, **task: Any) -> tuple[int, int, int]:
     """Take the same random actions in both back ends, comparing all that a runner reads.
 
     Returns:
@@ -54,14 +58,14 @@ def follow(game, steps, lanes=4, **task):
     return over, timed_out, steps * lanes - over - timed_out
 
 
-def test_both_back_ends_play_the_same_games():
+def test_both_back_ends_play_the_same_games() -> None:
     over, timed_out, _ = follow("breakout", 400)
     assert over >= 4
     assert timed_out == 0
 
 
 @pytest.mark.parametrize(("limit", "skip"), [(203, 4), (60, 1)])
-def test_both_back_ends_run_out_of_time_alike(limit, skip):
+def test_both_back_ends_run_out_of_time_alike(limit: int, skip: int) -> None:
     over, timed_out, agent_steps = follow(
         "breakout", 160, max_episode_frames=limit, frame_skip=skip
     )
@@ -72,18 +76,19 @@ def test_both_back_ends_run_out_of_time_alike(limit, skip):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("game", ["pong", "seaquest", "freeway", "space_invaders", "qbert"])
-def test_both_back_ends_play_the_same_games_throughout(game):
+def test_both_back_ends_play_the_same_games_throughout(game: str) -> None:
     over, timed_out, _ = follow(game, 1200, lanes=2, max_episode_frames=4000)
     assert over + timed_out >= 2
 
 
-def returns(task, lanes, each, seed):
+def returns(task: AtariConfig, lanes: int, each: int, seed: int) -> NDArray[Any]:
     """Return the scores of the first `each` games of every lane, played at random."""
     played = Lanes(task, lanes, seed)
     generator = np.random.default_rng(seed)
-    scores = [[] for _ in range(lanes)]
+    scores: list[list[float]] = [[] for _ in range(lanes)]
+    actions = int(played.spaces[1].n)
     while min(map(len, scores)) < each:
-        played.step(generator.integers(played.spaces[1].n, size=lanes).astype(np.int32))
+        played.step(generator.integers(actions, size=lanes).astype(np.int32))
         for game in played.take_games():
             scores[game.lane].append(game.score)
     played.close()
@@ -102,18 +107,18 @@ GAMES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("game", GAMES)
-def test_random_play_scores_alike_in_both_back_ends(game):
+def test_random_play_scores_alike_in_both_back_ends(game: str) -> None:
     """Two-sample Kolmogorov-Smirnov, Bonferroni over the games; no-ops and sticky actions drawn."""
     samples = [
         returns(atari(game, protocol=GAMES[game], backend=b), 10, 4, seed=11) for b in BACKENDS
     ]
     assert all(len(np.unique(sample)) >= 5 for sample in samples)
-    found = ks_2samp(*samples)
+    found: Any = ks_2samp(samples[0], samples[1])
     means = [round(float(sample.mean()), 1) for sample in samples]
     assert found.pvalue > LEVEL / len(GAMES), (means, found.statistic)
 
 
-def run_of(game, **task):
+def run_of(game: str, **task: Any) -> RunConfig:
     task = {"kind": "atari", "game": game, "backend": "ale", "learning_starts": 9000, **task}
     return RunConfig.from_mapping(
         {
@@ -126,12 +131,12 @@ def run_of(game, **task):
 
 
 @pytest.mark.parametrize("limit", [108_000, 200])
-def test_stacks_from_the_ring_equal_ale_s_own(make_runner, limit):
+def test_stacks_from_the_ring_equal_ale_s_own(make_runner: Callable[..., Any], limit: int) -> None:
     runner = make_runner(run_of("breakout", lanes=2, max_episode_frames=limit))
     pool, seen = runner.lanes.pool, [runner.lanes.obs.copy()]
     plain = pool.step
 
-    def step(actions):
+    def step(actions: NDArray[Any]) -> Any:
         out = plain(actions)
         seen.append(out[0].copy())
         return out
@@ -153,7 +158,7 @@ def test_stacks_from_the_ring_equal_ale_s_own(make_runner, limit):
     assert len(index) > 750
 
 
-def test_observations_are_ale_s_own_but_for_black_frames_before_a_game():
+def test_observations_are_ale_s_own_but_for_black_frames_before_a_game() -> None:
     from ale_py.vector_env import AtariVectorEnv
 
     task = atari("breakout", backend="ale", noop_max=1)
@@ -161,6 +166,7 @@ def test_observations_are_ale_s_own_but_for_black_frames_before_a_game():
     own = AtariVectorEnv(
         "breakout", 3, num_threads=1, noop_max=1, use_fire_reset=False, reward_clipping=False
     )
+    theirs: Any
     stacks, theirs = mine.reset()[0], own.reset(seed=5)[0]
     generator = np.random.default_rng(0)
     since = np.zeros(3, int)
@@ -179,8 +185,8 @@ def test_observations_are_ale_s_own_but_for_black_frames_before_a_game():
     assert (since < 290).all()
 
 
-def test_the_same_seed_plays_the_same_games_and_another_others():
-    def frames(seed):
+def test_the_same_seed_plays_the_same_games_and_another_others() -> None:
+    def frames(seed: int) -> Lanes:
         lanes = Lanes(atari("breakout", backend="ale", sticky=0.25), 2, seed, keep=100)
         generator = np.random.default_rng(0)
         for _ in range(60):
@@ -192,11 +198,13 @@ def test_the_same_seed_plays_the_same_games_and_another_others():
     assert not (first.obs == other.obs).all()
     assert not (first.obs[0] == first.obs[1]).all()  # lanes draw apart
     replayed = Lanes(first.task, 2, 3)
-    replayed.replay(first.log.actions())
+    kept = first.log.actions()
+    assert kept is not None
+    replayed.replay(kept)
     assert (replayed.obs == first.obs).all()
 
 
-def test_lives_and_marks_reach_the_runner(make_runner):
+def test_lives_and_marks_reach_the_runner(make_runner: Callable[..., Any]) -> None:
     with_lives = make_runner(run_of("breakout", lanes=2)).sample(steps=400)
     games = len(with_lives.games)
     assert games > 2
@@ -206,19 +214,21 @@ def test_lives_and_marks_reach_the_runner(make_runner):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_spaces_are_those_of_one_environment(backend):
+def test_spaces_are_those_of_one_environment(backend: str) -> None:
     task = atari("breakout", backend=backend)
+    box: Any
+    discrete: Any
     box, discrete = spaces_of(make_pool(task, 3, 0))
     assert (box.shape, box.dtype, discrete.n) == ((4, 84, 84), np.uint8, 4)
 
 
-def test_tasks_that_ale_does_not_have_are_refused_by_name():
+def test_tasks_that_ale_does_not_have_are_refused_by_name() -> None:
     task = ClassicControlConfig().model_copy(update={"backend": "ale"})
     with pytest.raises(ConfigError, match=r"task\.backend"):
         make_pool(task, 1, 0)
 
 
-def test_a_back_end_that_is_not_installed_is_named(monkeypatch):
+def test_a_back_end_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "envpool", None)
@@ -226,7 +236,7 @@ def test_a_back_end_that_is_not_installed_is_named(monkeypatch):
         make_pool(atari("pong"), 1, 0)
 
 
-def test_an_environment_without_discrete_actions_is_refused():
+def test_an_environment_without_discrete_actions_is_refused() -> None:
     import gymnasium
 
     class Pool:
@@ -238,7 +248,7 @@ def test_an_environment_without_discrete_actions_is_refused():
 
 
 @pytest.mark.ray
-def test_a_run_trains_on_ale(started_ray, smoke):
+def test_a_run_trains_on_ale(started_ray: None, smoke: Callable[..., RunConfig]) -> None:
     from suite.launch.rllib.trial import train_rl
 
     run = smoke("atari", task={"backend": "ale", "game": "breakout"}, budget={"agent_steps": 300})
@@ -249,7 +259,7 @@ def test_a_run_trains_on_ale(started_ray, smoke):
     assert max(row.step for row in session.rows) == 130
 
 
-def test_the_games_of_the_suite_are_games_of_ale():
+def test_the_games_of_the_suite_are_games_of_ale() -> None:
     from ale_py import roms
 
     from suite.atari.games import GAMES as KNOWN

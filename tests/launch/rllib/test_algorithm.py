@@ -1,6 +1,9 @@
 """The algorithm as a whole: exact proportions, weights that stay in step, checkpoints."""
 
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,11 +18,11 @@ pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(autouse=True)
-def _ray(started_ray):
+def _ray(started_ray: None) -> None:
     return started_ray
 
 
-def cartpole(utd=1.0, lanes=1, agent_steps=160, **overrides):
+def cartpole(utd: float = 1.0, lanes: int = 1, agent_steps: int = 160, **overrides: Any) -> Any:
     mapping = {
         "task": {"kind": "classic_control", "learning_starts": 40, "utd": utd, "lanes": lanes},
         "model": MODEL,
@@ -34,13 +37,13 @@ def cartpole(utd=1.0, lanes=1, agent_steps=160, **overrides):
 
 
 @pytest.fixture
-def build():
+def build() -> Iterator[Callable[..., Any]]:
     """Return a function that builds the algorithm of a run, stopped at the end of the test."""
     from suite.launch.rllib.config import algorithm_config
 
-    built = []
+    built: list[Any] = []
 
-    def make(run, **settings):
+    def make(run: RunConfig, **settings: Any) -> Any:
         built.append(algorithm_config(run).training(**settings).build_algo())
         return built[-1]
 
@@ -52,7 +55,9 @@ def build():
 @pytest.mark.parametrize(
     ("utd", "lanes"), [(0.25, 1), (1.0, 1), (4.0, 1), (0.3, 1), (1 / 3, 2), (0.25, 8), (2.0, 3)]
 )
-def test_updates_per_agent_step_are_exact_at_every_block(build, utd, lanes):
+def test_updates_per_agent_step_are_exact_at_every_block(
+    build: Callable[..., Any], utd: float, lanes: int
+) -> None:
     run = cartpole(utd, lanes)
     algorithm = build(run)
     ratio = Fraction(utd).limit_denominator(1000)
@@ -74,7 +79,9 @@ def test_updates_per_agent_step_are_exact_at_every_block(build, utd, lanes):
     assert algorithm.env_runner.num_env_steps_sampled_lifetime == algorithm.agent_steps
 
 
-def test_the_runner_acts_with_the_learner_s_weights_and_their_norms_stay(build):
+def test_the_runner_acts_with_the_learner_s_weights_and_their_norms_stay(
+    build: Callable[..., Any],
+) -> None:
     algorithm = build(cartpole(agent_steps=200))
     initial = {n: p.norm().item() for n, p in algorithm.learner.net.q.named_parameters()}
     while not algorithm.finished:
@@ -87,12 +94,14 @@ def test_the_runner_acts_with_the_learner_s_weights_and_their_norms_stay(build):
     assert acting["7.weight"].norm().item() != pytest.approx(initial["7.weight"], rel=1e-4)
 
 
-def advance_to(algorithm, agent_steps):
+def advance_to(algorithm: Any, agent_steps: int) -> None:
     while algorithm.agent_steps < agent_steps:
         algorithm.advance()
 
 
-def test_a_checkpoint_continues_with_the_same_updates(build, tmp_path):
+def test_a_checkpoint_continues_with_the_same_updates(
+    build: Callable[..., Any], tmp_path: Path
+) -> None:
     trigger = {"kind": "cusum", "window": 10, "lag": 2}
     run = cartpole(agent_steps=400, schedule={"kind": "triggered", "trigger": trigger})
     algorithm, other = build(run), build(run)
@@ -131,7 +140,9 @@ RAINBOW = {"kind": "rainbow", "batch_size": 4, "replay_capacity": 300, "target_e
     [({}, 400), ({"agent": RAINBOW}, 400), ({**BREAKOUT, "agent": RAINBOW}, 200)],
     ids=["dqn-cartpole", "rainbow-cartpole", "rainbow-breakout"],
 )
-def test_two_n_equals_n_saved_loaded_and_n_more(build, tmp_path, changes, agent_steps):
+def test_two_n_equals_n_saved_loaded_and_n_more(
+    build: Callable[..., Any], tmp_path: Path, changes: dict[str, Any], agent_steps: int
+) -> None:
     run = cartpole(agent_steps=agent_steps, **changes)
     whole, first = build(run), build(run)
     advance_to(whole, agent_steps)
@@ -158,7 +169,9 @@ def test_two_n_equals_n_saved_loaded_and_n_more(build, tmp_path, changes, agent_
         ({"depth": 3}, r"q\.[0-9]+\.\w+ is "),
     ],
 )
-def test_a_checkpoint_of_another_network_is_refused(build, tmp_path, model, told):
+def test_a_checkpoint_of_another_network_is_refused(
+    build: Callable[..., Any], tmp_path: Path, model: dict[str, Any], told: str
+) -> None:
     first = build(cartpole(agent_steps=60, model=MODEL))
     second = build(cartpole(agent_steps=60, model={**MODEL, **model}))
     advance_to(first, 50)
@@ -182,8 +195,8 @@ def test_a_checkpoint_of_another_network_is_refused(build, tmp_path, model, told
     ],
 )
 def test_a_checkpoint_of_another_replay_is_refused_before_anything_changes(
-    build, tmp_path, agent, told
-):
+    build: Callable[..., Any], tmp_path: Path, agent: dict[str, Any], told: str
+) -> None:
     run = cartpole(agent_steps=60)
     first = build(run)
     other = {**run.agent.model_dump(mode="json"), **agent}
@@ -191,7 +204,7 @@ def test_a_checkpoint_of_another_replay_is_refused_before_anything_changes(
     advance_to(first, 50)
     first.save_to_path(tmp_path)
 
-    def everything():
+    def everything() -> str:
         state = torch.load(second.save_to_path() + "/state.pt", weights_only=True)
         del state["suite"]["recorder"]["seconds"]
         return repr(state)
@@ -204,8 +217,8 @@ def test_a_checkpoint_of_another_replay_is_refused_before_anything_changes(
 
 @pytest.mark.parametrize("changes", [{}, BREAKOUT], ids=["CartPole", "Breakout"])
 def test_a_replay_too_large_to_keep_is_filled_again_before_learning_goes_on(
-    build, tmp_path, changes
-):
+    build: Callable[..., Any], tmp_path: Path, changes: dict[str, Any]
+) -> None:
     agent = {**RAINBOW, "snapshot_gib": 0}
     run = cartpole(agent_steps=200, **{**changes, "agent": agent})
     first, second, third = build(run), build(run), build(run)
@@ -217,12 +230,12 @@ def test_a_replay_too_large_to_keep_is_filled_again_before_learning_goes_on(
     third.restore_from_path(tmp_path / "second")
     counted = (first.agent_steps, first.gradient_steps)
     for restored in (second, third):
-        rows = []
+        rows: list[Any] = []
         restored.recorder.sink = rows.extend
         assert (restored.agent_steps, restored.gradient_steps) == counted
         assert len(restored.ring) == 0
         learnt = restored._learn
-        sizes = []
+        sizes: list[int] = []
         restored._learn = lambda learnt=learnt, sizes=sizes, r=restored: (
             sizes.append(len(r.ring)),
             learnt(),
@@ -244,8 +257,8 @@ def test_a_replay_too_large_to_keep_is_filled_again_before_learning_goes_on(
     ids=["lanes", "runners", "overlap"],
 )
 def test_every_lane_of_every_runner_fills_the_replay_again_and_none_of_it_counts(
-    build, tmp_path, task
-):
+    build: Callable[..., Any], tmp_path: Path, task: dict[str, Any]
+) -> None:
     agent = {**RAINBOW, "snapshot_gib": 0}
     task = {"kind": "classic_control", "learning_starts": 40, "utd": 0.5, **task}
     run = cartpole(agent_steps=160, agent=agent, task=task)
@@ -255,16 +268,18 @@ def test_every_lane_of_every_runner_fills_the_replay_again_and_none_of_it_counts
     first.stop()  # Ray has cores for the runners of one
     second = build(run)
     second.restore_from_path(tmp_path)
-    rows, took, at_refill = [], [], []
+    rows: list[Any] = []
+    took: list[int] = []
+    at_refill: list[Any] = []
     second.recorder.sink = rows.extend
     refill, sample = second._refill, second.sampler.sample
 
-    def counting(*arguments):
+    def counting(*arguments: Any) -> Any:
         arrivals = sample(*arguments)
         took.extend(arrival.rollout.agent_steps for arrival in arrivals)
         return arrivals
 
-    def looked_at():
+    def looked_at() -> None:
         counted = (second.agent_steps, second.gradient_steps, second.recorder.games)
         refill()
         at_refill.append(sum(took))
@@ -305,7 +320,9 @@ def test_every_lane_of_every_runner_fills_the_replay_again_and_none_of_it_counts
     ],
     ids=["CartPole", "Breakout"],
 )
-def test_norms_hold_in_the_checkpoint_and_where_it_acts(build, tmp_path, changes, projected):
+def test_norms_hold_in_the_checkpoint_and_where_it_acts(
+    build: Callable[..., Any], tmp_path: Path, changes: dict[str, Any], projected: tuple[str, ...]
+) -> None:
     algorithm = build(cartpole(agent_steps=100, **changes))
     initial = {n: p.norm().item() for n, p in algorithm.learner.net.q.named_parameters()}
     while not algorithm.finished:
@@ -319,7 +336,7 @@ def test_norms_hold_in_the_checkpoint_and_where_it_acts(build, tmp_path, changes
         assert acting[name].norm().item() == pytest.approx(initial[name], rel=1e-4)
 
 
-def test_a_checkpoint_holds_no_code(build, tmp_path):
+def test_a_checkpoint_holds_no_code(build: Callable[..., Any], tmp_path: Path) -> None:
     algorithm = build(cartpole(agent_steps=100))
     while not algorithm.finished:
         algorithm.advance()
@@ -336,7 +353,9 @@ def test_a_checkpoint_holds_no_code(build, tmp_path):
     assert np.load(tmp_path / "ring" / "rewards.npy").shape == (1, len(algorithm.ring))
 
 
-def test_rllib_s_ways_of_saving_and_restoring_lead_to_the_same_place(build, tmp_path):
+def test_rllib_s_ways_of_saving_and_restoring_lead_to_the_same_place(
+    build: Callable[..., Any], tmp_path: Path
+) -> None:
     from suite.launch.rllib.algorithm import NapDQN
 
     algorithm = build(cartpole(agent_steps=100), iteration_agent_steps=50)
@@ -355,10 +374,10 @@ def test_rllib_s_ways_of_saving_and_restoring_lead_to_the_same_place(build, tmp_
         ):
             assert torch.equal(mine, theirs)
     finally:
-        restored.stop()
+        restored.stop()  # type: ignore[no-untyped-call]
 
 
-def test_an_iteration_ends_after_its_seconds(build):
+def test_an_iteration_ends_after_its_seconds(build: Callable[..., Any]) -> None:
     algorithm = build(cartpole(agent_steps=400), iteration_s=0.0)
     assert not algorithm.train()["done"]
     assert 0 < algorithm.agent_steps < 400
@@ -367,7 +386,7 @@ def test_an_iteration_ends_after_its_seconds(build):
 
 
 @pytest.mark.slow
-def test_the_algorithm_runs_under_tune(tmp_path, capfd):
+def test_the_algorithm_runs_under_tune(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from ray import tune
 
     from suite.launch.rllib.algorithm import NapDQN
@@ -377,7 +396,7 @@ def test_the_algorithm_runs_under_tune(tmp_path, capfd):
     config.training(iteration_agent_steps=50)
     tuner = tune.Tuner(
         NapDQN,
-        param_space=config,
+        param_space=cast(Any, config),
         run_config=tune.RunConfig(
             storage_path=str(tmp_path),
             verbose=0,
@@ -386,13 +405,15 @@ def test_the_algorithm_runs_under_tune(tmp_path, capfd):
     )
     results = tuner.fit()
     assert not results.errors
-    metrics = results[0].metrics
+    metrics, checkpoint = results[0].metrics, results[0].checkpoint
+    assert metrics is not None
+    assert checkpoint is not None
     assert metrics["training_iteration"] == 3
     assert metrics["learners"]["default_policy"]["gradient_steps"] == 80
-    assert (tmp_path / results[0].path / results[0].checkpoint.path / "state.pt").is_file()
+    assert (tmp_path / results[0].path / checkpoint.path / "state.pt").is_file()
 
 
-def test_nothing_is_left_behind(build):
+def test_nothing_is_left_behind(build: Callable[..., Any]) -> None:
     import os
 
     algorithm = build(cartpole())

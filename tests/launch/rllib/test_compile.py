@@ -1,32 +1,34 @@
 """Compiled updates against the same updates uncompiled."""
 
 import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import pytest
 import torch
+from torch import Tensor
 from torch._dynamo.testing import CompileCounter
 
 from suite.errors import ConfigError
-from suite.launch.rllib import module
 from suite.run_config import RunConfig
 
-AGENTS = {
+AGENTS: dict[str, dict[str, Any]] = {
     "double": {"kind": "dqn", "double": True},
     "rainbow": {"kind": "rainbow", "prioritized": None},
 }
-VECTORS = {
+VECTORS: dict[str, Any] = {
     "task": {"kind": "classic_control", "learning_starts": 100},
     "model": {"kind": "mlp", "width": 16, "depth": 2, "norm": "layer"},
 }
-FRAMES = {
+FRAMES: dict[str, Any] = {
     "task": {"kind": "atari", "game": "breakout", "learning_starts": 100, "utd": 1.0},
     "model": {"kind": "nature_cnn", "hidden": 16, "norm": "layer"},
 }
-SHAPES = {"vectors": (4,), "frames": (4, 36, 36)}
+SHAPES: dict[str, tuple[int, ...]] = {"vectors": (4,), "frames": (4, 36, 36)}
 SEEN = {"vectors": VECTORS, "frames": FRAMES}
 
 
-def make_run(agent, compile, seen=VECTORS):
+def make_run(agent: dict[str, Any], compile: bool, seen: dict[str, Any] = VECTORS) -> RunConfig:
     return RunConfig.from_mapping(
         {
             **seen,
@@ -39,7 +41,7 @@ def make_run(agent, compile, seen=VECTORS):
     )
 
 
-def batch(seed, shape=(4,)):
+def batch(seed: int, shape: tuple[int, ...] = (4,)) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     if len(shape) == 1:
         s_tm1, s_t = torch.randn(2, 32, *shape, generator=generator)
@@ -60,7 +62,9 @@ def batch(seed, shape=(4,)):
 @pytest.mark.parametrize(
     ("name", "seen"), [("double", "vectors"), ("rainbow", "vectors"), ("double", "frames")]
 )
-def test_compiled_updates_are_those_of_the_plain_network(make_learner, name, seen):
+def test_compiled_updates_are_those_of_the_plain_network(
+    make_learner: Callable[..., Any], name: str, seen: str
+) -> None:
     torch._dynamo.reset()
     shape = SHAPES[seen]
     plain = make_learner(make_run(AGENTS[name], compile=False, seen=SEEN[seen]), shape)
@@ -83,14 +87,12 @@ def test_compiled_updates_are_those_of_the_plain_network(make_learner, name, see
 @pytest.mark.parametrize("seen", SEEN)
 @pytest.mark.parametrize("compile", [True, False])
 def test_the_key_compiles_what_updates_call_and_nothing_else(
-    make_learner, monkeypatch, compile, seen
-):
+    make_learner: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, compile: bool, seen: str
+) -> None:
     """The graphs are counted and run as they are, so this needs no C++ compiler."""
     torch._dynamo.reset()
     counter, made = CompileCounter(), torch.compile
-    monkeypatch.setattr(
-        module.torch, "compile", lambda f, **options: made(f, backend=counter, **options)
-    )
+    monkeypatch.setattr(torch, "compile", lambda f, **options: made(f, backend=counter, **options))
     shape = SHAPES[seen]
     learner = make_learner(make_run(AGENTS["double"], compile, SEEN[seen]), shape)
     net, before = learner.net, counter.frame_count
@@ -108,13 +110,15 @@ def test_the_key_compiles_what_updates_call_and_nothing_else(
     assert (counter.frame_count - before, counter.op_count) == (passes, ops), "compiled once"
 
 
-def test_a_machine_that_cannot_compile_is_told_before_the_run_starts(make_learner, monkeypatch):
-    def compile(function, **kwargs):
-        def broken(*args):
+def test_a_machine_that_cannot_compile_is_told_before_the_run_starts(
+    make_learner: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compile(function: Any, **kwargs: Any) -> Callable[..., Any]:
+        def broken(*args: Any) -> NoReturn:
             raise RuntimeError("no C++ compiler\nat length")
 
         return broken
 
-    monkeypatch.setattr(module.torch, "compile", compile)
+    monkeypatch.setattr(torch, "compile", compile)
     with pytest.raises(ConfigError, match=r"agent\.compile: got True; expected false.*compiler"):
         make_learner(make_run(AGENTS["double"], compile=True))

@@ -2,7 +2,10 @@
 
 import json
 import pickle
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,14 +33,14 @@ class Until(RunFolder):
 
     left = 1000
 
-    def save(self, step, write):
+    def save(self, step: int, write: Callable[[Path], object]) -> None:
         super().save(step, write)
         self.left -= 1
         if not self.left:
             raise Killed
 
 
-def train(root, run, checkpoints=1000):
+def train(root: Path, run: RunConfig, checkpoints: int = 1000) -> tuple[list[list[Any]], list[str]]:
     from suite.launch.rllib.trial import train_rl
 
     folder = Until(Storage(root), run.run_id, checkpoint_every_s=0.0)
@@ -55,7 +58,9 @@ def train(root, run, checkpoints=1000):
 
 @pytest.mark.ray
 @pytest.mark.parametrize("file", ["ring/frames.npy", "ring/marks.npy", "state.pt"])
-def test_a_damaged_checkpoint_changes_no_number(started_ray, tmp_path, monkeypatch, file):
+def test_a_damaged_checkpoint_changes_no_number(
+    started_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
     from suite.launch.rllib import config, trial
 
     monkeypatch.setattr(config, "ITERATION", 50)
@@ -79,17 +84,17 @@ def test_a_damaged_checkpoint_changes_no_number(started_ray, tmp_path, monkeypat
 class Bomb:
     """Unpickling it shows."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
         return pytest.fail, ("a pickle was loaded",)
 
 
 @pytest.mark.ray
-def test_no_pickle_of_a_checkpoint_is_ever_loaded(started_ray, tmp_path):
+def test_no_pickle_of_a_checkpoint_is_ever_loaded(started_ray: None, tmp_path: Path) -> None:
     from suite.errors import ConfigError
     from suite.launch.rllib.algorithm import NapDQN
     from suite.launch.rllib.config import algorithm_config
 
-    algorithm = algorithm_config(RunConfig.from_mapping(CARTPOLE)).build_algo()
+    algorithm: Any = algorithm_config(RunConfig.from_mapping(CARTPOLE)).build_algo()
     try:
         algorithm.train()
         algorithm.save_to_path(tmp_path)
@@ -102,7 +107,7 @@ def test_no_pickle_of_a_checkpoint_is_ever_loaded(started_ray, tmp_path):
         assert restored.gradient_steps == algorithm.gradient_steps
         assert restored.run == algorithm.run
     finally:
-        restored.stop()
+        restored.stop()  # type: ignore[no-untyped-call]
     (tmp_path / "run.json").unlink()
     with pytest.raises(ConfigError, match=r"run\.json"):
         NapDQN.from_checkpoint(tmp_path)

@@ -1,11 +1,14 @@
 """The learner, update by update, against bare PyTorch and against its own schedule."""
 
 import copy
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from suite.errors import DivergedError
 from suite.invariance.decide import scale_invariant
@@ -14,7 +17,7 @@ from suite.run_config import RunConfig
 from suite.training.q_learning import elementwise_loss
 
 
-def cartpole(**overrides):
+def cartpole(**overrides: Any) -> RunConfig:
     mapping = {
         "task": {"kind": "classic_control", "learning_starts": 100},
         "model": {"kind": "mlp", "width": 16, "depth": 2, "norm": "layer"},
@@ -27,7 +30,7 @@ def cartpole(**overrides):
     return RunConfig.from_mapping(mapping)
 
 
-def breakout(**overrides):
+def breakout(**overrides: Any) -> RunConfig:
     mapping = {
         "task": {"kind": "atari", "game": "breakout", "learning_starts": 100, "utd": 1.0},
         "model": {"kind": "nature_cnn", "norm": "layer", "hidden": 64},
@@ -39,7 +42,9 @@ def breakout(**overrides):
     return RunConfig.from_mapping(mapping)
 
 
-def batches(shape, size, number, dtype=torch.float32):
+def batches(
+    shape: tuple[int, ...], size: int, number: int, dtype: torch.dtype = torch.float32
+) -> Iterator[dict[str, Tensor]]:
     generator = torch.Generator().manual_seed(0)
     for _ in range(number):
         if len(shape) == 3:
@@ -57,12 +62,12 @@ def batches(shape, size, number, dtype=torch.float32):
         }
 
 
-def begin(learner):
+def begin(learner: Any) -> None:
     learner.start(next(batches(learner.net.observation_space.shape, 4, 1))["s_tm1"])
 
 
 @contextmanager
-def float64():
+def float64() -> Iterator[None]:
     """Build networks in double precision while inside."""
     torch.set_default_dtype(torch.float64)
     try:
@@ -81,7 +86,9 @@ CASES = {
 
 @pytest.mark.parametrize("nap", [False, True])
 @pytest.mark.parametrize("case", CASES)
-def test_fifty_updates_equal_bare_pytorch(make_learner, case, nap):
+def test_fifty_updates_equal_bare_pytorch(
+    make_learner: Callable[..., Any], case: str, nap: bool
+) -> None:
     from plain_dqn import PlainDqn
 
     run = cartpole(**CASES[case], interventions=["nap"] if nap else [])
@@ -111,7 +118,9 @@ def test_fifty_updates_equal_bare_pytorch(make_learner, case, nap):
 
 
 @pytest.mark.parametrize("nap", [False, True])
-def test_updates_of_the_convolutional_network_equal_bare_pytorch(make_learner, nap):
+def test_updates_of_the_convolutional_network_equal_bare_pytorch(
+    make_learner: Callable[..., Any], nap: bool
+) -> None:
     from plain_dqn import PlainDqn
 
     run = breakout(interventions=["nap"] if nap else [])
@@ -129,7 +138,9 @@ def test_updates_of_the_convolutional_network_equal_bare_pytorch(make_learner, n
         assert torch.allclose(p, reference.parameters[name], rtol=1e-9, atol=1e-11), name
 
 
-def test_rates_and_target_copies_come_at_exact_gradient_steps(make_learner):
+def test_rates_and_target_copies_come_at_exact_gradient_steps(
+    make_learner: Callable[..., Any],
+) -> None:
     run = cartpole(
         schedule={"kind": "cyclic", "period": 9, "warmup": 2, "floor": 0.1},
         optimizer={"kind": "adam", "lr": 0.01, "rate_by_role": {"output": 0.1}},
@@ -155,7 +166,7 @@ def test_rates_and_target_copies_come_at_exact_gradient_steps(make_learner):
             assert found == pytest.approx(norm.item(), rel=1e-5)
 
 
-def test_rllib_s_own_update_is_the_same_update(make_learner):
+def test_rllib_s_own_update_is_the_same_update(make_learner: Callable[..., Any]) -> None:
     from suite.launch.rllib.learner import to_batch
 
     run = cartpole()
@@ -170,7 +181,9 @@ def test_rllib_s_own_update_is_the_same_update(make_learner):
         assert torch.equal(mine, theirs)
 
 
-def test_arms_start_from_the_same_weights_and_seeds_from_others(make_learner):
+def test_arms_start_from_the_same_weights_and_seeds_from_others(
+    make_learner: Callable[..., Any],
+) -> None:
     one = make_learner(cartpole())
     same = make_learner(cartpole(schedule="cyclic", interventions=["nap"]))
     other = make_learner(cartpole(seed=1))
@@ -179,7 +192,7 @@ def test_arms_start_from_the_same_weights_and_seeds_from_others(make_learner):
     assert torch.equal(one.net.q[1].weight, one.net.target[1].weight)
 
 
-def test_the_trigger_sees_the_td_loss(make_learner):
+def test_the_trigger_sees_the_td_loss(make_learner: Callable[..., Any]) -> None:
     trigger = {"kind": "cusum", "window": 10, "lag": 2, "h": 2.0}
     then = {"kind": "warmup_cosine"}
     schedule = {"kind": "triggered", "trigger": trigger, "then": then}
@@ -199,20 +212,29 @@ def test_the_trigger_sees_the_td_loss(make_learner):
 @pytest.mark.parametrize("kind", ["dqn", "rainbow"])
 @pytest.mark.parametrize("weighted", [True, False])
 def test_the_trigger_sees_the_loss_without_the_weights_of_the_replay(
-    make_learner, monkeypatch, kind, weighted
-):
+    make_learner: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, kind: str, weighted: bool
+) -> None:
     trigger = {"kind": "cusum", "window": 10, "lag": 2}
-    agent = {"kind": kind, "prioritized": {} if weighted else None}
+    agent: dict[str, Any] = {"kind": kind, "prioritized": {} if weighted else None}
     learner = make_learner(
         cartpole(agent=agent, schedule={"kind": "triggered", "trigger": trigger})
     )
     begin(learner)
-    seen, expected, losses, waits = [], [], [], []
+    seen: list[Any] = []
+    waits: list[int] = []
+    expected, losses = [], []
     observe, item = learner.schedule.observe, torch.Tensor.item
-    monkeypatch.setattr(
-        learner.schedule, "observe", lambda step, s: (seen.extend(s), observe(step, s))[1]
-    )
-    monkeypatch.setattr(torch.Tensor, "item", lambda x: (waits.append(1), item(x))[1])
+
+    def sees(step: int, values: Any) -> Any:
+        seen.extend(values)
+        return observe(step, values)
+
+    def waits_for(tensor: Tensor) -> Any:
+        waits.append(1)
+        return item(tensor)
+
+    monkeypatch.setattr(learner.schedule, "observe", sees)
+    monkeypatch.setattr(torch.Tensor, "item", waits_for)
     for step, batch in enumerate(batches((4,), 16, 6)):
         batch["weights"] = torch.linspace(0.1, 0.2, 16) * (step + 1)
         if not weighted:
@@ -228,7 +250,7 @@ def test_the_trigger_sees_the_loss_without_the_weights_of_the_replay(
     assert torch.equal(learner.losses.values(), torch.stack(losses)), "what is learnt from"
 
 
-def test_a_loss_that_is_not_finite_is_named_with_its_step(make_learner):
+def test_a_loss_that_is_not_finite_is_named_with_its_step(make_learner: Callable[..., Any]) -> None:
     learner = make_learner(cartpole())
     begin(learner)
     for step, batch in enumerate(batches((4,), 8, 9)):
@@ -241,7 +263,7 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step(make_learner):
         learner.check()
 
 
-def test_state_continues_to_the_last_bit(make_learner):
+def test_state_continues_to_the_last_bit(make_learner: Callable[..., Any]) -> None:
     trigger = {"kind": "cusum", "window": 10, "lag": 2}
     run = cartpole(
         interventions=["nap"],
@@ -267,12 +289,13 @@ def test_state_continues_to_the_last_bit(make_learner):
         assert torch.equal(mine, theirs)
 
 
-def test_a_sample_shares_memory_with_its_tensors():
+def test_a_sample_shares_memory_with_its_tensors() -> None:
     from suite.launch.rllib.learner import to_tensors
     from suite.replay.frame_ring import Sample
 
     ones = np.ones(3, np.float32)
-    sample = Sample(np.ones((3, 4), np.float32), ones.astype(int), ones, ones, ones, ones)
+    whole = ones.astype(np.int64)
+    sample = Sample(np.ones((3, 4), np.float32), whole, ones, ones, ones, whole)
     tensors = to_tensors(sample)
     sample.r_t[0] = 5.0
     assert tensors["r_t"][0] == 5.0

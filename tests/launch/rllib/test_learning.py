@@ -1,5 +1,9 @@
 """Learners that share a batch: the same updates as one learner makes alone, on gloo."""
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
@@ -20,7 +24,7 @@ TRIGGERED = {
 }
 
 
-def cartpole(learners, **overrides):
+def cartpole(learners: int, **overrides: Any) -> RunConfig:
     mapping = {
         "task": {"kind": "classic_control", "learning_starts": 40},
         "model": {"kind": "mlp", "width": 8, "depth": 2, "norm": "layer"},
@@ -35,13 +39,13 @@ def cartpole(learners, **overrides):
 
 
 @pytest.fixture
-def build(started_ray):
+def build(started_ray: None) -> Iterator[Callable[..., Any]]:
     """Return a function that builds the algorithm of a run, stopped at the end of the test."""
     from suite.launch.rllib.config import algorithm_config
 
-    built = []
+    built: list[Any] = []
 
-    def make(run):
+    def make(run: RunConfig) -> Any:
         built.append(algorithm_config(run).build_algo())
         return built[-1]
 
@@ -50,8 +54,8 @@ def build(started_ray):
         algorithm.stop()
 
 
-def finish(algorithm):
-    rows = []
+def finish(algorithm: Any) -> list[Any]:
+    rows: list[Any] = []
     algorithm.recorder.sink = rows.extend
     while not algorithm.finished:
         algorithm.advance()
@@ -63,7 +67,9 @@ def finish(algorithm):
     [{}, {"agent": RAINBOW, "schedule": TRIGGERED}],
     ids=["dqn", "rainbow"],
 )
-def test_two_learners_do_what_one_does(build, tmp_path, changes):
+def test_two_learners_do_what_one_does(
+    build: Callable[..., Any], tmp_path: Path, changes: dict[str, Any]
+) -> None:
     alone, shared = build(cartpole(0, **changes)), build(cartpole(2, **changes))
     mine, theirs = finish(alone), finish(shared)
     assert shared.gradient_steps == alone.gradient_steps == 80
@@ -72,7 +78,7 @@ def test_two_learners_do_what_one_does(build, tmp_path, changes):
     first, second = ([p for p in weights] for weights in shared.learning._all("parameters"))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
-    def alarms(rows):
+    def alarms(rows: list[Any]) -> list[int]:
         return [row.step for row in rows if row.metric == "alarm"]
 
     assert alarms(theirs) == alarms(mine)
@@ -82,7 +88,9 @@ def test_two_learners_do_what_one_does(build, tmp_path, changes):
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
-def test_a_checkpoint_of_two_learners_continues_to_the_last_bit(build, tmp_path):
+def test_a_checkpoint_of_two_learners_continues_to_the_last_bit(
+    build: Callable[..., Any], tmp_path: Path
+) -> None:
     run = cartpole(2, agent=RAINBOW)
     whole = build(run)
     finish(whole)
@@ -99,7 +107,7 @@ def test_a_checkpoint_of_two_learners_continues_to_the_last_bit(build, tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(expected, second.learning.weights(), strict=True))
 
 
-def test_a_batch_must_be_shared_evenly():
+def test_a_batch_must_be_shared_evenly() -> None:
     with pytest.raises(ConfigError) as caught:
         cartpole(3).check()
     assert caught.value.key == "resources.learners"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from suite.rl.run import RLRun
 from suite.sweeps.sweep import load_sweep
 
 CONFIGS = Path(__file__).parents[3] / "tune_configs"
@@ -17,12 +18,13 @@ SOLVED = {"cartpole": 475, "lunarlander": 200}
 def test_both_agents_of_a_task_take_the_same_steps_and_are_scored_without_exploration() -> None:
     assert {trial.task for trial in TRIALS} == set(SOLVED)
     for task in SOLVED:
-        runs = [trial.config for trial in TRIALS if trial.task == task]
+        runs = [RLRun.of(trial.config) for trial in TRIALS if trial.task == task]
         assert {run.agent.kind for run in runs} == {"dqn", "rainbow"}
         assert len(runs) == 10
         assert len({run.task.agent_steps(run.budget) for run in runs}) == 1
         for run in runs:
             final = run.task.evaluation
+            assert final is not None
             assert (final.episodes, final.epsilon, final.noise) == (100, 0.0, False)
             assert run.task.score == ("evaluation_return", "")
             assert run.build_schedule()(run.clock().total) == 0

@@ -1,9 +1,12 @@
 """A run of Rainbow: repeatable, explored by noise, and its noise goes on where it stopped."""
 
 import copy
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from suite.run_config import RunConfig
 
@@ -18,7 +21,7 @@ RAINBOW = {
 }
 
 
-def cartpole(seed=0, **task):
+def cartpole(seed: int = 0, **task: Any) -> RunConfig:
     return RunConfig.from_mapping(
         {
             "task": {"kind": "classic_control", "learning_starts": 100, "utd": 0.5, **task},
@@ -34,12 +37,12 @@ def cartpole(seed=0, **task):
 
 
 @pytest.fixture
-def finish(started_ray):
+def finish(started_ray: None) -> Callable[[RunConfig], dict[str, Tensor]]:
     """Return a function that makes a run and returns its weights and latest returns."""
     from suite.launch.rllib.config import algorithm_config
 
-    def make(run):
-        algorithm = algorithm_config(run).build_algo()
+    def make(run: RunConfig) -> dict[str, Tensor]:
+        algorithm: Any = algorithm_config(run).build_algo()
         try:
             while not algorithm.finished:
                 algorithm.advance()
@@ -52,12 +55,14 @@ def finish(started_ray):
     return make
 
 
-def same(one, other):
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.values(), other.values(), strict=True))
 
 
 @pytest.mark.ray
-def test_a_run_is_repeatable_and_other_seeds_differ(finish):
+def test_a_run_is_repeatable_and_other_seeds_differ(
+    finish: Callable[[RunConfig], dict[str, Tensor]],
+) -> None:
     first = finish(cartpole())
     assert all(values.isfinite().all() for values in first.values())
     assert len(first["returns"]) > 2
@@ -66,19 +71,21 @@ def test_a_run_is_repeatable_and_other_seeds_differ(finish):
 
 
 @pytest.mark.ray
-def test_evaluations_leave_training_as_it_is_with_noise_too(finish):
+def test_evaluations_leave_training_as_it_is_with_noise_too(
+    finish: Callable[[RunConfig], dict[str, Tensor]],
+) -> None:
     with_noise = {"episodes": 1, "every": 50, "noise": True}
     evaluated = cartpole(max_episode_steps=50, evaluation=with_noise)
     assert same(finish(cartpole(max_episode_steps=50)), finish(evaluated))
 
 
-def noise_of(module):
+def noise_of(module: Any) -> Tensor:
     layers = [m for m in module.q.modules() if hasattr(m, "eps_in")]
     assert len(layers) == 4
     return torch.cat([eps for m in layers for eps in (m.eps_in, m.eps_out)])
 
 
-def test_every_step_acts_with_new_noise_and_it_explores(make_runner):
+def test_every_step_acts_with_new_noise_and_it_explores(make_runner: Callable[..., Any]) -> None:
     runner = make_runner(cartpole())
     observations = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
     drawn, values = [], []
@@ -97,7 +104,7 @@ def test_every_step_acts_with_new_noise_and_it_explores(make_runner):
     assert 0.5 < agreed < 1  # there are no random actions, only noise
 
 
-def test_learner_and_runners_have_noise_of_their_own(make_learner):
+def test_learner_and_runners_have_noise_of_their_own(make_learner: Callable[..., Any]) -> None:
     from suite.launch.rllib.config import algorithm_config
     from suite.launch.rllib.runner import EnvPoolRunner
 
@@ -112,7 +119,9 @@ def test_learner_and_runners_have_noise_of_their_own(make_learner):
 
 
 @pytest.mark.parametrize("resume_env", ["replay", "fresh"])
-def test_a_runner_s_noise_goes_on_where_it_was_saved(make_runner, resume_env):
+def test_a_runner_s_noise_goes_on_where_it_was_saved(
+    make_runner: Callable[..., Any], resume_env: str
+) -> None:
     run = cartpole(resume_env=resume_env)
     runner, other = make_runner(run), make_runner(run)
     runner.sample(steps=50)
@@ -127,7 +136,7 @@ def test_a_runner_s_noise_goes_on_where_it_was_saved(make_runner, resume_env):
     assert (found.frames == expected.frames).all() == (resume_env == "replay")
 
 
-def transitions(number):
+def transitions(number: int) -> Iterator[dict[str, Tensor]]:
     generator = torch.Generator().manual_seed(0)
     for _ in range(number):
         s_tm1, s_t = torch.randn(2, 8, 4, generator=generator)
@@ -140,7 +149,7 @@ def transitions(number):
         }
 
 
-def test_a_learner_s_noise_goes_on_where_it_was_saved(make_learner):
+def test_a_learner_s_noise_goes_on_where_it_was_saved(make_learner: Callable[..., Any]) -> None:
     learner, other = make_learner(cartpole()), make_learner(cartpole())
     stream = list(transitions(20))
     learner.start(stream[0]["s_tm1"])

@@ -1,15 +1,18 @@
 """Interventions and schedules that change the network or themselves, in the learner."""
 
 import copy
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from suite.models.units import hidden_layers
 from suite.run_config import RunConfig
 
 
-def cartpole(*interventions, **overrides):
+def cartpole(*interventions: Any, **overrides: Any) -> RunConfig:
     mapping = {
         "task": {"kind": "classic_control", "learning_starts": 100},
         "model": {"kind": "mlp", "width": 16, "depth": 2, "norm": "layer"},
@@ -23,7 +26,7 @@ def cartpole(*interventions, **overrides):
     return RunConfig.from_mapping(mapping)
 
 
-def batches(size, number):
+def batches(size: int, number: int) -> Iterator[dict[str, Tensor]]:
     generator = torch.Generator().manual_seed(0)
     for _ in range(number):
         s_tm1, s_t = torch.randn(2, size, 4, generator=generator)
@@ -36,11 +39,11 @@ def batches(size, number):
         }
 
 
-def weights(network):
+def weights(network: nn.Module) -> list[Tensor]:
     return [p.detach().clone() for p in network.parameters()]
 
 
-def same(a, b):
+def same(a: list[Tensor], b: list[Tensor]) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
@@ -52,7 +55,9 @@ RESETS = [
 
 
 @pytest.mark.parametrize("reset", RESETS, ids=["all", "head", "shrink_perturb"])
-def test_the_target_network_is_copied_with_every_reset(make_learner, reset):
+def test_the_target_network_is_copied_with_every_reset(
+    make_learner: Callable[..., Any], reset: dict[str, Any]
+) -> None:
     learner = make_learner(cartpole({**reset, "every": 10}))
     learner.start(torch.zeros(4, 4))
     target = weights(learner.net.target)
@@ -66,7 +71,9 @@ def test_the_target_network_is_copied_with_every_reset(make_learner, reset):
     assert [event.step for event in learner.take_events()] == [10]
 
 
-def test_recycling_leaves_the_target_network_alone_and_looks_at_the_batch(make_learner):
+def test_recycling_leaves_the_target_network_alone_and_looks_at_the_batch(
+    make_learner: Callable[..., Any],
+) -> None:
     learner = make_learner(cartpole({"kind": "redo", "every": 10, "tau": 0.7}))
     learner.start(torch.zeros(4, 4))
     for step, batch in enumerate(batches(8, 10), start=1):
@@ -87,7 +94,9 @@ def test_recycling_leaves_the_target_network_alone_and_looks_at_the_batch(make_l
     assert 0 < sum(counts) < 32
 
 
-def test_fresh_networks_have_the_shapes_of_the_environment_and_follow_the_seed(make_learner):
+def test_fresh_networks_have_the_shapes_of_the_environment_and_follow_the_seed(
+    make_learner: Callable[..., Any],
+) -> None:
     rainbow = {"agent": {"kind": "rainbow", "target_every": 7}}
     learner = make_learner(cartpole({"kind": "reset", "every": 5, "layers": "head"}, **rainbow))
     other = make_learner(cartpole(**rainbow))
@@ -100,7 +109,7 @@ def test_fresh_networks_have_the_shapes_of_the_environment_and_follow_the_seed(m
     assert not same(weights(fresh), weights(learner._fresh(6)))
 
 
-def test_what_happened_is_told_once_and_saved_until_then(make_learner):
+def test_what_happened_is_told_once_and_saved_until_then(make_learner: Callable[..., Any]) -> None:
     stop = {"kind": "adaptive_stop", "period": 3, "k": 0.0, "patience": 1, "scale_floor": 1e-6}
     run = cartpole({"kind": "reset", "every": 4}, schedule={**stop, "floor": 0.1, "final": 0.01})
     first, second = make_learner(run), make_learner(run)
@@ -118,7 +127,7 @@ def test_what_happened_is_told_once_and_saved_until_then(make_learner):
     assert not first.events
 
 
-def test_layers_have_rates_of_their_own(make_learner):
+def test_layers_have_rates_of_their_own(make_learner: Callable[..., Any]) -> None:
     learner = make_learner(cartpole({"kind": "even_ratio_abs", "every": 1}))
     learner.start(torch.zeros(4, 4))
     for batch in batches(8, 3):

@@ -1,18 +1,23 @@
 """The runner against envpool itself: observations, returns, marks and the count of steps."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from suite.atari.games import GAMES, pool_name
 from suite.replay.frame_ring import FrameRing
 from suite.rl.envs import make_pool, pool_seed, spaces_of
 from suite.rl.lanes import CHUNK, ActionLog
+from suite.rl.run import RLRun
 from suite.run_config import RunConfig
 from suite.tasks.classic_control import ENVIRONMENTS
 
 
-def breakout(lanes=2, limit=108_000, **task):
-    return RunConfig.from_mapping(
+def breakout(lanes: int = 2, limit: int = 108_000, **task: Any) -> RLRun:
+    run = RunConfig.from_mapping(
         {
             "task": {
                 "kind": "atari",
@@ -27,9 +32,10 @@ def breakout(lanes=2, limit=108_000, **task):
             "budget": {"agent_steps": 20_000},
         }
     )
+    return RLRun.of(run)
 
 
-def cartpole(limit, lanes=1, epsilon=1.0, **task):
+def cartpole(limit: int, lanes: int = 1, epsilon: float = 1.0, **task: Any) -> RunConfig:
     return RunConfig.from_mapping(
         {
             "task": {"kind": "classic_control", "lanes": lanes, "max_episode_steps": limit, **task},
@@ -43,16 +49,16 @@ def cartpole(limit, lanes=1, epsilon=1.0, **task):
 class Watched:
     """A pool whose every observation is kept."""
 
-    def __init__(self, pool, first):
+    def __init__(self, pool: Any, first: NDArray[Any]) -> None:
         self.pool, self.seen = pool, [first]
 
-    def step(self, actions):
+    def step(self, actions: NDArray[Any]) -> Any:
         out = self.pool.step(actions)
         self.seen.append(out[0].copy())
         return out
 
 
-def ring_for(runner, capacity, n_step=1):
+def ring_for(runner: Any, capacity: int, n_step: int = 1) -> FrameRing:
     task = runner.task
     space = runner.spaces[0]
     frame = space.shape[1:] if task.stack > 1 else space.shape
@@ -61,16 +67,18 @@ def ring_for(runner, capacity, n_step=1):
 
 
 @pytest.mark.parametrize("limit", [108_000, 200])
-def test_stacks_from_the_ring_equal_envpool_s_own(make_runner, limit):
+def test_stacks_from_the_ring_equal_envpool_s_own(
+    make_runner: Callable[..., Any], limit: int
+) -> None:
     runner = make_runner(breakout(limit=limit))
     runner.lanes.pool = Watched(runner.lanes.pool, runner.lanes.obs.copy())
     ring = ring_for(runner, 2000)
-    acted = []
+    blocks = []
     for steps in (1, 63, 200, 136):
         rollout = runner.sample(steps=steps)
         ring.add(rollout.block)
-        acted.append(rollout.block.acted)
-    acted = np.concatenate(acted)  # (steps, lanes)
+        blocks.append(rollout.block.acted)
+    acted = np.concatenate(blocks)  # (steps, lanes)
     assert not acted.all()  # some games ended
     window = ring.resolve(np.arange(2 * ring.slots))
     index = np.flatnonzero(window.eligible)
@@ -87,7 +95,9 @@ def test_stacks_from_the_ring_equal_envpool_s_own(make_runner, limit):
 
 
 @pytest.mark.parametrize("limit", [108_000, 300])
-def test_returns_are_those_of_whole_games_in_an_independent_pool(make_runner, limit):
+def test_returns_are_those_of_whole_games_in_an_independent_pool(
+    make_runner: Callable[..., Any], limit: int
+) -> None:
     run = breakout(limit=limit)
     runner = make_runner(run)
     rollout = runner.sample(steps=700)
@@ -111,7 +121,7 @@ def test_returns_are_those_of_whole_games_in_an_independent_pool(make_runner, li
         assert {game.agent_steps for game in rollout.games} <= set(range(1, limit // 4 + 1))
 
 
-def test_lives_stop_the_bootstrap_only_if_asked_to(make_runner):
+def test_lives_stop_the_bootstrap_only_if_asked_to(make_runner: Callable[..., Any]) -> None:
     rollout = make_runner(breakout(life_loss_ends_bootstrap=False)).sample(steps=500)
     games = len(rollout.games)
     assert rollout.block.stops.sum() == games
@@ -122,7 +132,9 @@ def test_lives_stop_the_bootstrap_only_if_asked_to(make_runner):
     assert (with_lives.block.starts == rollout.block.starts).all()
 
 
-def test_a_time_limit_is_bootstrapped_through_and_a_fall_is_not(make_runner):
+def test_a_time_limit_is_bootstrapped_through_and_a_fall_is_not(
+    make_runner: Callable[..., Any],
+) -> None:
     runner = make_runner(cartpole(limit=12))
     rollout = runner.sample(steps=400)
     ends = np.flatnonzero(~rollout.block.acted[:, 0])
@@ -149,7 +161,9 @@ def test_a_time_limit_is_bootstrapped_through_and_a_fall_is_not(make_runner):
     assert np.allclose(batch.s_t, rollout.block.frames[cut_short, 0])
 
 
-def test_the_same_seed_plays_the_same_games_and_another_others(make_runner):
+def test_the_same_seed_plays_the_same_games_and_another_others(
+    make_runner: Callable[..., Any],
+) -> None:
     run = breakout()
     blocks = [make_runner(r).sample(steps=60).block for r in (run, run)]
     assert (blocks[0].frames == blocks[1].frames).all()
@@ -160,7 +174,9 @@ def test_the_same_seed_plays_the_same_games_and_another_others(make_runner):
 
 
 @pytest.mark.parametrize("make", [cartpole, breakout])
-def test_a_restored_runner_takes_its_actions_again(make_runner, make):
+def test_a_restored_runner_takes_its_actions_again(
+    make_runner: Callable[..., Any], make: Callable[..., RunConfig]
+) -> None:
     run = make(limit=600, lanes=3)
     runner, other = make_runner(run), make_runner(run)
     runner.sample(steps=CHUNK + 50)
@@ -174,16 +190,18 @@ def test_a_restored_runner_takes_its_actions_again(make_runner, make):
     assert mine.agent_steps == theirs.agent_steps
 
 
-def test_too_many_actions_are_not_kept():
+def test_too_many_actions_are_not_kept() -> None:
     log = ActionLog(lanes=2, limit=5)
     for step in range(5):
         log.add(np.full(2, step))
-    assert log.actions().tolist() == [[step] * 2 for step in range(5)]
+    kept = log.actions()
+    assert kept is not None
+    assert kept.tolist() == [[step] * 2 for step in range(5)]
     log.add(np.zeros(2))
     assert log.actions() is None
 
 
-def test_after_a_restore_the_pool_may_be_another_one(make_runner):
+def test_after_a_restore_the_pool_may_be_another_one(make_runner: Callable[..., Any]) -> None:
     run = cartpole(limit=500, resume_env="fresh")
     runner, other = make_runner(run), make_runner(run)
     first = runner.lanes.obs.copy()
@@ -198,7 +216,9 @@ def test_after_a_restore_the_pool_may_be_another_one(make_runner):
 
 
 @pytest.mark.parametrize(("epsilon", "lanes"), [(0.0, 1), (0.3, 4)])
-def test_actions_are_greedy_but_for_epsilon(make_runner, epsilon, lanes):
+def test_actions_are_greedy_but_for_epsilon(
+    make_runner: Callable[..., Any], epsilon: float, lanes: int
+) -> None:
     import torch
 
     runner = make_runner(cartpole(500, lanes, epsilon))
@@ -209,7 +229,7 @@ def test_actions_are_greedy_but_for_epsilon(make_runner, epsilon, lanes):
     assert agreed == pytest.approx(1 - epsilon / 2, abs=0.04 if epsilon else 0)
 
 
-def test_epsilon_follows_the_run_s_agent_steps(make_runner):
+def test_epsilon_follows_the_run_s_agent_steps(make_runner: Callable[..., Any]) -> None:
     run = RunConfig.from_mapping(
         {
             "task": {"kind": "classic_control", "learning_starts": 100, "utd": 0.5},
@@ -222,7 +242,9 @@ def test_epsilon_follows_the_run_s_agent_steps(make_runner):
     assert [line(t) for t in (0, 99, 100, 150, 200, 900)] == [1.0, 1.0, 1.0, 0.55, 0.1, 0.1]
 
 
-def test_spaces_are_what_the_tasks_say():
+def test_spaces_are_what_the_tasks_say() -> None:
+    box: Any
+    discrete: Any
     for env, spec in ENVIRONMENTS.items():
         run = RunConfig.from_mapping(
             {
@@ -231,13 +253,13 @@ def test_spaces_are_what_the_tasks_say():
                 "agent": "dqn",
             }
         )
-        box, discrete = spaces_of(make_pool(run.task, 1, 0))
+        box, discrete = spaces_of(make_pool(RLRun.of(run).task, 1, 0))
         assert (box.shape, box.dtype, discrete.n) == (spec.inputs.shape, np.float32, spec.outputs)
     box, discrete = spaces_of(make_pool(breakout(full_action_space=True).task, 1, 0))
     assert (box.shape, box.dtype, discrete.n) == ((4, 84, 84), np.uint8, 18)
 
 
-def test_the_list_of_games_is_the_simulator_s():
+def test_the_list_of_games_is_the_simulator_s() -> None:
     import envpool  # noqa: F401
     from envpool.registration import registry
 

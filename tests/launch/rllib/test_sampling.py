@@ -3,6 +3,9 @@
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +18,11 @@ pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(autouse=True)
-def _ray(started_ray):
+def _ray(started_ray: None) -> None:
     return started_ray
 
 
-def cartpole(agent_steps=160, **task):
+def cartpole(agent_steps: int = 160, **task: Any) -> RunConfig:
     mapping = {
         "task": {"kind": "classic_control", "learning_starts": 40, **task},
         "model": {"kind": "mlp", "width": 8, "depth": 2, "norm": "layer"},
@@ -30,7 +33,7 @@ def cartpole(agent_steps=160, **task):
     return RunConfig.from_mapping(mapping)
 
 
-def two_games(**task):
+def two_games(**task: Any) -> RunConfig:
     task |= {"kind": "sequential_atari", "games": ["breakout", "pong"], "visits": 1}
     task |= {"visit_length": {"agent_steps": 60}, "max_episode_frames": 400}
     task |= {"learning_starts": 40, "runners": 2}
@@ -40,13 +43,13 @@ def two_games(**task):
 
 
 @pytest.fixture
-def build():
+def build() -> Iterator[Callable[..., Any]]:
     """Return a function that builds the algorithm of a run, its runners without cores."""
     from suite.launch.rllib.config import algorithm_config
 
-    built = []
+    built: list[Any] = []
 
-    def make(run):
+    def make(run: RunConfig) -> Any:
         config = algorithm_config(run).env_runners(num_cpus_per_env_runner=0)
         built.append(config.build_algo())
         return built[-1]
@@ -56,7 +59,7 @@ def build():
         algorithm.stop()
 
 
-def run_to_the_end(algorithm):
+def run_to_the_end(algorithm: Any) -> None:
     while not algorithm.finished:
         algorithm.advance()
         due = algorithm.task.updates(algorithm.agent_steps)
@@ -67,7 +70,9 @@ def run_to_the_end(algorithm):
     ("runners", "lanes", "utd", "overlap"),
     [(1, 1, 1.0, False), (2, 3, 0.3, False), (2, 1, 2.0, True), (3, 2, 0.25, True)],
 )
-def test_updates_are_exact_at_any_number_of_runners_and_lanes(build, runners, lanes, utd, overlap):
+def test_updates_are_exact_at_any_number_of_runners_and_lanes(
+    build: Callable[..., Any], runners: int, lanes: int, utd: float, overlap: bool
+) -> None:
     algorithm = build(cartpole(runners=runners, lanes=lanes, utd=utd, overlap=overlap))
     run_to_the_end(algorithm)
     assert algorithm.gradient_steps == algorithm.clock.total
@@ -78,7 +83,9 @@ def test_updates_are_exact_at_any_number_of_runners_and_lanes(build, runners, la
 
 
 @pytest.mark.slow
-def test_one_remote_runner_acts_as_the_local_one_of_its_number_would(build):
+def test_one_remote_runner_acts_as_the_local_one_of_its_number_would(
+    build: Callable[..., Any],
+) -> None:
     remote, again = (build(cartpole(runners=2)) for _ in range(2))
     run_to_the_end(remote)
     run_to_the_end(again)
@@ -90,7 +97,9 @@ def test_one_remote_runner_acts_as_the_local_one_of_its_number_would(build):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("overlap", [False, True])
-def test_a_checkpoint_of_remote_runners_continues(build, tmp_path, overlap):
+def test_a_checkpoint_of_remote_runners_continues(
+    build: Callable[..., Any], tmp_path: Path, overlap: bool
+) -> None:
     run = cartpole(agent_steps=200, runners=2, overlap=overlap)
     whole, first, second = build(run), build(run), build(run)
     run_to_the_end(whole)
@@ -109,9 +118,11 @@ def test_a_checkpoint_of_remote_runners_continues(build, tmp_path, overlap):
 
 
 @pytest.mark.slow
-def test_a_runner_that_dies_is_replaced_and_its_lost_block_is_noted(build):
+def test_a_runner_that_dies_is_replaced_and_its_lost_block_is_noted(
+    build: Callable[..., Any],
+) -> None:
     algorithm = build(cartpole(agent_steps=600, runners=2, utd=0.5))
-    rows = []
+    rows: list[Any] = []
     algorithm.recorder.sink = rows.extend
     while algorithm.agent_steps < 200:
         algorithm.advance()
@@ -132,7 +143,7 @@ def test_a_runner_that_dies_is_replaced_and_its_lost_block_is_noted(build):
     assert (ring._marks[starts[starts > 0] - 1] & 8 != 0).any()
 
 
-def kill(algorithm, runner):
+def kill(algorithm: Any, runner: int) -> None:
     """Kill a runner's process and wait until it is gone."""
     import ray
 
@@ -144,7 +155,7 @@ def kill(algorithm, runner):
         time.sleep(0.05)
 
 
-def wait_for_a_new_life(algorithm, runner):
+def wait_for_a_new_life(algorithm: Any, runner: int) -> None:
     """Wait until Ray has restarted a killed runner by itself."""
     import ray
 
@@ -159,9 +170,9 @@ def wait_for_a_new_life(algorithm, runner):
     raise TimeoutError("the runner was not restarted")
 
 
-def test_a_runner_that_dies_between_two_blocks_is_noticed(build):
+def test_a_runner_that_dies_between_two_blocks_is_noticed(build: Callable[..., Any]) -> None:
     algorithm = build(cartpole(agent_steps=400, runners=2, utd=0.5))
-    rows = []
+    rows: list[Any] = []
     algorithm.recorder.sink = rows.extend
     while algorithm.agent_steps < 150:
         algorithm.advance()
@@ -172,7 +183,9 @@ def test_a_runner_that_dies_between_two_blocks_is_noticed(build):
     assert algorithm.sampler._generations == {1: 1, 2: 0}
 
 
-def test_runners_that_could_not_be_reached_begin_anew_in_the_visit_in_force(build):
+def test_runners_that_could_not_be_reached_begin_anew_in_the_visit_in_force(
+    build: Callable[..., Any],
+) -> None:
     """RLlib would give them the local runner's state: its visit and its generators."""
     import ray
 
@@ -191,18 +204,22 @@ def test_runners_that_could_not_be_reached_begin_anew_in_the_visit_in_force(buil
     assert len({*generators, str(algorithm.env_runner.get_state()["generator"])}) == 3
 
 
-def test_nobody_waits_for_a_runner_that_is_down_while_others_work(build, monkeypatch):
-    from suite.launch.rllib import sampling
+def test_nobody_waits_for_a_runner_that_is_down_while_others_work(
+    build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
 
     algorithm = build(cartpole(agent_steps=2000, runners=2))
     while algorithm.agent_steps < 100:
         algorithm.advance()
-    patience, wait = [], sampling.ray.wait
-    monkeypatch.setattr(
-        sampling.ray,
-        "wait",
-        lambda *args, timeout, **kw: patience.append(timeout) or wait(*args, timeout=timeout, **kw),
-    )
+    patience: list[float] = []
+    wait = ray.wait
+
+    def asks(*args: Any, timeout: float, **kw: Any) -> Any:
+        patience.append(timeout)
+        return wait(*args, timeout=timeout, **kw)
+
+    monkeypatch.setattr(ray, "wait", asks)
     kill(algorithm, 1)
     deadline = time.monotonic() + 60
     while not patience and time.monotonic() < deadline:
@@ -215,7 +232,9 @@ def test_nobody_waits_for_a_runner_that_is_down_while_others_work(build, monkeyp
 
 
 @pytest.mark.slow
-def test_a_checkpoint_waits_for_a_runner_that_is_down(build, tmp_path):
+def test_a_checkpoint_waits_for_a_runner_that_is_down(
+    build: Callable[..., Any], tmp_path: Path
+) -> None:
     algorithm = build(cartpole(agent_steps=300, runners=2))
     while algorithm.agent_steps < 100:
         algorithm.advance()
@@ -225,11 +244,13 @@ def test_a_checkpoint_waits_for_a_runner_that_is_down(build, tmp_path):
     assert algorithm.sampler._generations == {1: 0, 2: 1}
 
 
-def test_a_save_that_takes_the_last_block_leaves_nothing_of_the_run_undone(build, tmp_path):
+def test_a_save_that_takes_the_last_block_leaves_nothing_of_the_run_undone(
+    build: Callable[..., Any], tmp_path: Path
+) -> None:
     evaluation = {"episodes": 1, "every": {"agent_steps": 50}}
     run = cartpole(agent_steps=100, runners=2, overlap=True, evaluation=evaluation)
     algorithm = build(run)
-    rows = []
+    rows: list[Any] = []
     algorithm.recorder.sink = rows.extend
     while algorithm.agent_steps < 98:
         algorithm.advance()
@@ -247,9 +268,11 @@ def test_a_save_that_takes_the_last_block_leaves_nothing_of_the_run_undone(build
     assert (algorithm.agent_steps, algorithm.recorder.games) == (100, games)
 
 
-def test_a_save_that_takes_a_visit_s_last_block_leaves_the_visit_to_be_closed(build, tmp_path):
+def test_a_save_that_takes_a_visit_s_last_block_leaves_the_visit_to_be_closed(
+    build: Callable[..., Any], tmp_path: Path
+) -> None:
     algorithm = build(two_games(overlap=True, evaluation={"episodes": 1}))
-    rows = []
+    rows: list[Any] = []
     algorithm.recorder.sink = rows.extend
     for end in (60, 120):
         while algorithm.agent_steps < end - 20:  # the warm-up is a block, and another is asked for
@@ -267,7 +290,7 @@ def test_a_save_that_takes_a_visit_s_last_block_leaves_the_visit_to_be_closed(bu
     assert algorithm.finished
 
 
-def visits_of(algorithm):
+def visits_of(algorithm: Any) -> list[tuple[str, int]]:
     """Return the game that each remote runner really plays, and the visit it believes in."""
     import ray
 
@@ -276,9 +299,11 @@ def visits_of(algorithm):
     return ray.get(ask)
 
 
-def test_a_runner_restarted_unnoticed_is_saved_and_restored_in_the_visit_in_force(build, tmp_path):
+def test_a_runner_restarted_unnoticed_is_saved_and_restored_in_the_visit_in_force(
+    build: Callable[..., Any], tmp_path: Path
+) -> None:
     first, second = build(two_games()), build(two_games())
-    rows = []
+    rows: list[Any] = []
     first.recorder.sink = rows.extend
     while first.agent_steps < 100:
         first.advance()
@@ -308,7 +333,7 @@ def test_a_runner_restarted_unnoticed_is_saved_and_restored_in_the_visit_in_forc
     assert second.gradient_steps == second.clock.total
 
 
-def test_overlap_needs_remote_runners():
+def test_overlap_needs_remote_runners() -> None:
     with pytest.raises(ConfigError) as caught:
         cartpole(overlap=True).check()
     assert caught.value.key == "task.overlap"

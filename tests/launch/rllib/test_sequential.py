@@ -1,13 +1,18 @@
 """Runs over several games: exact boundaries, what a switch forgets, and how they are resumed."""
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from suite.config import merge
+from suite.rl.run import RLRun
 from suite.run_config import RunConfig
 
 pytestmark = pytest.mark.ray
@@ -32,20 +37,20 @@ BASE = {
 RAINBOW = {"kind": "rainbow", "batch_size": 4, "replay_capacity": 300, "target_every": 7}
 
 
-def sequence(**overrides):
-    return RunConfig.from_mapping(merge(BASE, overrides))
+def sequence(**overrides: Any) -> RLRun:
+    return RLRun.of(RunConfig.from_mapping(merge(BASE, overrides)))
 
 
 @pytest.fixture
-def build(started_ray):
+def build(started_ray: None) -> Iterator[Callable[..., Any]]:
     """Return a function that builds the algorithm of a run, stopped at the end of the test."""
     from suite.launch.rllib.config import algorithm_config
 
-    built = []
+    built: list[Any] = []
 
-    def make(run):
+    def make(run: RunConfig) -> tuple[Any, list[Any]]:
         built.append(algorithm_config(run).build_algo())
-        rows = []
+        rows: list[Any] = []
         built[-1].recorder.sink = rows.extend
         return built[-1], rows
 
@@ -54,25 +59,27 @@ def build(started_ray):
         algorithm.stop()
 
 
-def advance_to(algorithm, agent_steps):
+def advance_to(algorithm: Any, agent_steps: int) -> None:
     while algorithm.agent_steps < agent_steps:
         algorithm.advance()
 
 
-def weights(network):
+def weights(network: nn.Module) -> list[Tensor]:
     return [p.detach().clone() for p in network.parameters()]
 
 
-def same(one, other):
+def same(one: Iterable[Tensor], other: Iterable[Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def moments(learner):
+def moments(learner: Any) -> list[float]:
     return [v.abs().sum().item() for s in learner.optimizer.state.values() for v in s.values()]
 
 
 @pytest.mark.parametrize(("utd", "lanes"), [(0.25, 1), (1.0, 1), (2.0, 1), (0.25, 4), (1.0, 7)])
-def test_boundaries_and_updates_are_exact(build, utd, lanes):
+def test_boundaries_and_updates_are_exact(
+    build: Callable[..., Any], utd: float, lanes: int
+) -> None:
     run = sequence(**{"task.utd": utd, "task.lanes": lanes})
     algorithm, rows = build(run)
     task, within = run.task, int((LENGTH - 40) * utd)
@@ -100,10 +107,10 @@ def test_boundaries_and_updates_are_exact(build, utd, lanes):
     assert [row.frames for row in rows] == sorted(row.frames for row in rows)
 
 
-def test_the_replay_has_no_frame_of_the_earlier_game(build):
+def test_the_replay_has_no_frame_of_the_earlier_game(build: Callable[..., Any]) -> None:
     algorithm, _ = build(sequence(agent=RAINBOW, **{"task.lanes": 2}))
 
-    def frames():
+    def frames() -> set[bytes]:
         ring, found = algorithm.ring, set()
         for _ in range(20):
             sample = ring.sample(16, ring.uniform)
@@ -127,7 +134,9 @@ def test_the_replay_has_no_frame_of_the_earlier_game(build):
         assert not one & other
 
 
-def test_a_kept_replay_goes_on_without_a_warm_up_or_windows_across_games(build):
+def test_a_kept_replay_goes_on_without_a_warm_up_or_windows_across_games(
+    build: Callable[..., Any],
+) -> None:
     algorithm, _ = build(sequence(**{"task.switch.clear_replay": False}))
     advance_to(algorithm, LENGTH)
     assert algorithm.gradient_steps == 25
@@ -142,7 +151,7 @@ def test_a_kept_replay_goes_on_without_a_warm_up_or_windows_across_games(build):
     assert window.depth[1] == 0
 
 
-def test_by_default_a_switch_leaves_the_weights_alone(build):
+def test_by_default_a_switch_leaves_the_weights_alone(build: Callable[..., Any]) -> None:
     algorithm, _ = build(sequence())
     advance_to(algorithm, LENGTH)
     learner, before = algorithm.learner, weights(algorithm.learner.net.q)
@@ -159,7 +168,7 @@ def test_by_default_a_switch_leaves_the_weights_alone(build):
     assert algorithm.env_runner.exploration(algorithm._explored) == 1.0
 
 
-def test_what_is_switched_off_is_left_alone(build):
+def test_what_is_switched_off_is_left_alone(build: Callable[..., Any]) -> None:
     off = dict.fromkeys(("reset_optimizer", "copy_target", "restart_epsilon"), False)
     anneal = {"agent.epsilon.anneal": {"agent_steps": 20}}
     algorithm, _ = build(sequence(**{"task.switch": off}, **anneal))
@@ -172,7 +181,9 @@ def test_what_is_switched_off_is_left_alone(build):
     assert algorithm.env_runner.exploration(algorithm._explored) == 0.1
 
 
-def test_a_fresh_network_begins_each_game_anew_from_the_run_s_own_stream(build):
+def test_a_fresh_network_begins_each_game_anew_from_the_run_s_own_stream(
+    build: Callable[..., Any],
+) -> None:
     fresh = sequence(**{"task.switch.fresh_network": True})
     (algorithm, rows), (plain, _) = build(fresh), build(sequence())
     for one in (algorithm, plain):
@@ -189,7 +200,9 @@ def test_a_fresh_network_begins_each_game_anew_from_the_run_s_own_stream(build):
     assert resets == [("all", 1.0)] * 3
 
 
-def test_the_schedule_restarts_and_returns_are_told_apart_by_game(build):
+def test_the_schedule_restarts_and_returns_are_told_apart_by_game(
+    build: Callable[..., Any],
+) -> None:
     schedule = {"kind": "task_aligned", "then": {"kind": "warmup_cosine", "warmup": 4}}
     algorithm, rows = build(sequence(schedule=schedule, metrics={"names": [], "every": 1}))
     while not algorithm.finished:
@@ -224,7 +237,7 @@ def test_the_schedule_restarts_and_returns_are_told_apart_by_game(build):
     assert not found["mean_return_20", ""]
 
 
-def test_evaluations_play_the_game_at_hand(build):
+def test_evaluations_play_the_game_at_hand(build: Callable[..., Any]) -> None:
     evaluation = {"episodes": 1, "every": {"agent_steps": 60}}
     algorithm, rows = build(sequence(**{"task.evaluation": evaluation, "task.visits": 1}))
     advance_to(algorithm, 2 * LENGTH)
@@ -235,15 +248,18 @@ def test_evaluations_play_the_game_at_hand(build):
     assert ends == values[1::2]
 
 
-def test_a_visit_is_evaluated_before_the_next_one_begins_with_a_reset(build, monkeypatch):
+def test_a_visit_is_evaluated_before_the_next_one_begins_with_a_reset(
+    build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from suite.launch.rllib import algorithm as module
+    from suite.launch.rllib.evaluator import evaluate as play
 
     reset = {"kind": "reset", "layers": "all", "at_phases": True}
     asked = {"task.evaluation": {"episodes": 1}, "interventions": [reset], "task.visits": 1}
     algorithm, rows = build(sequence(**asked))
-    seen, play = [], module.evaluate
+    seen: list[list[Tensor]] = []
 
-    def evaluate(run, config, network, *others):
+    def evaluate(run: RunConfig, config: Any, network: Any, *others: Any) -> Any:
         seen.append(weights(network.q))
         return play(run, config, network, *others)
 
@@ -255,10 +271,10 @@ def test_a_visit_is_evaluated_before_the_next_one_begins_with_a_reset(build, mon
     assert same(seen[0], weights(algorithm.learner.net.q))
     assert not same(seen[0], drawn)
     first = len(seen[0])
-    begun = []
+    begun: list[list[Tensor]] = []
     learn = algorithm.learning.learn
 
-    def watched(sample):
+    def watched(sample: Any) -> None:
         if not begun:
             monkeypatch.setattr(
                 algorithm.learner.net,
@@ -275,7 +291,7 @@ def test_a_visit_is_evaluated_before_the_next_one_begins_with_a_reset(build, mon
     assert [(r.step, r.layer) for r in rows if r.metric == "reset"] == [(25, "all")]
 
 
-def state(algorithm):
+def state(algorithm: Any) -> list[Tensor]:
     learner = algorithm.learner
     arrays = {name: torch.as_tensor(a) for name, a in algorithm.ring._arrays().items()}
     filled = algorithm.ring._filled()
@@ -287,12 +303,14 @@ def state(algorithm):
     ]
 
 
-def facts(rows):
+def facts(rows: list[Any]) -> list[tuple[Any, ...]]:
     return [(r.step, r.frames, *r[3:]) for r in rows if not r.metric.endswith("_per_s")]
 
 
 @pytest.mark.parametrize("agent", [BASE["agent"], RAINBOW], ids=["dqn", "rainbow"])
-def test_runs_resume_across_switches_to_the_last_bit(build, tmp_path, agent):
+def test_runs_resume_across_switches_to_the_last_bit(
+    build: Callable[..., Any], tmp_path: Path, agent: dict[str, Any]
+) -> None:
     schedule = {"kind": "task_aligned", "then": {"kind": "warmup_cosine", "warmup": 4}}
     run = sequence(agent=agent, schedule=schedule, **{"task.lanes": 2, "task.resume_env": "replay"})
     whole, rows = build(run)
@@ -306,7 +324,8 @@ def test_runs_resume_across_switches_to_the_last_bit(build, tmp_path, agent):
         second, after = build(run)
         second.restore_from_path(folder)
         lanes = second.env_runner.lanes
-        assert lanes.task.game == run.task.games[second.visits.index % 2]
+        games = run.task.games  # type: ignore[attr-defined]
+        assert lanes.task.game == games[second.visits.index % 2]
         assert lanes.log.steps <= LENGTH
         advance_to(second, 3 * LENGTH)
         assert second.gradient_steps == whole.gradient_steps == 75
@@ -314,7 +333,9 @@ def test_runs_resume_across_switches_to_the_last_bit(build, tmp_path, agent):
         assert facts(before + after) == facts(rows)
 
 
-def test_a_run_that_begins_new_episodes_goes_on_with_the_game_at_hand(build, tmp_path):
+def test_a_run_that_begins_new_episodes_goes_on_with_the_game_at_hand(
+    build: Callable[..., Any], tmp_path: Path
+) -> None:
     run = sequence(**{"task.resume_env": "fresh"})
     first, _ = build(run)
     advance_to(first, LENGTH + 50)
@@ -328,7 +349,9 @@ def test_a_run_that_begins_new_episodes_goes_on_with_the_game_at_hand(build, tmp
 
 
 @pytest.mark.parametrize("overlap", [False, True])
-def test_remote_runners_switch_at_the_same_boundaries(build, overlap):
+def test_remote_runners_switch_at_the_same_boundaries(
+    build: Callable[..., Any], overlap: bool
+) -> None:
     task = {"task.runners": 2, "task.lanes": 2, "task.overlap": overlap, "task.visits": 1}
     algorithm, rows = build(sequence(**task))
     while not algorithm.finished:
@@ -344,7 +367,7 @@ def test_remote_runners_switch_at_the_same_boundaries(build, overlap):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray Train
-def test_learners_that_share_a_batch_switch_alike(build):
+def test_learners_that_share_a_batch_switch_alike(build: Callable[..., Any]) -> None:
     task = {"task.switch.fresh_network": True, "task.visits": 1}
     algorithm, rows = build(sequence(resources={"learners": 2}, **task))
     advance_to(algorithm, LENGTH)

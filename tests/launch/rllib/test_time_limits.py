@@ -5,20 +5,26 @@ there, and only there, on the same games.
 """
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from suite.rl.envs import SEEDS, make_pool
 from suite.rl.lanes import Lanes
 from suite.tasks.atari import AtariConfig
 from suite.tasks.classic_control import ENVIRONMENTS, TIME_LIMITS, ClassicControlConfig
+from suite.tasks.rl import RLTaskConfig
 from suite.tasks.sequential_atari import SequentialAtariConfig
 
 LONG = 5000
 """Agent steps that no episode here takes."""
 
-CONTROL = {
+Act = Callable[[NDArray[Any], np.random.Generator], Any]
+
+CONTROL: dict[str, Act] = {
     "Acrobot-v1": lambda obs, rng: 2 if obs[5] > 0 else 0,  # swings up
     "CartPole-v1": lambda obs, rng: 1,
     "Catch-v0": lambda obs, rng: rng.integers(3),
@@ -28,14 +34,17 @@ CONTROL = {
 """What to do in each environment to come to an end soon."""
 
 
-def any_of(actions):
+def any_of(actions: int) -> Act:
     return lambda obs, rng: rng.integers(actions)
 
 
-def play(task, seed, act, episodes=1):
+def play(
+    task: RLTaskConfig, seed: int, act: Act, episodes: int = 1
+) -> tuple[list[tuple[int, bool]], list[Any]]:
     """Play whole episodes in one lane: lengths, whether the return is complete there, all steps."""
     lanes, rng = Lanes(task, 1, seed), np.random.default_rng(seed)
-    ends, seen = [], []
+    ends: list[tuple[int, bool]] = []
+    seen: list[Any] = []
     while len(ends) < episodes:
         step = lanes.step(np.array([act(lanes.obs[0], rng)], np.int32))
         seen.append((lanes.obs[0].copy(), float(step.rewards[0]), bool(step.acted[0])))
@@ -46,7 +55,7 @@ def play(task, seed, act, episodes=1):
     return ends, seen
 
 
-def check_around_the_end(limited, seed, act):
+def check_around_the_end(limited: Callable[[int], RLTaskConfig], seed: int, act: Act) -> None:
     (true_end,), free = play(limited(LONG), seed, act)
     length = true_end[0]
     assert true_end == (length, True)
@@ -61,8 +70,8 @@ def check_around_the_end(limited, seed, act):
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_control_is_over_at_its_limit(env, seed):
-    def limited(limit):
+def test_control_is_over_at_its_limit(env: str, seed: int) -> None:
+    def limited(limit: int) -> ClassicControlConfig:
         return ClassicControlConfig(env=env, max_episode_steps=limit)
 
     check_around_the_end(limited, seed, CONTROL[env])
@@ -71,10 +80,10 @@ def test_control_is_over_at_its_limit(env, seed):
 @pytest.mark.parametrize("backend", ["envpool", "ale"])
 @pytest.mark.parametrize("frame_skip", [4, 3])
 @pytest.mark.parametrize("life_loss", [False, True])
-def test_atari_is_over_at_its_limit(backend, frame_skip, life_loss):
+def test_atari_is_over_at_its_limit(backend: str, frame_skip: int, life_loss: bool) -> None:
     """Up to 30 idle frames before a game, which count towards no limit."""
 
-    def limited(limit):
+    def limited(limit: int) -> AtariConfig:
         return AtariConfig(
             game="breakout",
             backend=backend,
@@ -87,8 +96,8 @@ def test_atari_is_over_at_its_limit(backend, frame_skip, life_loss):
 
 
 @pytest.mark.parametrize("backend", ["envpool", "ale"])
-def test_games_in_sequence_are_over_at_their_limit(backend):
-    def limited(limit):
+def test_games_in_sequence_are_over_at_their_limit(backend: str) -> None:
+    def limited(limit: int) -> RLTaskConfig:
         task = SequentialAtariConfig.from_mapping(
             {
                 "games": ["pong", "breakout"],
@@ -113,7 +122,9 @@ def test_games_in_sequence_are_over_at_their_limit(backend):
         (AtariConfig(game="breakout", max_episode_frames=203, sticky=0.25), 50, 0),
     ],
 )
-def test_cut_lanes_go_on_as_with_envpool_s_own_limit(task, limit, fewest_ends):
+def test_cut_lanes_go_on_as_with_envpool_s_own_limit(
+    task: ClassicControlConfig | AtariConfig, limit: int, fewest_ends: int
+) -> None:
     """Several lanes, cut apart and together, against envpool with its limit."""
     import envpool
 
@@ -149,8 +160,8 @@ def test_cut_lanes_go_on_as_with_envpool_s_own_limit(task, limit, fewest_ends):
 
 
 @pytest.mark.parametrize("backend", ["control", "envpool", "ale"])
-def test_the_same_actions_lead_back_past_cuts(backend):
-    task = ClassicControlConfig(max_episode_steps=9)
+def test_the_same_actions_lead_back_past_cuts(backend: str) -> None:
+    task: RLTaskConfig = ClassicControlConfig(max_episode_steps=9)
     if backend != "control":
         task = AtariConfig(game="breakout", backend=backend, max_episode_frames=200, sticky=0.25)
     first, rng = Lanes(task, 3, 8, keep=1000), np.random.default_rng(0)
@@ -159,7 +170,9 @@ def test_the_same_actions_lead_back_past_cuts(backend):
         first.step(rng.integers(actions, size=3).astype(np.int32))
     assert len(first.take_games()) >= 3
     again = Lanes(task, 3, 8)
-    again.replay(first.log.actions())
+    kept = first.log.actions()
+    assert kept is not None
+    again.replay(kept)
     for _ in range(70):
         assert (again.obs == first.obs).all()
         assert (again.starts == first.starts).all()
@@ -171,7 +184,7 @@ def test_the_same_actions_lead_back_past_cuts(backend):
     assert first.take_games() == again.take_games()
 
 
-def test_falls_at_the_limit_are_those_that_the_cart_shows():
+def test_falls_at_the_limit_are_those_that_the_cart_shows() -> None:
     """The end of CartPole by its own rule (Barto et al. 1983), from what is seen."""
     lanes, rng = Lanes(ClassicControlConfig(max_episode_steps=12), 4, 0), np.random.default_rng(0)
     at_limit = []
@@ -185,7 +198,7 @@ def test_falls_at_the_limit_are_those_that_the_cart_shows():
     assert 5 < sum(at_limit) < len(at_limit) - 5  # both happen at the limit
 
 
-def test_time_limits_are_the_simulator_s():
+def test_time_limits_are_the_simulator_s() -> None:
     import envpool
 
     for env, limit in TIME_LIMITS.items():

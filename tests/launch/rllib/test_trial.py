@@ -3,13 +3,16 @@
 import gc
 import math
 from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from suite.errors import ConfigError, DivergedError
 from suite.run_config import RunConfig
 
-BREAKOUT = {
+BREAKOUT: dict[str, Any] = {
     "task": {"kind": "atari", "game": "breakout", "utd": 0.5, "learning_starts": 60},
     "model": {"kind": "nature_cnn", "hidden": 16, "norm": "layer"},
     "agent": {"kind": "dqn", "batch_size": 4, "replay_capacity": 300, "target_every": 5},
@@ -22,7 +25,7 @@ BREAKOUT = {
         "every": 7,
     },
 }
-CARTPOLE = {
+CARTPOLE: dict[str, Any] = {
     "task": {"kind": "classic_control", "utd": 0.5, "learning_starts": 60},
     "model": {"kind": "mlp", "width": 8, "norm": "layer"},
     "agent": {"kind": "dqn", "batch_size": 4, "replay_capacity": 300, "target_every": 5},
@@ -32,7 +35,7 @@ CARTPOLE = {
 }
 
 
-def by_metric(rows):
+def by_metric(rows: list[Any]) -> dict[tuple[str, str], list[Any]]:
     found = defaultdict(list)
     for row in rows:
         found[row.metric, row.layer].append(row)
@@ -40,7 +43,7 @@ def by_metric(rows):
 
 
 @pytest.mark.ray
-def test_rows_of_breakout(started_ray, folder_session, tmp_path):
+def test_rows_of_breakout(started_ray: None, folder_session: type[Any], tmp_path: Path) -> None:
     from suite.launch.rllib.trial import train_rl
 
     run = RunConfig.from_mapping(BREAKOUT)
@@ -72,10 +75,12 @@ def test_rows_of_breakout(started_ray, folder_session, tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.parametrize("mapping", [CARTPOLE, BREAKOUT], ids=["CartPole", "Breakout"])
-def test_a_run_is_repeatable(started_ray, folder_session, tmp_path, mapping):
+def test_a_run_is_repeatable(
+    started_ray: None, folder_session: type[Any], tmp_path: Path, mapping: dict[str, Any]
+) -> None:
     from suite.launch.rllib.trial import train_rl
 
-    def values():
+    def values() -> list[tuple[Any, ...]]:
         session = folder_session(tmp_path)
         train_rl(RunConfig.from_mapping(mapping), session)
         timed = ("agent_steps_per_s",)
@@ -86,8 +91,8 @@ def test_a_run_is_repeatable(started_ray, folder_session, tmp_path, mapping):
 
 @pytest.mark.ray
 def test_a_killed_run_goes_on_from_its_checkpoint(
-    started_ray, folder_session, tmp_path, monkeypatch
-):
+    started_ray: None, folder_session: type[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from suite.launch.rllib import config, trial
     from suite.launch.rllib.trial import train_rl
 
@@ -118,14 +123,14 @@ def test_a_killed_run_goes_on_from_its_checkpoint(
 
 @pytest.mark.ray
 def test_checkpoints_take_a_small_share_of_the_time(
-    started_ray, folder_session, tmp_path, monkeypatch
-):
+    started_ray: None, folder_session: type[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from suite.launch.rllib import trial
 
-    class Slow(folder_session):
+    class Slow(folder_session):  # type: ignore[misc]
         saves = 0
 
-        def save(self, step, write):
+        def save(self, step: int, write: Callable[[Path], object]) -> None:
             super().save(step, write)
             self.saves += 1
 
@@ -136,7 +141,9 @@ def test_checkpoints_take_a_small_share_of_the_time(
 
 
 @pytest.mark.ray
-def test_a_run_leaves_no_replay_in_memory(started_ray, folder_session, tmp_path):
+def test_a_run_leaves_no_replay_in_memory(
+    started_ray: None, folder_session: type[Any], tmp_path: Path
+) -> None:
     from suite.launch.rllib.trial import train_rl
     from suite.replay.frame_ring import FrameRing
 
@@ -151,10 +158,10 @@ def test_a_run_leaves_no_replay_in_memory(started_ray, folder_session, tmp_path)
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_inside_a_tune_function(started_ray, tmp_path):
+def test_inside_a_tune_function(started_ray: None, tmp_path: Path) -> None:
     from ray import tune
 
-    def trial(config):
+    def trial(config: dict[str, Any]) -> None:
         from suite.launch.rllib.trial import train_rl
         from suite.training.session import MemorySession
 
@@ -169,11 +176,15 @@ def test_inside_a_tune_function(started_ray, tmp_path):
     )
     results = tuner.fit()
     assert not results.errors
-    assert results[0].metrics["last"] == 220
+    metrics = results[0].metrics
+    assert metrics is not None
+    assert metrics["last"] == 220
 
 
 @pytest.mark.ray
-def test_a_run_that_diverges_says_where(started_ray, folder_session, tmp_path):
+def test_a_run_that_diverges_says_where(
+    started_ray: None, folder_session: type[Any], tmp_path: Path
+) -> None:
     from suite.launch.rllib.trial import train_rl
 
     mapping = {**CARTPOLE, "interventions": [], "optimizer": {"kind": "sgd", "lr": 1e20}}
@@ -182,7 +193,7 @@ def test_a_run_that_diverges_says_where(started_ray, folder_session, tmp_path):
         train_rl(RunConfig.from_mapping(mapping), folder_session(tmp_path))
 
 
-def bad(mapping, **changes):
+def bad(mapping: dict[str, Any], **changes: Any) -> ConfigError:
     from suite.launch.rllib.config import algorithm_config
 
     with pytest.raises(ConfigError) as error:
@@ -190,7 +201,7 @@ def bad(mapping, **changes):
     return error.value
 
 
-def test_bad_requests_are_refused_before_anything_starts():
+def test_bad_requests_are_refused_before_anything_starts() -> None:
     task = BREAKOUT["task"]
     fault = bad(BREAKOUT, task={**task, "game": "braekout"})
     assert (fault.key, fault.value) == ("task.game", "braekout")
@@ -208,8 +219,8 @@ def test_bad_requests_are_refused_before_anything_starts():
 
 @pytest.mark.parametrize("device", ["host", "learner"])
 def test_a_replay_that_will_not_fit_is_refused_wherever_its_frames_are(
-    device, folder_session, tmp_path
-):
+    device: str, folder_session: type[Any], tmp_path: Path
+) -> None:
     from suite.launch.engines import engine_of
     from suite.launch.rllib.trial import train_rl
 

@@ -19,19 +19,26 @@ def rising(at: float) -> list[tuple[float, float]]:
     return [(0, 0.0), *((s, float(s >= at)) for s in sorted({at - 1, at, END}) if 0 < s <= END)]
 
 
-def network(train: float, test: float, norms: tuple[float, float] = (50.0, 90.0), **model: Any):
+def network(
+    train: float, test: float, norms: tuple[float, float] = (50.0, 90.0), **model: Any
+) -> tuple[dict[str, Any], dict[tuple[str, str], Any]]:
     """An arm: when its accuracies jump, and the norm of each of its maps at start and end."""
-    config = {"model": model, "optimizer": {"lr": model.pop("lr", 100.0)}}
+    config: dict[str, Any] = {"model": model, "optimizer": {"lr": model.pop("lr", 100.0)}}
     if "decay" in model:
         config["interventions"] = [{"kind": "weight_decay", "coefficient": model.pop("decay")}]
     path = [(0, norms[0]), (END, norms[1])]
-    metrics = {("accuracy", "train"): rising(train), ("accuracy", "test"): rising(test)}
+    metrics: dict[tuple[str, str], Any] = {
+        ("accuracy", "train"): rising(train),
+        ("accuracy", "test"): rising(test),
+    }
     for name in ("inner.hidden.weight", "inner.readout.weight"):
         metrics["parameter_norm", name] = path
     return config, metrics
 
 
-def fig2(gap: float, grow: float = 1.8, lazy: float = 9000, rich: float = 1000, lr: float = 100):
+def fig2(
+    gap: float, grow: float = 1.8, lazy: float = 9000, rich: float = 1000, lr: float = 100
+) -> dict[str, Any]:
     return {
         "1": network(2000, 2000 + gap, (50, 50 * grow), alpha=1.0, lr=lr),
         "0.25": network(500, 500 + rich, alpha=0.25),
@@ -39,7 +46,7 @@ def fig2(gap: float, grow: float = 1.8, lazy: float = 9000, rich: float = 1000, 
     }
 
 
-def fig12(weak: float, strong: float, lazy: float):
+def fig12(weak: float, strong: float, lazy: float) -> dict[str, Any]:
     return {
         "a": network(1000, 1000 + weak, alpha=0.5, decay=1.0),
         "b": network(1000, 1000 + strong, alpha=0.5, decay=5.0),
@@ -47,7 +54,7 @@ def fig12(weak: float, strong: float, lazy: float):
     }
 
 
-def fig6b(large: float, small: float, mid: float = 1200):
+def fig6b(large: float, small: float, mid: float = 1200) -> dict[str, Any]:
     return {
         "0.5": network(1000, 1000 + large, alpha=0.5),
         "0.15": network(1000, mid, alpha=0.15),

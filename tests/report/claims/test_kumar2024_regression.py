@@ -18,7 +18,9 @@ def rising(at: float) -> list[tuple[float, float]]:
     return [(0, 0.0), (max(at - 1, 0.5), 0.0), (at, 1.0), (END, 1.0)]
 
 
-def arm(alpha: float, train: float, test: float, norm: float = 1.0):
+def arm(
+    alpha: float, train: float, test: float, norm: float = 1.0
+) -> tuple[dict[str, Any], dict[tuple[str, str], Any]]:
     metrics = {
         ("accuracy", "train"): rising(train),
         ("accuracy", "test"): rising(test),
@@ -27,12 +29,14 @@ def arm(alpha: float, train: float, test: float, norm: float = 1.0):
     return {"model": {"alpha": alpha}}, metrics
 
 
-def scales(large: float, small: float = 1.1, norm: float = 1.0):
+def scales(large: float, small: float = 1.1, norm: float = 1.0) -> dict[str, Any]:
     """Two scales with the ratios of times that are given."""
     return {"0.5": arm(0.5, 100, 100 * large), "0.001": arm(0.001, 100, 100 * small, norm)}
 
 
-def student(largest: float, smallest: float, factor: float = 2.0, apart: float = 0.05):
+def student(
+    largest: float, smallest: float, factor: float = 2.0, apart: float = 0.05
+) -> dict[str, Any]:
     """A run with the ratios of times at two thresholds, and with its losses."""
     metrics: dict[tuple[str, str], Any] = {
         ("loss", "train"): [(0, 1.0), (10, 0.5), (END, 1e-4)],

@@ -1,12 +1,23 @@
 """Claims on Figs. 1 and 4, with runs made up for each verdict."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+
+from suite.report.claims.base import Verdict
 
 CONFIG = {"budget": 100_000, "model": {"alpha": 1}}
 STEPS = (0, 100, 1_000, 5_000, 10_000, 100_000)
 
 
-def arm(test, train=None, norm=(1.0, 2.0), aligned=(0.01, 0.02), total=None):
+def arm(
+    test: Any,
+    train: Any = None,
+    norm: tuple[float, float] = (1.0, 2.0),
+    aligned: tuple[float, float] = (0.01, 0.02),
+    total: Any = None,
+) -> Any:
     curves = {("loss", "test"): test, ("loss", "train"): train or test}
     points = {key: list(zip(STEPS, values, strict=True)) for key, values in curves.items()}
     for key, ends in (
@@ -24,7 +35,7 @@ FITS = (0.5, 0.4, 0.3, 0.2, 0.1, 0.01)
 LAZY = (0.5, 0.6, 0.7, 0.69, 0.68, 0.5)
 
 
-def seeds(*, spread=0.0, **changes):
+def seeds(*, spread: float = 0.0, **changes: Any) -> list[dict[str, Any]]:
     """Three seeds, their curves scaled a little apart."""
     found = []
     for shift in (-spread, 0.0, spread):
@@ -65,7 +76,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("claim", "changes", "verdict"), CASES)
-def test_figure_1(verdict_of, claim, changes, verdict):
+def test_figure_1(
+    verdict_of: Callable[..., Verdict], claim: str, changes: dict[str, Any], verdict: str
+) -> None:
     assert verdict_of(claim, *seeds(**changes)).verdict == verdict
 
 
@@ -76,7 +89,9 @@ def test_figure_1(verdict_of, claim, changes, verdict):
         ("kumar2024.4", "aligned", [(1, 1.1), (1, 1.4), (1, 1.2)]),
     ],
 )
-def test_seeds_that_disagree_decide_nothing(verdict_of, claim, key, ends):
+def test_seeds_that_disagree_decide_nothing(
+    verdict_of: Callable[..., Verdict], claim: str, key: str, ends: list[tuple[int, float]]
+) -> None:
     arms = [{"network": arm(GROKS, **{key: end}), "linearised": arm(LAZY)} for end in ends]
     assert verdict_of(claim, *arms).verdict == "inconclusive"
 
@@ -85,7 +100,9 @@ def test_seeds_that_disagree_decide_nothing(verdict_of, claim, key, ends):
     ("factors", "verdict"),
     [((0.98, 1.0, 1.02), "holds"), ((1.3, 1.31, 1.32), "fails"), ((0.7, 1.0, 1.4), "inconclusive")],
 )
-def test_the_terms_are_held_against_the_measured_loss(verdict_of, factors, verdict):
+def test_the_terms_are_held_against_the_measured_loss(
+    verdict_of: Callable[..., Verdict], factors: tuple[float, float, float], verdict: str
+) -> None:
     totals = [(*tuple(f * v for v in GROKS[:-1]), 9.0) for f in factors]
     curve = (*GROKS[:-1], 0.001)  # of the end, below 1% of the start, nothing is asked
     arms = [{"network": arm(curve, total=total)} for total in totals]
@@ -93,5 +110,5 @@ def test_the_terms_are_held_against_the_measured_loss(verdict_of, factors, verdi
 
 
 @pytest.mark.parametrize("number", ["1a", "1b", "1c", "2", "3a", "3b", "4", "9"])
-def test_without_the_arm_nothing_is_judged(verdict_of, number):
+def test_without_the_arm_nothing_is_judged(verdict_of: Callable[..., Verdict], number: str) -> None:
     assert verdict_of(f"kumar2024.{number}", {"other": (CONFIG, {})}).verdict == "not run"

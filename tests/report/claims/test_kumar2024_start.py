@@ -1,12 +1,19 @@
 """Claims on Figs. 5 and 10, with runs made up for each verdict."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+
+from suite.report.claims.base import Verdict
 
 BUDGET = 10_000
 AT_ONCE, LATE, NEVER, UNFIT = (20, 25), (20, 900), (20, None), (None, None)
 
 
-def label(index, steps):
+def label(
+    index: int, steps: tuple[int | None, ...]
+) -> tuple[dict[str, Any], dict[tuple[str, str], Any]]:
     """Return an arm whose losses halve at the given steps, None for never."""
     curves = {}
     for split, at in zip(("train", "test"), steps, strict=True):
@@ -23,8 +30,10 @@ def label(index, steps):
         ("kumar2024.11c", 100, [NEVER], [AT_ONCE, LATE, UNFIT]),
     ],
 )
-def test_labels_by_eigenvector(verdict_of, claim, index, right, wrong):
-    def verdict(kinds):
+def test_labels_by_eigenvector(
+    verdict_of: Callable[..., Verdict], claim: str, index: int, right: list[Any], wrong: list[Any]
+) -> None:
+    def verdict(kinds: list[Any]) -> str:
         return verdict_of(claim, *[{"arm": label(index, kind)} for kind in kinds]).verdict
 
     assert verdict(right * 20) == "holds"
@@ -33,7 +42,7 @@ def test_labels_by_eigenvector(verdict_of, claim, index, right, wrong):
     assert verdict_of(claim, {"arm": label(index + 1, AT_ONCE)}).verdict == "not run"
 
 
-def starts(usual, closer):
+def starts(usual: float, closer: float) -> dict[str, Any]:
     """Return arms whose test loss rises to the given heights over its start."""
     return {
         f"towards_{c}": (
@@ -44,8 +53,8 @@ def starts(usual, closer):
     }
 
 
-def test_a_closer_start_does_not_overfit(verdict_of):
-    def verdict(*seeds):
+def test_a_closer_start_does_not_overfit(verdict_of: Callable[..., Verdict]) -> None:
+    def verdict(*seeds: Any) -> str:
         return verdict_of("kumar2024.12a", *[starts(*of) for of in seeds]).verdict
 
     assert verdict(*[(1.3, 1.0)] * 12) == "holds"
@@ -53,8 +62,8 @@ def test_a_closer_start_does_not_overfit(verdict_of):
     assert verdict(*[(1.3, 1.2), (1.3, 1.0)] * 6) == "inconclusive"
 
 
-def test_only_seeds_with_a_rise_can_lose_it(verdict_of):
-    def judged(*seeds):
+def test_only_seeds_with_a_rise_can_lose_it(verdict_of: Callable[..., Verdict]) -> None:
+    def judged(*seeds: Any) -> Any:
         return verdict_of("kumar2024.12b", *[starts(*of) for of in seeds])
 
     assert judged(*[(1.3, 1.0)] * 12, (1.0, 1.2)).verdict == "holds"
@@ -64,8 +73,8 @@ def test_only_seeds_with_a_rise_can_lose_it(verdict_of):
     assert (flat.verdict, flat.left_out) == ("not run", (0, 1))
 
 
-def test_a_closer_start_lowers_the_rise(verdict_of):
-    def verdict(*seeds):
+def test_a_closer_start_lowers_the_rise(verdict_of: Callable[..., Verdict]) -> None:
+    def verdict(*seeds: Any) -> str:
         return verdict_of("kumar2024.12c", *[starts(*of) for of in seeds]).verdict
 
     assert verdict((1.3, 1.0), (1.2, 1.0), (1.4, 1.1)) == "holds"
@@ -74,5 +83,7 @@ def test_a_closer_start_lowers_the_rise(verdict_of):
 
 
 @pytest.mark.parametrize("number", ["12a", "12b", "12c"])
-def test_without_the_arms_nothing_is_judged(verdict_of, number):
+def test_without_the_arms_nothing_is_judged(
+    verdict_of: Callable[..., Verdict], number: str
+) -> None:
     assert verdict_of(f"kumar2024.{number}", {"towards_0.0": starts(1, 1)["towards_0.0"]}).n == 0

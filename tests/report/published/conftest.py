@@ -24,7 +24,7 @@ def measured(repetition: Repetition) -> list[tuple[str, str, str, Track]]:
         rows = repetition.rows[run_id]
         for (metric, layer), of in rows.groupby(["metric", "layer"], sort=False):
             track = Track(of["step"].to_numpy(float), of["value"].to_numpy(float))
-            found.append((arm, metric, layer, track))
+            found.append((arm, str(metric), str(layer), track))
     return found
 
 
@@ -47,7 +47,7 @@ def sources() -> Callable[[Grid, Experiment], list[list[Source]]]:
 
     def find(grid: Grid, runs: Experiment) -> list[list[Source]]:
         rows = {repetition.seed: measured(repetition) for repetition in runs.repetitions}
-        panels = []
+        panels: list[list[Source]] = []
         for panel in grid.shown:
             panels.append([])
             for line in panel.lines:

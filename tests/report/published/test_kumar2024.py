@@ -141,8 +141,8 @@ def test_the_map_shows_times_to_grok() -> None:
     cells = panel.cells.values
     assert len(cells) == len(runs.arms)
     for arm in runs.arms:
-        key = tuple(float(runs.setting(arm, f"model.{k}")) for k in ("alpha", "inner.epsilon"))
-        assert cells[key] == {seed.seed: delay(seed, arm) for seed in runs.repetitions}
+        at = [float(runs.setting(arm, f"model.{k}")) for k in ("alpha", "inner.epsilon")]
+        assert cells[at[0], at[1]] == {seed.seed: delay(seed, arm) for seed in runs.repetitions}
 
 
 def test_figure_7_shows_last_values_over_the_product_of_scales() -> None:

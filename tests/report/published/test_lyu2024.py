@@ -75,7 +75,7 @@ def test_every_figure_of_the_paper_is_here() -> None:
 
 
 BOTH = ("accuracy", "train"), ("accuracy", "test")
-CONTENTS = {
+CONTENTS: dict[str, Any] = {
     "lyu2024_fig1a": [BOTH, (("max_margin_cosine", ""), ("true_coordinates", ""))],
     "lyu2024_fig1b": [BOTH, (("max_margin_cosine", ""),)],
     "lyu2024_fig2a": [BOTH],

@@ -88,7 +88,7 @@ def test_log_axes_leave_out_what_has_no_place_and_have_ticks() -> None:
     for axes in figure.axes:
         assert axes.get_xlim()[0] == 1
         assert 1000 <= axes.get_xlim()[1] < 1500
-        assert min(axes.lines[0].get_xdata()) == 1  # step 0 has no place
+        assert min(np.asarray(axes.lines[0].get_xdata())) == 1  # step 0 has no place
         (band,) = axes.collections  # of logarithms, so positive
         assert band.get_paths()[0].get_extents().y0 > 0
     assert ticks(left)[:2] == ["10⁻⁴", "10⁻³"]
@@ -170,9 +170,9 @@ def test_references_are_grey_across_the_panel_or_curves() -> None:
     levels = [Level(y=0.5), Level(x=10.0, colour="#0072B2", dotted=True), curve]
     (axes,) = draw(Panel(STEPS, ACCURACY, both(), levels=levels)).axes
     across, down, bent = axes.lines[-3:]
-    assert list(across.get_ydata()) == [0.5, 0.5]
-    assert list(down.get_xdata()) == [10, 10]
-    assert list(bent.get_ydata()) == [2, 1]
+    assert list(np.asarray(across.get_ydata())) == [0.5, 0.5]
+    assert list(np.asarray(down.get_xdata())) == [10, 10]
+    assert list(np.asarray(bent.get_ydata())) == [2, 1]
     assert [a.get_color() for a in (across, down, bent)] == [GREY, "#0072B2", GREY]
     assert [a.get_linestyle() for a in (across, down, bent)] == ["-", ":", ":"]
 
@@ -184,15 +184,15 @@ def test_points_have_bars_of_at_least_five_seeds(seeds: int) -> None:
     (axes,) = draw(Panel(Axis("x", "log", ticks=(1, 2, 4)), Axis("y", "log"), points=[shown])).axes
     means = [mark for mark in axes.lines if mark.get_markersize() > 4 and mark.get_marker() == "o"]
     mean = math.exp(np.mean([math.log(value.lo) for value in values]))
-    assert [float(mark.get_ydata()[0]) for mark in means] == pytest.approx([mean] * 3)
-    assert [float(mark.get_xdata()[0]) for mark in means] == [1.5, 3, 6]
+    assert [float(np.asarray(mark.get_ydata())[0]) for mark in means] == pytest.approx([mean] * 3)
+    assert [float(np.asarray(mark.get_xdata())[0]) for mark in means] == [1.5, 3, 6]
     assert all(mark.get_markerfacecolor() == REFERENCE_COLOUR for mark in means)
     assert len(axes.collections) == (3 if seeds == 5 else 0)
     assert all(bar.get_paths()[0].get_extents().y1 <= 1000 for bar in axes.collections)
     small = [mark for mark in axes.lines if mark.get_markersize() < 3]
     assert len(small) == (9 if seeds == 3 else 0)
-    (through,) = (mark for mark in axes.lines if len(mark.get_xdata()) == 3)
-    assert list(through.get_ydata()) == pytest.approx([mean] * 3)
+    (through,) = (mark for mark in axes.lines if len(np.asarray(mark.get_xdata())) == 3)
+    assert list(np.asarray(through.get_ydata())) == pytest.approx([mean] * 3)
     assert not axes.texts
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "4"]
 
@@ -205,10 +205,10 @@ def test_points_that_are_not_known_are_open_with_an_arrow(seeds: int) -> None:
     assert len(arrows) == 3
     assert not axes.collections  # a mean that is at least so much has no bar
     opened = [mark for mark in axes.lines if mark.get_markerfacecolor() == "white"]
-    large = [float(mark.get_ydata()[0]) for mark in opened if mark.get_markersize() > 4]
+    large = [float(np.asarray(mark.get_ydata())[0]) for mark in opened if mark.get_markersize() > 4]
     assert large == pytest.approx([arrow.xy[1] for arrow in arrows])
     assert max(large) == pytest.approx(1000) if seeds == 1 else max(large) < 1000
-    small = [float(mark.get_ydata()[0]) for mark in opened if mark.get_markersize() < 4]
+    small = [float(np.asarray(mark.get_ydata())[0]) for mark in opened if mark.get_markersize() < 4]
     assert small == [1000] * (3 if seeds > 1 else 0)
 
 
@@ -321,7 +321,7 @@ def test_what_plugins_draw_on_axes(seeds: int) -> None:
     runs = Experiment("x", "small", of)
     axes = Figure().subplots()
     assert draw_on(axes, runs, "a", "loss", "test", style=look(0), label="a", scale=10)
-    assert list(axes.lines[0].get_ydata()) == [30, 40]
+    assert list(np.asarray(axes.lines[0].get_ydata())) == [30, 40]
     assert axes.get_legend_handles_labels()[1] == ["a"]
     assert not draw_on(axes, runs, "a", "loss", "train", style=look(1))
     assert len(axes.lines) == 1
