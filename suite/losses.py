@@ -9,8 +9,8 @@ A criterion compares outputs with targets, mean over examples::
     one_hot         (n, classes) numbers, (n,) integers        largest output is the target
     vectors         (n, d) numbers, (n, d) numbers             squared error below a threshold
 
-`loss` is differentiable; `slopes` gives the loss of many runs at once and its gradient with respect
-to their outputs, for models with a closed form (`suite.models.batched`).
+`loss` is differentiable. `output_gradients` returns the loss of many runs at once and its gradients
+with respect to their outputs, for models with a closed form (`suite.models.batched`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Criterion(ABC):
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the share of examples that are right, a scalar."""
 
-    def slopes(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def output_gradients(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean loss of each run (runs,), and its gradient in the outputs.
 
         Args:
@@ -58,14 +58,16 @@ class CrossEntropy(Criterion):
         """Return the share of examples whose largest logit is the target."""
         return (outputs.argmax(-1) == targets).float().mean()
 
-    def slopes(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def output_gradients(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses and ``(softmax(f) - onehot(y)) / n``."""
         index = targets.expand(outputs.shape[:2]).unsqueeze(-1)
         logs = outputs.log_softmax(-1)
         losses = logs.gather(-1, index).squeeze(-1).mean(1).neg_()
-        slopes = logs.exp_()
-        slopes.scatter_add_(-1, index, slopes.new_full((), -1.0).expand(index.shape))
-        return losses, slopes.div_(outputs.shape[1])
+        output_gradients = logs.exp_()
+        output_gradients.scatter_add_(
+            -1, index, output_gradients.new_full((), -1.0).expand(index.shape)
+        )
+        return losses, output_gradients.div_(outputs.shape[1])
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class LogCrossEntropy(CrossEntropy):
         logs = log_softplus(others - outputs.gather(-1, index).squeeze(-1))
         return logs.logsumexp(0) - math.log(len(targets))
 
-    def slopes(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def output_gradients(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """There is no closed form of it here.
 
         Raises:
@@ -111,7 +113,7 @@ class Squared(Criterion):
         """Return the share of examples with the target's sign; zeros are half right."""
         return _same_sign(outputs, targets)
 
-    def slopes(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def output_gradients(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses and ``2 (f - y) / n``."""
         error = outputs - targets
         return error.square().mean(1), error.mul_(2 / outputs.shape[1])
@@ -129,11 +131,11 @@ class Logistic(Criterion):
         """Return the share of examples with the label's sign; an output of 0 is half right."""
         return _same_sign(outputs, targets)
 
-    def slopes(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def output_gradients(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses and ``-y / (1 + exp(y f)) / n``."""
         margins = targets * outputs
-        slopes = torch.sigmoid(-margins).mul_(-targets).div_(outputs.shape[1])
-        return functional.softplus(-margins).mean(1), slopes
+        output_gradients = torch.sigmoid(-margins).mul_(-targets).div_(outputs.shape[1])
+        return functional.softplus(-margins).mean(1), output_gradients
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def drawn(*shape: int) -> Tensor:
 def test_losses_and_slopes_of_many_runs(criterion: Criterion, shared: bool) -> None:
     outputs = drawn(3, 5).requires_grad_()
     targets = drawn(3, 5).sign()[: 1 if shared else 3]
-    losses, slopes = criterion.slopes(outputs.detach(), targets)
+    losses, slopes = criterion.output_gradients(outputs.detach(), targets)
     for run in range(3):
         own = criterion.loss(outputs[run], targets[0 if shared else run])
         assert losses[run].item() == pytest.approx(own.item(), rel=1e-12)
@@ -45,7 +45,8 @@ def test_formulas() -> None:
 
 
 def test_large_margins_do_not_overflow() -> None:
-    losses, slopes = LOGISTIC.slopes(torch.tensor([[1e4, -1e4]]), torch.tensor([[1.0, 1.0]]))
+    outputs, targets = torch.tensor([[1e4, -1e4]]), torch.tensor([[1.0, 1.0]])
+    losses, slopes = LOGISTIC.output_gradients(outputs, targets)
     assert losses.item() == pytest.approx(5e3)
     assert slopes.tolist() == [[-0.0, -0.5]]
 

@@ -34,7 +34,9 @@ def test_what_is_no_range_is_refused(fields: tuple[object, ...]) -> None:
 
 @given(ranges())
 def test_a_range_survives_the_record_of_the_sweep(possible: Range) -> None:
-    text = json.dumps({"headline": ["m", ""], "arms": [], "ranges": {"m": possible.as_json()}})
+    text = json.dumps(
+        {"primary_metric": ["m", ""], "arms": [], "ranges": {"m": possible.as_json()}}
+    )
     assert TaskRecord.model_validate(json.loads(text)).range_of("m") == possible
 
 
@@ -61,11 +63,11 @@ def test_differences() -> None:
 
 
 def test_records_of_earlier_versions_know_shares_and_what_engines_write() -> None:
-    old = TaskRecord(headline=("accuracy", "test"), unit="share", arms=())
+    old = TaskRecord(primary_metric=("accuracy", "test"), unit="share", arms=())
     assert old.range_of("accuracy") == SHARE
     assert old.range_of("learning_rate") == MAGNITUDE
     assert old.range_of("loss") == old.range_of("mean_return_20") == ANY
-    told = TaskRecord(headline=("m", ""), unit="share", arms=(), ranges={"m": ANY})
+    told = TaskRecord(primary_metric=("m", ""), unit="share", arms=(), ranges={"m": ANY})
     assert told.range_of("m") == ANY
 
 

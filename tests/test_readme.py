@@ -86,7 +86,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run_id, config in sweep.only("[dm]*").runs.items():
         folder = RunFolder(storage, run_id)
         folder.open(config.model_dump(mode="json"), {})
-        folder.emit([Row(1, 0, 0.1, *config.task.headline, 0.5 + 0.1 * config.seed)])
+        folder.emit([Row(1, 0, 0.1, *config.task.primary_metric, 0.5 + 0.1 * config.seed)])
         folder.finish("complete")
     return storage.root
 

@@ -46,7 +46,7 @@ class SweepCallback(Callback):
     ) -> None:
         self.live, self.sink, self.progress, self.storage = live, sink, progress, storage
         self._check, self._asked, self._closed = check, asked, threading.Event()
-        self._headlines = {run_id: c.task.score for run_id, c in live.sweep.runs.items()}
+        self._primary = {run_id: c.task.score for run_id, c in live.sweep.runs.items()}
 
     def close(self) -> None:
         """Take nothing more: Tune's thread may live on when its Ray has died."""
@@ -91,12 +91,12 @@ class SweepCallback(Callback):
         if result["total"]:
             run.done = min(result["step"] / result["total"], 1.0)
         for _, _, metric, layer, value, _ in result["rows"]:
-            if (metric, layer) == self._headlines[run_id]:
-                run.headline = value
+            if (metric, layer) == self._primary[run_id]:
+                run.primary = value
         self.sink.log(run_id, result["rows"])
         if run.state != "running":
             run.done = 1.0
-            self.sink.end(run_id, run.state, run.reason, run.headline)
+            self.sink.end(run_id, run.state, run.reason, run.primary)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial crashed and will not be tried again."""
@@ -122,7 +122,7 @@ class SweepCallback(Callback):
             self.storage.push(status)
         except OSError as error:  # the run is taken up again all the same
             run.reason += f" (not noted in its folder: {explain(error)})"
-        self.sink.end(run_id, "failed", run.reason, run.headline)
+        self.sink.end(run_id, "failed", run.reason, run.primary)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """The controller has gone round once."""

@@ -16,14 +16,14 @@ class LiveRun:
         state: waiting, running, complete, diverged or failed.
         cost: predicted seconds of the whole run.
         done: share of the run that is done.
-        headline: latest value of the headline metric.
+        primary: latest value of the primary metric.
     """
 
     state: str = "waiting"
     reason: str = ""
     cost: float = 1.0
     done: float = 0.0
-    headline: float | None = None
+    primary: float | None = None
 
 
 @dataclass

@@ -166,10 +166,10 @@ class MlflowSink:
                 self._held += len(batch)
                 self._queue.append((run_id, batch))
 
-    def end(self, run_id: str, state: str, reason: str, headline: float | None) -> None:
+    def end(self, run_id: str, state: str, reason: str, primary: float | None) -> None:
         """Queue the end of a run: it is brought level with the rows in its folder."""
         with self._lock:
-            self._ends[run_id] = _End(state, reason, headline)
+            self._ends[run_id] = _End(state, reason, primary)
             self.behind.add(run_id)
 
     def catch_up(self, run_id: str, step: int) -> None:

@@ -86,10 +86,10 @@ class Progress:
         if not force and now - self._line < pause:
             return
         if not force or counts != self._counts:
-            say(self.console, self._headline())
+            say(self.console, self._caption())
         self._line, self._counts = now, counts
 
-    def _headline(self) -> str:
+    def _caption(self) -> str:
         counts = self.live.counts()
         total = len(self.live.runs)
         done = counts.get("complete", 0)
@@ -101,11 +101,11 @@ class Progress:
         return f"{', '.join(parts)}; {duration(elapsed)} so far, {duration(left)} to go"
 
     def _table(self) -> Table:
-        table = Table(title=Text(self.live.sweep.name), caption=self._headline(), expand=False)
+        table = Table(title=Text(self.live.sweep.name), caption=self._caption(), expand=False)
         table.add_column("task")
         table.add_column("arm")
         table.add_column("done", justify="right")
-        table.add_column("headline so far", justify="right")
+        table.add_column("primary metric so far", justify="right")
         groups: dict[tuple[str, str], list[str]] = {}
         for trial in self.live.sweep.trials:
             if trial.skip is None:
@@ -114,8 +114,8 @@ class Progress:
         for (task, arm), ids in groups.items():
             runs = [self.live.runs[i] for i in ids]
             share = sum(run.done for run in runs) / len(runs)
-            headlines = [run.headline for run in runs if run.headline is not None]
-            values = [value for value in headlines if math.isfinite(value)]
+            latest = [run.primary for run in runs if run.primary is not None]
+            values = [value for value in latest if math.isfinite(value)]
             mean = f"{statistics.fmean(values):.4g}" if values else ""
             finished = sum(run.state == "complete" for run in runs)
             progress = f"{finished}/{len(runs)} ({share:.0%})"

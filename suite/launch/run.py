@@ -84,7 +84,7 @@ def sweep_record(sweep: Sweep, command: str, results_id: str) -> dict[str, Any]:
         configs = [t.config for t in sweep.trials if t.task == label]
         config = configs[0]
         tasks[label] = {
-            "headline": list(config.task.score),
+            "primary_metric": list(config.task.score),
             "unit": config.task.score_unit,
             "ranges": _ranges(configs),
             "x": engine_of(config).x,

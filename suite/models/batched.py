@@ -20,8 +20,8 @@ Parameters = Mapping[str, Tensor]
 class BatchedModel(ABC):
     """Outputs and gradients of all runs.
 
-    Inputs are (runs, n, ...), or (1, n, ...) where all runs see the same; outputs and slopes are
-    (runs, n), or (runs, n, classes) where there are classes.
+    Inputs are (runs, n, ...), or (1, n, ...) if all runs see the same. Outputs and their gradients
+    are (runs, n), or (runs, n, classes) if there are classes.
 
     Attributes:
         has_tangent: whether there is a `tangent`.
@@ -35,9 +35,9 @@ class BatchedModel(ABC):
 
     @abstractmethod
     def backward(
-        self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
+        self, parameters: Parameters, inputs: Tensor, output_gradients: Tensor, context: Any
     ) -> dict[str, Tensor]:
-        """Return the gradient of ``sum_k slopes_k outputs_k`` of each run, by name."""
+        """Return the gradient of ``sum_k output_gradients_k outputs_k`` of each run, by name."""
 
     def tangent(
         self, parameters: Parameters, direction: Parameters, inputs: Tensor, context: Any

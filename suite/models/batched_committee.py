@@ -59,29 +59,36 @@ class BatchedCommittee(BatchedModel):
         return outputs, None
 
     def backward(
-        self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
+        self, parameters: Parameters, inputs: Tensor, output_gradients: Tensor, context: Any
     ) -> dict[str, Tensor]:
-        """Return the gradient of ``sum(slopes * outputs)``."""
+        """Return the gradient of ``sum(output_gradients * outputs)``."""
         w = parameters[WEIGHT]
         if context is not None:
-            return self._backward_by_unit(parameters, inputs, slopes / w.shape[1], *context)
-        weighted = inputs * slopes.unsqueeze(-1)
+            return self._backward_by_unit(
+                parameters, inputs, output_gradients / w.shape[1], *context
+            )
+        weighted = inputs * output_gradients.unsqueeze(-1)
         linear = weighted.sum(1, keepdim=True)  # (runs, 1, D)
         square = inputs.mT @ weighted  # (runs, D, D)
         gradient = torch.baddbmm(linear, w, self.epsilon * square)
         return {WEIGHT: gradient.div_(w.shape[1])}
 
     def _backward_by_unit(
-        self, parameters: Parameters, inputs: Tensor, slopes: Tensor, h: Tensor, units: Tensor
+        self,
+        parameters: Parameters,
+        inputs: Tensor,
+        output_gradients: Tensor,
+        h: Tensor,
+        units: Tensor,
     ) -> dict[str, Tensor]:
-        of_h = self._slope(h) * slopes.unsqueeze(-1)
+        of_h = self._slope(h) * output_gradients.unsqueeze(-1)
         readout = parameters.get(READOUT)
         if readout is None:
             return {WEIGHT: of_h.mT @ inputs}
         of_h = of_h * readout.unsqueeze(1)
         return {
             WEIGHT: of_h.mT @ inputs,
-            READOUT: (units.mT @ slopes.unsqueeze(-1)).squeeze(-1),
+            READOUT: (units.mT @ output_gradients.unsqueeze(-1)).squeeze(-1),
         }
 
     def tangent(

@@ -61,13 +61,13 @@ class BatchedDiagonal(BatchedModel):
         return torch.stack([x @ w for x, w in zip(inputs, weight, strict=True)]), None
 
     def backward(
-        self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
+        self, parameters: Parameters, inputs: Tensor, output_gradients: Tensor, context: Any
     ) -> dict[str, Tensor]:
-        """Return the gradient of ``sum(slopes * outputs)``."""
+        """Return the gradient of ``sum(output_gradients * outputs)``."""
         if len(inputs) == 1:
-            of_weight = slopes @ inputs[0]
+            of_weight = output_gradients @ inputs[0]
         else:
-            of_weight = torch.stack([s @ x for s, x in zip(slopes, inputs, strict=True)])
+            of_weight = torch.stack([s @ x for s, x in zip(output_gradients, inputs, strict=True)])
         of_weight.mul_(2)
         return {"u": of_weight * parameters["u"], "v": of_weight.mul_(parameters["v"]).neg_()}
 

@@ -138,11 +138,11 @@ class BatchedLinearised(BatchedModel):
         return outputs + self.inner.tangent(first, moved, inputs, context), context
 
     def backward(
-        self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
+        self, parameters: Parameters, inputs: Tensor, output_gradients: Tensor, context: Any
     ) -> dict[str, Tensor]:
-        """Return the gradient of ``sum(slopes * outputs)``: the inner networks' at their start."""
+        """Return the gradients of the inner networks at their start."""
         first = under(f"{START}model.", parameters)
-        inner = self.inner.backward(first, inputs, slopes, context)
+        inner = self.inner.backward(first, inputs, output_gradients, context)
         return {INNER + name: gradient for name, gradient in inner.items()}
 
 

@@ -58,11 +58,13 @@ class BatchedFactors(BatchedModel):
         return matrix.flatten(1).gather(1, flat), flat
 
     def backward(
-        self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
+        self, parameters: Parameters, inputs: Tensor, output_gradients: Tensor, context: Any
     ) -> dict[str, Tensor]:
-        """Return the gradient of ``sum(slopes * outputs)``."""
+        """Return the gradient of ``sum(output_gradients * outputs)``."""
         u, v = parameters["u"], parameters["v"]
-        of_matrix = torch.zeros_like(u).flatten(1).scatter_add_(1, context, slopes).view_as(u)
+        of_matrix = (
+            torch.zeros_like(u).flatten(1).scatter_add_(1, context, output_gradients).view_as(u)
+        )
         of_matrix = of_matrix + of_matrix.mT
         return {"u": of_matrix @ u, "v": (of_matrix @ v).neg_()}
 

@@ -113,13 +113,13 @@ class BatchedPairRelu(BatchedModel):
         return hidden @ w2.mT, hidden
 
     def backward(
-        self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
+        self, parameters: Parameters, inputs: Tensor, output_gradients: Tensor, context: Any
     ) -> dict[str, Tensor]:
-        """Return the gradient of ``sum(slopes * logits)``."""
+        """Return the gradient of ``sum(output_gradients * logits)``."""
         w2, hidden = parameters["readout.weight"], context
         runs, width, columns = parameters["hidden.weight"].shape
-        of_hidden = (slopes @ w2).mul_(hidden > 0)
-        gradients = {"readout.weight": slopes.mT @ hidden}
+        of_hidden = (output_gradients @ w2).mul_(hidden > 0)
+        gradients = {"readout.weight": output_gradients.mT @ hidden}
         flat = of_hidden.view(-1, width)
         of_table = flat.new_zeros(runs * columns, width)
         for rows in self._index(inputs, runs, columns // 2):

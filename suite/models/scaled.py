@@ -86,11 +86,11 @@ class BatchedScaled(BatchedModel):
         return self._scaled(outputs), context
 
     def backward(
-        self, parameters: Parameters, inputs: Tensor, slopes: Tensor, context: Any
+        self, parameters: Parameters, inputs: Tensor, output_gradients: Tensor, context: Any
     ) -> dict[str, Tensor]:
         """Return the inner networks' gradients."""
         own = under(INNER, parameters)
-        inner = self.inner.backward(own, inputs, self._scaled(slopes), context)
+        inner = self.inner.backward(own, inputs, self._scaled(output_gradients), context)
         return {INNER + name: gradient for name, gradient in inner.items()}
 
     def _scaled(self, values: Tensor) -> Tensor:

@@ -68,8 +68,8 @@ class TaskRecord(_Record):
     """One task of a sweep.
 
     Attributes:
-        headline: metric and layer that score a run; the last row counts.
-        unit: unit of the headline metric, "" if it has none.
+        primary_metric: metric and layer that score a run; the last row counts.
+        unit: unit of the primary metric, "" if it has none.
         ranges: values that metrics and other rows can have, by name.
         x: what learning curves are drawn over: gradient steps or emulator frames.
         arms: labels in the order of the sweep file.
@@ -80,7 +80,7 @@ class TaskRecord(_Record):
         notes: what a reader should know, in words.
     """
 
-    headline: tuple[Label, Label]
+    primary_metric: tuple[Label, Label]
     unit: Label = ""
     ranges: Mapping[Label, Range] = {}
     x: Literal["steps", "frames"] = "steps"
@@ -89,6 +89,14 @@ class TaskRecord(_Record):
     gap_to: Mapping[Label, Label | None] = {}
     seeds: tuple[Whole, ...] = ()
     notes: Words = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_name(cls, data: Any) -> Any:
+        """Take the primary metric from the key that versions before 0.2 wrote."""
+        if isinstance(data, Mapping) and "primary_metric" not in data and "headline" in data:
+            return {**data, "primary_metric": data["headline"]}
+        return data
 
     @model_validator(mode="before")
     @classmethod
@@ -113,12 +121,12 @@ class TaskRecord(_Record):
     def range_of(self, metric: str) -> Range:
         """Return the values that rows of a name can have.
 
-        Folders of earlier versions do not say; of their metrics only the headline is known to be a
-        share if that is its unit.
+        Folders of earlier versions have no ranges. Of their metrics only the primary one is known
+        to be a share, if that is its unit.
         """
         if metric in self.ranges:
             return self.ranges[metric]
-        if metric == self.headline[0] and self.unit == "share":
+        if metric == self.primary_metric[0] and self.unit == "share":
             return SHARE
         return RECORDED.get(metric, ANY)
 

@@ -259,5 +259,7 @@ class Results:
     def _ranges(self, labels: Sequence[str]) -> dict[str, Range]:
         """Return what is true of the metrics of all of some tasks."""
         tasks = [self._tasks[label] for label in labels]
-        names = dict.fromkeys(name for task in tasks for name in (*task.ranges, task.headline[0]))
+        names = dict.fromkeys(
+            name for task in tasks for name in (*task.ranges, task.primary_metric[0])
+        )
         return {name: hull(task.range_of(name) for task in tasks) for name in names}

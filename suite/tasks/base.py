@@ -66,15 +66,15 @@ class TaskConfig(Component):
 
     Attributes:
         engine: which trainer runs it.
-        headline: metric and layer of the rows that score a run; the last row counts.
-        headline_unit: unit of the headline.
+        primary_metric: metric and layer of the rows that score a run; the last row counts.
+        primary_unit: unit of the primary metric.
         default_metrics: what is measured unless the config says.
         smoke: a partial RunConfig that makes a run of this task last a second, for tests.
     """
 
     engine: ClassVar[Literal["supervised", "rl"]] = "supervised"
-    headline: ClassVar[tuple[str, str]] = ("accuracy", "test")
-    headline_unit: ClassVar[str] = "share"
+    primary_metric: ClassVar[tuple[str, str]] = ("accuracy", "test")
+    primary_unit: ClassVar[str] = "share"
     default_metrics: ClassVar[tuple[str, ...]] = (
         "accuracy",
         "loss",
@@ -84,15 +84,26 @@ class TaskConfig(Component):
     )
     smoke: ClassVar[Mapping[str, Any]] = {}
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse names from before version 0.2, which would be ignored.
+
+        Raises:
+            ConfigError: if the class has one.
+        """
+        super().__init_subclass__(**kwargs)
+        for old, new in (("headline", "primary_metric"), ("headline_unit", "primary_unit")):
+            if old in vars(cls) or old in vars(cls).get("__annotations__", {}):
+                raise ConfigError(f"{cls.__name__}.{old}", vars(cls).get(old), f"its name is {new}")
+
     @property
     def score(self) -> tuple[str, str]:
-        """Metric and layer of the rows that score a run: the headline, unless the config says."""
-        return self.headline
+        """Metric and layer of the rows that score a run; a config may choose another."""
+        return self.primary_metric
 
     @property
     def score_unit(self) -> str:
         """Unit of the score."""
-        return self.headline_unit
+        return self.primary_unit
 
     @property
     def ranges(self) -> Mapping[str, Range]:

@@ -46,8 +46,8 @@ class KernelEigenvectorConfig(FixedSetConfig):
         network: the network whose kernel is used.
     """
 
-    headline: ClassVar[tuple[str, str]] = ("loss", "test")
-    headline_unit: ClassVar[str] = "1"
+    primary_metric: ClassVar[tuple[str, str]] = ("loss", "test")
+    primary_unit: ClassVar[str] = "1"
     default_metrics: ClassVar[tuple[str, ...]] = ("loss", "parameter_norm", "relative_update")
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {

@@ -34,8 +34,8 @@ class MatrixCompletionConfig(FixedSetConfig):
         fraction: share of entries observed; 0.05 there.
     """
 
-    headline: ClassVar[tuple[str, str]] = ("loss", "test")
-    headline_unit: ClassVar[str] = "1"
+    primary_metric: ClassVar[tuple[str, str]] = ("loss", "test")
+    primary_unit: ClassVar[str] = "1"
     default_metrics: ClassVar[tuple[str, ...]] = ("loss", "parameter_norm", "relative_update")
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {"kind": "matrix_completion", "size": 6, "fraction": 0.3},

@@ -47,8 +47,8 @@ class QuadraticRegressionConfig(FixedSetConfig):
         degree: degree of a Hermite polynomial that replaces the square; one direction only.
     """
 
-    headline: ClassVar[tuple[str, str]] = ("loss", "test")
-    headline_unit: ClassVar[str] = "1"
+    primary_metric: ClassVar[tuple[str, str]] = ("loss", "test")
+    primary_unit: ClassVar[str] = "1"
     default_metrics: ClassVar[tuple[str, ...]] = ("loss", "parameter_norm", "relative_update")
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {"kind": "quadratic_regression", "dimension": 5, "points": 12, "test_points": 8},

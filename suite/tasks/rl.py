@@ -90,8 +90,8 @@ class RLTaskConfig(TaskConfig):
     """
 
     engine: ClassVar[Literal["supervised", "rl"]] = "rl"
-    headline: ClassVar[tuple[str, str]] = ("mean_return_20", "")
-    headline_unit: ClassVar[str] = "return"
+    primary_metric: ClassVar[tuple[str, str]] = ("mean_return_20", "")
+    primary_unit: ClassVar[str] = "return"
     default_metrics: ClassVar[tuple[str, ...]] = (
         "effective_lr",
         "relative_update",
@@ -121,7 +121,7 @@ class RLTaskConfig(TaskConfig):
     @property
     def score(self) -> tuple[str, str]:
         """The return of the evaluations if there are any, else that of training."""
-        return self.headline if self.evaluation is None else ("evaluation_return", "")
+        return self.primary_metric if self.evaluation is None else ("evaluation_return", "")
 
     @property
     def returns(self) -> Range:

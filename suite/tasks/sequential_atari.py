@@ -52,7 +52,7 @@ class SequentialAtariConfig(AtariProtocolConfig):
         full_action_space: always true, because the games share the output layer.
     """
 
-    headline: ClassVar[tuple[str, str]] = (RETURN, "")
+    primary_metric: ClassVar[tuple[str, str]] = (RETURN, "")
     over_protocol: ClassVar[Mapping[str, Any]] = {"full_action_space": True}
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {
@@ -117,7 +117,7 @@ class SequentialAtariConfig(AtariProtocolConfig):
     @property
     def score_unit(self) -> str:
         """None for what is human-normalised."""
-        return "1" if self._normalisable else self.headline_unit
+        return "1" if self._normalisable else self.primary_unit
 
     @property
     def returns(self) -> Range:

@@ -43,8 +43,8 @@ class SparseRegressionConfig(FixedSetConfig):
         noise: standard deviation of xi.
     """
 
-    headline: ClassVar[tuple[str, str]] = ("loss", "test")
-    headline_unit: ClassVar[str] = "1"
+    primary_metric: ClassVar[tuple[str, str]] = ("loss", "test")
+    primary_unit: ClassVar[str] = "1"
     default_metrics: ClassVar[tuple[str, ...]] = ("loss", "parameter_norm", "true_coordinates")
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {"kind": "sparse_regression", "dimension": 8, "points": 6, "test_points": 8},

@@ -3,7 +3,7 @@
 Runs whose model has a closed form (`suite.models.batched`) and whose training is plain gradient
 descent on the whole training set are trained side by side::
 
-    outputs, slopes            of all runs, in closed form
+    outputs, output_gradients            of all runs, in closed form
     w <- (1 - rate decay) w - rate gradient        rate and decay of each run
 
 In everything else each of them stays a separate `SupervisedRun`: its parameters are a slice of the
@@ -229,8 +229,8 @@ class Descent:
     def _descend(self) -> None:
         """Change the parameters in place, by the rates and the shares to keep that are in force."""
         outputs, context = self.closed.forward(self.parameters, self.inputs)
-        losses, slopes = self.criterion.slopes(outputs, self.targets)
-        gradients = self.closed.backward(self.parameters, self.inputs, slopes, context)
+        losses, output_gradients = self.criterion.output_gradients(outputs, self.targets)
+        gradients = self.closed.backward(self.parameters, self.inputs, output_gradients, context)
         self._loss.copy_(losses)
         for name, keep in zip(self._trained, self._keep, strict=True):
             parameter = self.parameters[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ from suite.errors import ConfigError
 from suite.metrics.base import METRICS
 from suite.rows import Row
 from suite.run_config import RunConfig
-from suite.tasks.base import TASKS, SupervisedTask
+from suite.tasks.base import TASKS, SupervisedTask, SupervisedTaskConfig
 from suite.training import supervised
 from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun
@@ -54,7 +54,7 @@ def test_the_smoke_run_fits_together(kind: str, smoke: Smoke) -> None:
     assert clock.starts[-1] < clock.total
     assert run.task.label
     assert run.task.seed_key
-    assert run.task.headline_unit
+    assert run.task.primary_unit
     assert run.task.score_unit
     assert set(run.task.default_metrics) <= set(METRICS.entries())
 
@@ -211,7 +211,7 @@ def test_two_runs_give_the_same_rows(kind: str, smoke: Smoke) -> None:
     assert facts(rows) == facts(again)
     assert equal(_state(first), _state(second))
     assert [row.step for row in rows] == sorted(row.step for row in rows)
-    scores = [row for row in rows if (row.metric, row.layer) == first.config.task.headline]
+    scores = [row for row in rows if (row.metric, row.layer) == first.config.task.primary_metric]
     assert scores[-1].step == first.step == first.clock.total
 
 
@@ -243,3 +243,10 @@ def test_training_resumes_to_the_last_bit(
     steady = equal(whole.task.batch(0), whole.task.batch(1))  # a loss that falls may never alarm
     if schedule["kind"] == "triggered" and not steady:
         assert any(row.metric == "alarm" for row in rows), "no alarm: give an example that does"
+
+
+def test_a_task_that_uses_the_old_name_of_the_primary_metric_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"Old\.headline: .*its name is primary_metric"):
+
+        class Old(SupervisedTaskConfig):
+            headline: ClassVar[tuple[str, str]] = ("loss", "test")

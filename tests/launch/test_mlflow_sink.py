@@ -203,9 +203,9 @@ def test_a_last_score_that_is_not_a_number_is_not_replaced_by_an_earlier_one(
     backfill(sink, live, Storage(tmp_path), fresh=False)
     assert _history(sink, metric_key(metric, layer)) == [(10, 0.5)]
     assert _history(sink, "final") == []
-    run.headline = math.nan
+    run.primary = math.nan
     progress = Progress(live, make_console())
-    (column,) = (c for c in progress._table().columns if c.header == "headline so far")
+    (column,) = (c for c in progress._table().columns if c.header == "primary metric so far")
     assert [*column.cells] == [""]
 
 

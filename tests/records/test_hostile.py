@@ -32,7 +32,7 @@ for _ in range(400):
 
 def _sweep(path: Path, trials: list[dict[str, Any]] | None = None, **keys: Any) -> Path:
     trials = [_trial()] if trials is None else trials
-    task = {"headline": ["accuracy", "test"], "arms": ["a", "b"], "seeds": [0]}
+    task = {"primary_metric": ["accuracy", "test"], "arms": ["a", "b"], "seeds": [0]}
     content = {"name": "s", "tasks": {"t": task}, "trials": trials, **keys}
     (path / "runs" / "r").mkdir(parents=True, exist_ok=True)
     (path / "sweep.json").write_text(json.dumps(content))
@@ -105,15 +105,17 @@ SWEEPS: dict[str, Any] = {
     "a run of two seeds": lambda p: _sweep(p, [_trial(), _trial(seed=1)]),
     "a label without end": lambda p: _sweep(p, [_trial(arm="a" * 10_000)]),
     "arms alike once shown": lambda p: _sweep(
-        p, tasks={"t": {"headline": ["x", ""], "arms": ["\x1b", "\\x1b"]}}
+        p, tasks={"t": {"primary_metric": ["x", ""], "arms": ["\x1b", "\\x1b"]}}
     ),
-    "an arm twice": lambda p: _sweep(p, tasks={"t": {"headline": ["x", ""], "arms": ["a", "a"]}}),
+    "an arm twice": lambda p: _sweep(
+        p, tasks={"t": {"primary_metric": ["x", ""], "arms": ["a", "a"]}}
+    ),
     "a gap to a list": lambda p: _sweep(
-        p, tasks={"t": {"headline": ["x", ""], "arms": [["a"]], "gap_to": 1}}
+        p, tasks={"t": {"primary_metric": ["x", ""], "arms": [["a"]], "gap_to": 1}}
     ),
     "too many trials": lambda p: _many(p, MOST_TRIALS + 1),
     "a million arms": lambda p: _sweep(
-        p, tasks={"t": {"headline": ["x", ""], "arms": list(map(str, range(1_000_000)))}}
+        p, tasks={"t": {"primary_metric": ["x", ""], "arms": list(map(str, range(1_000_000)))}}
     ),
 }
 
@@ -129,10 +131,12 @@ def test_a_sweep_that_is_none_is_one_message(tmp_path: Path, kind: str) -> None:
 
 
 def test_labels_are_shown_not_obeyed(tmp_path: Path) -> None:
-    _sweep(tmp_path, tasks={"t": {"headline": ["m", "\x07"], "arms": ["a\x1b[2J"]}}, trials=[])
+    _sweep(
+        tmp_path, tasks={"t": {"primary_metric": ["m", "\x07"], "arms": ["a\x1b[2J"]}}, trials=[]
+    )
     task = read_sweep(tmp_path).tasks["t"]
     assert task.arms == ("a\\x1b[2J",)
-    assert task.headline == ("m", "\\x07")
+    assert task.primary_metric == ("m", "\\x07")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ ARMS = ("b", "a")
 
 def write_sweep(path: Path, trials: list[dict[str, Any]], **keys: Any) -> Path:
     path.mkdir(parents=True, exist_ok=True)
-    task = {"headline": ["accuracy", "test"], "arms": list(ARMS), "seeds": [0, 1], **keys}
+    task = {"primary_metric": ["accuracy", "test"], "arms": list(ARMS), "seeds": [0, 1], **keys}
     sweep = {"name": "s", "command": "c", "created": "t", "tasks": {"t": task}, "trials": trials}
     (path / "sweep.json").write_text(json.dumps(sweep))
     return path
@@ -29,6 +29,13 @@ def write_sweep(path: Path, trials: list[dict[str, Any]], **keys: Any) -> Path:
 
 def trial(run_id: str, arm: str = "a", seed: int = 0, skip: str | None = None) -> dict[str, Any]:
     return {"run_id": run_id, "task": "t", "arm": arm, "seed": seed, "skip": skip}
+
+
+def test_a_folder_of_version_0_1_names_the_primary_metric_otherwise(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path, [])
+    text = (folder / "sweep.json").read_text()
+    (folder / "sweep.json").write_text(text.replace("primary_metric", "headline"))
+    assert read_sweep(folder).tasks["t"].primary_metric == ("accuracy", "test")
 
 
 def write_run(path: Path, run_id: str, text: str | bytes, state: str = "complete") -> Path:
@@ -221,7 +228,7 @@ def test_a_folder_that_holds_no_results_is_named(tmp_path: Path) -> None:
         ({"x": "epochs"}, "tasks.t.x"),
         ({"reference": {"a": "c"}}, "only arms of the task, not c"),
         ({"gap_to": "z"}, "only arms of the task, not z"),
-        ({"headline": ["accuracy"]}, "tasks.t.headline"),
+        ({"primary_metric": ["accuracy"]}, "tasks.t.primary_metric"),
     ],
 )
 def test_a_fault_of_the_sweep_file_is_named(

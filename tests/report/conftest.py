@@ -29,7 +29,7 @@ class FolderWriter:
     def task(self, label: str, arms: list[str], **keys: Any) -> FolderWriter:
         reference = {arm: arms[0] for arm in arms[1:]} | {arms[0]: None}
         self.tasks[label] = {
-            "headline": ["accuracy", "test"],
+            "primary_metric": ["accuracy", "test"],
             "unit": "share",
             "x": "steps",
             "arms": arms,
@@ -55,7 +55,7 @@ class FolderWriter:
         provenance: dict[str, Any] | None = None,
         extra: list[tuple[int, str, str, float]] | None = None,
     ) -> Path:
-        """Write one run: points of the headline metric, `extra` rows of other metrics."""
+        """Write one run: points of the primary metric, `extra` rows of other metrics."""
         run_id = f"{task}-{arm}-{seed}".replace(" ", "_")
         if re.fullmatch(RUN_ID, run_id, re.ASCII) is None:
             run_id = hashlib.sha256(run_id.encode()).hexdigest()[:12]
@@ -65,7 +65,7 @@ class FolderWriter:
         if skip is not None or state == "not started":
             return folder
         folder.mkdir(parents=True)
-        metric, layer = self.tasks[task]["headline"]
+        metric, layer = self.tasks[task]["primary_metric"]
         rows = [(step, metric, layer, value) for step, value in points or []] + (extra or [])
         with (folder / "rows.jsonl").open("w") as file:
             for step, name, part, value in rows:
@@ -146,7 +146,7 @@ def write_results(writer: FolderWriter) -> Path:
     writer.task(
         "game",
         ["constant", "cyclic"],
-        headline=["mean_return_20", ""],
+        primary_metric=["mean_return_20", ""],
         unit="points",
         x="frames",
         seeds=[0, 1],

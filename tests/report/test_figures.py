@@ -90,7 +90,7 @@ def test_a_metric_on_a_log_scale_has_a_log_axis_with_bands_of_logarithms(
     writer: Any, seeds: int
 ) -> None:
     ranges = {"loss": {"lower": 0, "scale": "log"}}
-    writer.task("t", ["a"], headline=["loss", "test"], unit="nat", ranges=ranges)
+    writer.task("t", ["a"], primary_metric=["loss", "test"], unit="nat", ranges=ranges)
     for seed in range(seeds):
         points = [(step, 10.0 ** (-step / 10 - seed)) for step in range(0, 101, 10)]
         writer.run("t", "a", seed, points)
@@ -112,7 +112,7 @@ def test_a_metric_on_a_log_scale_has_a_log_axis_with_bands_of_logarithms(
 
 def test_values_without_a_logarithm_are_said_to_have_no_place(writer: Any) -> None:
     ranges = {"loss": {"lower": 0, "scale": "log"}}
-    writer.task("t", ["a"], headline=["loss", "test"], unit="nat", ranges=ranges)
+    writer.task("t", ["a"], primary_metric=["loss", "test"], unit="nat", ranges=ranges)
     for seed in range(5):
         writer.run("t", "a", seed, [(0, 1.0), (10, 0.1), (20, 0.01 * seed)])
     path = writer.finish()
@@ -126,7 +126,7 @@ def test_values_without_a_logarithm_are_said_to_have_no_place(writer: Any) -> No
 
 def test_a_loss_of_zero_throughout_has_a_linear_axis(writer: Any) -> None:
     ranges = {"loss": {"lower": 0, "scale": "log"}}
-    writer.task("t", ["a"], headline=["loss", "test"], unit="nat", ranges=ranges)
+    writer.task("t", ["a"], primary_metric=["loss", "test"], unit="nat", ranges=ranges)
     writer.run("t", "a", 0, [(0, 0.0), (10, 0.0)], extra=[(0, "learning_rate", "", 0.0)])
     figure = draw(writer.finish())
     assert figure is not None
@@ -139,7 +139,7 @@ def test_what_was_measured_once_is_marked(writer: Any, seeds: int) -> None:
     """As the return of an evaluation at the end, beside rates that have a course."""
     ranges = {"evaluation_return": {"lower": 0, "upper": 500}}
     arms = ["a", "b", "c"]
-    writer.task("t", arms, headline=["evaluation_return", ""], unit="return", ranges=ranges)
+    writer.task("t", arms, primary_metric=["evaluation_return", ""], unit="return", ranges=ranges)
     for arm in arms:
         for seed in range(seeds):
             extra = [(step, "learning_rate", "", 1e-3) for step in (0, 50, 100)]

@@ -31,7 +31,7 @@ def write(
     """Write tasks of games: seed s scores (1 + s) times the unit; ``cyclic`` twice as much."""
     for game, unit in games.items():
         label = f"{prefix}{game}"
-        writer.task(label, arms, headline=["mean_return_20", ""], unit="return", x="frames")
+        writer.task(label, arms, primary_metric=["mean_return_20", ""], unit="return", x="frames")
         for arm in arms:
             for seed in range(seeds):
                 value = unit * (1 + seed) * (2 if arm == "cyclic" else 1)

@@ -242,7 +242,7 @@ def test_ids_in_a_sweep_elsewhere_delete_nothing_here(
     local.mkdir()
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(local))
     trial = {"run_id": run_id, "task": "t", "arm": "a", "seed": 0}
-    task = {"headline": ["loss", ""], "arms": ["a"]}
+    task = {"primary_metric": ["loss", ""], "arms": ["a"]}
     sweep = {"name": "s", "tasks": {"t": task}, "trials": [trial]}
     (remote / "sweep.json").write_text(json.dumps(sweep))
     for folder in (local / "rewarm-suite", local, tmp_path):

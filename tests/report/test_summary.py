@@ -85,7 +85,7 @@ def test_the_last_step_counts_whatever_the_order_of_lines(writer: Any) -> None:
     assert as_summary(summarise_folder(writer.finish()))["t"]["a"]["mean"] == 0.9
 
 
-def test_a_headline_that_is_not_a_number_is_no_value(writer: Any) -> None:
+def test_a_primary_metric_that_is_not_a_number_is_no_value(writer: Any) -> None:
     writer.task("t", ["a"]).run("t", "a", 0, [(0, 0.3), (10, None)])
     writer.run("t", "a", 1, [(0, 0.3), (10, 0.7)])
     writer.run("t", "a", 2, [])

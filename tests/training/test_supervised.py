@@ -91,10 +91,10 @@ def test_the_same_config_gives_the_same_run(kind: str, smoke: Smoke) -> None:
 
 
 @pytest.mark.parametrize("kind", SUPERVISED)
-def test_headline_is_measured_at_the_end(kind: str, smoke: Smoke) -> None:
+def test_primary_metric_is_measured_at_the_end(kind: str, smoke: Smoke) -> None:
     config = smoke(kind)
     run, rows = _train(config)
-    last = [r for r in rows if (r.metric, r.layer) == config.task.headline][-1]
+    last = [r for r in rows if (r.metric, r.layer) == config.task.primary_metric][-1]
     assert last.step == run.clock.total == run.step
 
 

@@ -25,7 +25,7 @@ region:
 
 Regions are fixed with the code, before the runs. A statistic never picks a best seed. Of one that
 takes in times that were not reached within the run only bounds are known
-(`suite.report.statistics.bounds`). If all that it can be lies inside the region, or all outside,
+(`suite.report.statistics.censored`). If all that it can be lies inside the region, or all outside,
 the bound that is nearer to the threshold counts; else the seed is left out and the verdict is
 inconclusive. A seed counts once all its arms are complete: of some a claim might be told that the
 others contradict.
@@ -52,10 +52,10 @@ from suite.report.experiment import (
     Scale,
     Undetermined,
 )
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 from suite.report.statistics.statistics import CONFIDENCE, estimate
 
-Statistic = Callable[[Repetition], float | bool | Bounds]
+Statistic = Callable[[Repetition], float | bool | Censored]
 Judgement = Literal["holds", "fails", "inconclusive", "not run"]
 
 
@@ -78,7 +78,7 @@ class Region:
             return "holds"
         return "fails" if hi <= self.lo or lo >= self.hi else "inconclusive"
 
-    def settle(self, value: Bounds) -> float:
+    def settle(self, value: Censored) -> float:
         """Return the number if it is known, else the end of it that is nearer to a threshold.
 
         Raises:
@@ -244,7 +244,7 @@ def _value(claim: Claim, seed: Repetition) -> float | bool:
     wanted = f"a statistic that is a finite number or a truth value; seed {seed.seed} gave"
     try:
         value = claim.function(seed)
-        value = claim.holds.settle(value) if isinstance(value, Bounds) else value
+        value = claim.holds.settle(value) if isinstance(value, Censored) else value
         finite = bool(np.isfinite(value))
     except (NotMeasured, Ambiguous):
         raise

@@ -11,7 +11,7 @@ import math
 
 from suite.report.claims.shared import length
 from suite.report.experiment import Repetition, Track, Undetermined
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 from suite.report.statistics.transitions import first_below
 
 FALLEN = 0.1
@@ -46,7 +46,7 @@ def fall_times(seed: Repetition, arm: str) -> tuple[float, float]:
     )
 
 
-def delay(seed: Repetition, arm: str) -> Bounds:
+def delay(seed: Repetition, arm: str) -> Censored:
     """Return the time to grok in steps, at least as long as the run where the test loss stays.
 
     Raises:
@@ -55,21 +55,21 @@ def delay(seed: Repetition, arm: str) -> Bounds:
     train, test = fall_times(seed, arm)
     if math.isinf(train):
         raise Undetermined(f"a training loss below {FALLEN:g} of arm {arm!r}")
-    return Bounds(max(0.0, min(test, length(seed, arm)) - train), max(0.0, test - train))
+    return Censored(max(0.0, min(test, length(seed, arm)) - train), max(0.0, test - train))
 
 
-def log_ratio(late: Bounds, early: Bounds) -> Bounds:
+def log_ratio(late: Censored, early: Censored) -> Censored:
     """Return the logarithm of (1 + one time to grok) over (1 + another)."""
     return ((late + 1.0) / (early + 1.0)).log(math.e)
 
 
-def ladder(seed: Repetition, path: str) -> list[tuple[float, Bounds]]:
+def ladder(seed: Repetition, path: str) -> list[tuple[float, Censored]]:
     """Return (value, time to grok) of the arms in the order of a key, as far as times are known.
 
     It ends before the first arm whose training loss never falls, and with the first whose test loss
     never does, for of those behind it nothing is known but that they are as long.
     """
-    found: list[tuple[float, Bounds]] = []
+    found: list[tuple[float, Censored]] = []
     for value, arm in seed.arms_by(path):
         try:
             time = delay(seed, arm)

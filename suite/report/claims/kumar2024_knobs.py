@@ -16,7 +16,7 @@ from suite.report.claims.kumar2024 import (
     rise,
 )
 from suite.report.experiment import NotMeasured, Repetition
-from suite.report.statistics.bounds import Bounds, largest, smallest
+from suite.report.statistics.censored import Censored, largest, smallest
 
 ALPHA, EPSILON, SIGMA = "model.alpha", "model.inner.epsilon", "model.inner.init_scale"
 FEWEST = 5
@@ -38,7 +38,7 @@ LESS_ALIGNED, MORE_ALIGNED = 0.25, 0.5
     holds=above(0.0),
     source=f"{SOURCE}, Fig. 3a",
 )
-def delay_grows_with_scale(seed: Repetition) -> Bounds:
+def delay_grows_with_scale(seed: Repetition) -> Censored:
     """Return the smallest step of the ladder of times.
 
     Raises:
@@ -78,7 +78,7 @@ def rich_runs_do_not_overfit(seed: Repetition) -> float:
     holds=above(0.0),
     source=f"{SOURCE}, Fig. 3b",
 )
-def delay_shrinks_with_alignment(seed: Repetition) -> Bounds:
+def delay_shrinks_with_alignment(seed: Repetition) -> Censored:
     """Return the log ratio of the two delays."""
     less, more = (delay(seed, seed.arm({EPSILON: e})) for e in (LESS_ALIGNED, MORE_ALIGNED))
     return log_ratio(less, more)
@@ -115,7 +115,7 @@ def aligned_runs_do_not_overfit(seed: Repetition) -> float:
     holds=above(0.0),
     source=f"{SOURCE}, Fig. 3e",
 )
-def longest_in_its_corner(seed: Repetition) -> Bounds:
+def longest_in_its_corner(seed: Repetition) -> Censored:
     """Return the log ratio of the corner to the longest of the other three.
 
     Raises:

@@ -11,7 +11,7 @@ from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.kumar2024 import FACTOR
 from suite.report.claims.shared import base_rate, extremes
 from suite.report.experiment import Repetition, Track, Undetermined
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 from suite.report.statistics.transitions import rising
 
 MATRICES = ("inner.hidden.weight", "inner.readout.weight")
@@ -39,7 +39,7 @@ SMALLER, LARGER = 0.5, 1.4
 """Output scales of Fig. 12."""
 
 
-def times(seed: Repetition, arm: str, level: float) -> tuple[Bounds, Bounds]:
+def times(seed: Repetition, arm: str, level: float) -> tuple[Censored, Censored]:
     """Return when training and test accuracy reach `level`, at least 1 step each.
 
     Raises:
@@ -52,13 +52,13 @@ def times(seed: Repetition, arm: str, level: float) -> tuple[Bounds, Bounds]:
     return fitted.clip(1.0), rising(test, level).clip(1.0)
 
 
-def accuracy_delay(seed: Repetition, arm: str, level: float) -> Bounds:
+def accuracy_delay(seed: Repetition, arm: str, level: float) -> Censored:
     """Return by how many steps the test accuracy is later, at least 1."""
     train, test = times(seed, arm, level)
     return (test - train).clip(1.0)
 
 
-def lag(seed: Repetition, arm: str, level: float) -> Bounds:
+def lag(seed: Repetition, arm: str, level: float) -> Censored:
     """Return log2 of the ratio of the two times: 1 if the test takes twice as long."""
     train, test = times(seed, arm, level)
     return (test / train).log()
@@ -75,7 +75,7 @@ def unscaled(seed: Repetition) -> str:
     return seed.arm({"model.alpha": 1.0})
 
 
-def delay_with(seed: Repetition, alpha: float, decay: float) -> Bounds:
+def delay_with(seed: Repetition, alpha: float, decay: float) -> Censored:
     """Return the transformer's delay with an output scale and a weight decay."""
     settings = {"model.alpha": alpha, "interventions.weight_decay.coefficient": decay}
     return accuracy_delay(seed, seed.arm(settings), LEARNT)
@@ -90,7 +90,7 @@ def delay_with(seed: Repetition, alpha: float, decay: float) -> Bounds:
     holds=above(1000.0),
     source="Kumar et al. 2024, Fig. 2a",
 )
-def fits_before_it_generalises(seed: Repetition) -> Bounds:
+def fits_before_it_generalises(seed: Repetition) -> Censored:
     """At other rates steps are counted by the way that gradient flow goes in them."""
     arm = unscaled(seed)
     train, test = times(seed, arm, ALL)
@@ -120,7 +120,7 @@ def weights_grow(seed: Repetition) -> float:
     holds=above(math.log2(FACTOR)),
     source=f"Kumar et al. 2024, Fig. 2c; a factor of {FACTOR:g} is ours",
 )
-def scale_lengthens_the_gap(seed: Repetition) -> Bounds:
+def scale_lengthens_the_gap(seed: Repetition) -> Censored:
     """Its alpha is the root of the output scale, 2.25 and 0.25."""
     arms = (seed.arm({"model.alpha": alpha}) for alpha in (NARROW, WIDE))
     small, large = (accuracy_delay(seed, arm, HALF) for arm in arms)
@@ -136,7 +136,7 @@ def scale_lengthens_the_gap(seed: Repetition) -> Bounds:
     holds=above(math.log2(STRONG / WEAK)),
     source="Kumar et al. 2024, Fig. 12a and b; the accuracies are ours",
 )
-def decay_shortens_the_delay(seed: Repetition) -> Bounds:
+def decay_shortens_the_delay(seed: Repetition) -> Censored:
     """Both arms have the same rate."""
     return (delay_with(seed, SMALLER, WEAK) / delay_with(seed, SMALLER, STRONG)).log()
 
@@ -150,7 +150,7 @@ def decay_shortens_the_delay(seed: Repetition) -> Bounds:
     holds=between(-math.log2(FACTOR), math.log2(FACTOR)),
     source=f"Kumar et al. 2024, Fig. 12a and c, to within {FACTOR:g}; the accuracies are ours",
 )
-def scale_restores_the_delay(seed: Repetition) -> Bounds:
+def scale_restores_the_delay(seed: Repetition) -> Censored:
     """Its rate is lower as well, by the square of the scale."""
     return (delay_with(seed, LARGER, STRONG) / delay_with(seed, SMALLER, WEAK)).log()
 
@@ -164,7 +164,7 @@ def scale_restores_the_delay(seed: Repetition) -> Bounds:
     holds=above(math.log2(FACTOR)),
     source=f"Kumar et al. 2024, Fig. 6b; the accuracies and the factor of {FACTOR:g} are ours",
 )
-def delay_grows_with_scale(seed: Repetition) -> Bounds:
+def delay_grows_with_scale(seed: Repetition) -> Censored:
     """Rate and weight decay per step change as well, by the square of the scale."""
     (_, small), (_, large) = extremes(seed, "model.alpha")
     return (accuracy_delay(seed, large, LEARNT) / accuracy_delay(seed, small, LEARNT)).log()
@@ -179,6 +179,6 @@ def delay_grows_with_scale(seed: Repetition) -> Bounds:
     holds=below(math.log2(FACTOR)),
     source=f"Kumar et al. 2024, Fig. 6b; the accuracies and the factor of {FACTOR:g} are ours",
 )
-def no_delay_at_small_scale(seed: Repetition) -> Bounds:
+def no_delay_at_small_scale(seed: Repetition) -> Censored:
     """The published example of no grokking."""
     return lag(seed, seed.arm({"model.alpha": NO_DELAY}), LEARNT)

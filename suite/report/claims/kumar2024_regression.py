@@ -14,7 +14,7 @@ from suite.report.claims.kumar2024 import FACTOR
 from suite.report.claims.kumar2024_modular import lag
 from suite.report.claims.shared import extremes
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
-from suite.report.statistics.bounds import Bounds, largest, smallest
+from suite.report.statistics.censored import Censored, largest, smallest
 from suite.report.statistics.transitions import rising
 from suite.rows import THRESHOLDS, layer_of
 
@@ -34,7 +34,7 @@ LIKE_THE_START = 1.25
 """Factor within which a norm is the one of the start; ours."""
 
 
-def threshold_lag(seed: Repetition, arm: str, threshold: float) -> Bounds | None:
+def threshold_lag(seed: Repetition, arm: str, threshold: float) -> Censored | None:
     """Return log2 of the time to `STUDENT_LEVEL` of the test points over that of the training ones.
 
     None if the training points are right at the start already, or never are.
@@ -49,7 +49,7 @@ def threshold_lag(seed: Repetition, arm: str, threshold: float) -> Bounds | None
     return (second / first).log()
 
 
-def lags(seed: Repetition) -> list[Bounds]:
+def lags(seed: Repetition) -> list[Censored]:
     """Return the lags of the one arm of Fig. 17 over thresholds that tell anything.
 
     Raises:
@@ -78,7 +78,7 @@ def losses(seed: Repetition) -> tuple[Track, Track]:
     holds=above(math.log2(FACTOR)),
     source=f"Kumar et al. 2024, Fig. 6a; the accuracy and the factor of {FACTOR:g} are ours",
 )
-def scale_lengthens_the_lag(seed: Repetition) -> Bounds:
+def scale_lengthens_the_lag(seed: Repetition) -> Censored:
     """A ratio, for at small scales everything takes longer: the rate stays."""
     (_, small), (_, large) = extremes(seed, "model.alpha")
     return lag(seed, large, IMAGES_LEVEL) - lag(seed, small, IMAGES_LEVEL)
@@ -93,7 +93,7 @@ def scale_lengthens_the_lag(seed: Repetition) -> Bounds:
     holds=below(math.log2(FACTOR)),
     source=f"Kumar et al. 2024, Fig. 6a; the accuracy and the factor of {FACTOR:g} are ours",
 )
-def no_lag_at_the_smallest_scale(seed: Repetition) -> Bounds:
+def no_lag_at_the_smallest_scale(seed: Repetition) -> Censored:
     """With initial weights as large as in the other arms."""
     (_, small), _ = extremes(seed, "model.alpha")
     return lag(seed, small, IMAGES_LEVEL)
@@ -130,7 +130,7 @@ def learnt_with_large_weights(seed: Repetition) -> float:
     holds=above(math.log2(FACTOR)),
     source=f"Kumar et al. 2024, Fig. 8; {HALF:.0%} and the factor of {FACTOR:g} are ours",
 )
-def scale_moves_the_gap(seed: Repetition) -> Bounds:
+def scale_moves_the_gap(seed: Repetition) -> Censored:
     """Times to 50%, which more of the scales reach than 90%."""
     extremes(seed, "model.alpha")
     found = [lag(seed, arm, HALF) for _, arm in seed.arms_by("model.alpha")]
@@ -145,7 +145,7 @@ def scale_moves_the_gap(seed: Repetition) -> Bounds:
     holds=above(math.log2(FACTOR)),
     source=f"Kumar et al. 2024, Fig. 17; {STUDENT_LEVEL:.0%} and the factor of {FACTOR:g} are ours",
 )
-def a_gap_with_some_threshold(seed: Repetition) -> Bounds:
+def a_gap_with_some_threshold(seed: Repetition) -> Censored:
     """Over the thresholds that training reaches, though not at the start."""
     return largest(lags(seed))
 
@@ -159,7 +159,7 @@ def a_gap_with_some_threshold(seed: Repetition) -> Bounds:
     source=f"Kumar et al. 2024, Fig. 17; {STUDENT_LEVEL:.0%} and the factor of {TOGETHER:g} are "
     "ours",
 )
-def no_gap_with_another(seed: Repetition) -> Bounds:
+def no_gap_with_another(seed: Repetition) -> Censored:
     """Over the thresholds that training reaches, though not at the start."""
     return smallest(lags(seed))
 

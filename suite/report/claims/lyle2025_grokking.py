@@ -14,7 +14,7 @@ import numpy as np
 from suite.report.claims.base import above, below, claim
 from suite.report.claims.shared import length
 from suite.report.experiment import NotMeasured, Repetition, Settings, Undetermined
-from suite.report.statistics.bounds import Bounds, mean
+from suite.report.statistics.censored import Censored, mean
 from suite.report.statistics.transitions import first_above
 
 REACHED = 0.95
@@ -31,10 +31,10 @@ WITHIN = 0.25
 """Share of the budget within which a re-warmed network has to generalise."""
 
 
-def step_reached(seed: Repetition, arm: str) -> Bounds:
+def step_reached(seed: Repetition, arm: str) -> Censored:
     """Return the step of 95% test accuracy, at least the run's length if it is not reached."""
     found = first_above(seed.track(arm, "accuracy", "test"), REACHED)
-    return Bounds(min(found, length(seed, arm)), found)
+    return Censored(min(found, length(seed, arm)), found)
 
 
 def reached(seed: Repetition, arm: str) -> bool:
@@ -124,7 +124,7 @@ def free_networks_grok_less(seed: Repetition) -> float:
     holds=above(0.0),
     source="Lyle et al. 2025, section 4.1; there both are varied 100-fold",
 )
-def rate_matters_more_than_decay(seed: Repetition) -> Bounds:
+def rate_matters_more_than_decay(seed: Repetition) -> Censored:
     """Return the effect of a decade of the rate less that of a decade of the decay."""
     arms = by_rate_and_decay(seed, False)
     times = {key: step_reached(seed, arm).log(10) for key, arm in arms.items()}

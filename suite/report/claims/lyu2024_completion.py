@@ -14,7 +14,7 @@ from suite.report.claims.lyu2024_theory import (
 )
 from suite.report.claims.shared import base_rate, extremes
 from suite.report.experiment import NotMeasured, Repetition
-from suite.report.statistics.bounds import Bounds, largest, smallest
+from suite.report.statistics.censored import Censored, largest, smallest
 from suite.report.statistics.transitions import falling, falls
 
 FITTED = 100
@@ -37,7 +37,7 @@ def kernel_loss(seed: Repetition, arm: str) -> float:
     return float(squares**2 * (1 - float(seed.setting(arm, "task.fraction"))))
 
 
-def transition(seed: Repetition, arm: str) -> Bounds:
+def transition(seed: Repetition, arm: str) -> Censored:
     """Return the step at which the test loss is half its first value."""
     test = seed.track(arm, "loss", "test")
     return falling(test, HALVED * test.first)
@@ -149,7 +149,7 @@ def _leaves(seed: Repetition) -> float:
     holds=between(1.6, 2.4),
     source="Lyu et al. 2024, Theorem 3.9: (1 / decay) ln(alpha) of time; 20% is ours",
 )
-def proportional_to_log_scale(seed: Repetition) -> Bounds:
+def proportional_to_log_scale(seed: Repetition) -> Censored:
     """Ratio of the transitions.
 
     Raises:
@@ -170,7 +170,7 @@ def proportional_to_log_scale(seed: Repetition) -> Bounds:
     holds=between(0.8, 1.2),
     source="Lyu et al. 2024, Theorem 3.9; 20% is ours",
 )
-def slope_in_log_scale(seed: Repetition) -> Bounds:
+def slope_in_log_scale(seed: Repetition) -> Censored:
     """Slope of the transition in units of the decay."""
     (small, early), (large, late) = extremes(seed, "model.scale")
     moved = transition(seed, late) - transition(seed, early)
@@ -185,7 +185,7 @@ def slope_in_log_scale(seed: Repetition) -> Bounds:
     holds=below(0.05),
     source="The gradient flow of Lyu et al. 2024, section 3; 5% is ours",
 )
-def rate_times_steps(seed: Repetition) -> Bounds:
+def rate_times_steps(seed: Repetition) -> Censored:
     """Spread of the time of the transition over rates.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from suite.report.claims.base import above, below, claim
 from suite.report.claims.lyu2024_theory import fit_time, middle, only
 from suite.report.experiment import Repetition, Track
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 from suite.report.statistics.transitions import falls, rises, rising
 
 LEFT, FELL = 0.55, 0.8
@@ -27,7 +27,7 @@ def _once_fitted(seed: Repetition, split: str) -> tuple[float, Track]:
     holds=above(10.0),
     source="Lyu et al. 2024, Fig. 1a",
 )
-def long_plateau(seed: Repetition) -> Bounds:
+def long_plateau(seed: Repetition) -> Censored:
     """Length of the plateau in times to fit."""
     fitted, late = _once_fitted(seed, "test")
     return (rising(late, LEFT) - fitted) / fitted

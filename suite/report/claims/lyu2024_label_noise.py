@@ -7,7 +7,7 @@ import math
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.shared import base_rate
 from suite.report.experiment import NotMeasured, Repetition
-from suite.report.statistics.bounds import Bounds, slope
+from suite.report.statistics.censored import Censored, slope
 from suite.report.statistics.transitions import falling
 
 GENERALISED = 0.1
@@ -67,7 +67,7 @@ def noise_generalises(seed: Repetition) -> float:
     holds=between(-2.4, -1.6),
     source="Lyu et al. 2024, Theorem B.2: T / rate^2 steps; 20% is ours",
 )
-def inverse_square_of_rate(seed: Repetition) -> Bounds:
+def inverse_square_of_rate(seed: Repetition) -> Censored:
     """Exponent of the rate."""
     arms = _noisy(seed)
     rates = [base_rate(seed, arm) for arm in arms]

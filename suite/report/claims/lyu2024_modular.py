@@ -18,7 +18,7 @@ from suite.report.claims.lyu2024_theory import (
 )
 from suite.report.claims.shared import extremes
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined
-from suite.report.statistics.bounds import Bounds, largest, smallest
+from suite.report.statistics.censored import Censored, largest, smallest
 from suite.report.statistics.transitions import rises, rising
 
 BEGINS, HALF, ENDS = 0.1, 0.5, 0.9
@@ -35,7 +35,7 @@ def _test(seed: Repetition, arm: str) -> Track:
     return seed.track(arm, "accuracy", "test")
 
 
-def _half(seed: Repetition, arm: str) -> Bounds:
+def _half(seed: Repetition, arm: str) -> Censored:
     return rising(_test(seed, arm), HALF)
 
 
@@ -90,7 +90,7 @@ def generalises_at_last(seed: Repetition) -> float:
     holds=above(1.0),
     source="Lyu et al. 2024, Fig. 2b",
 )
-def later_with_scale(seed: Repetition) -> Bounds:
+def later_with_scale(seed: Repetition) -> Censored:
     """Smallest ratio of neighbouring times.
 
     Raises:
@@ -111,7 +111,7 @@ def later_with_scale(seed: Repetition) -> Bounds:
     holds=between(0.7, 1.3),
     source="Lyu et al. 2024, Fig. 2b and Theorem 3.1; 30% is ours",
 )
-def equal_delays(seed: Repetition) -> Bounds:
+def equal_delays(seed: Repetition) -> Censored:
     """Ratio of the two delays.
 
     Raises:
@@ -123,7 +123,7 @@ def equal_delays(seed: Repetition) -> Bounds:
         raise NotMeasured("three scales")
     first, second = times[1] - times[0], times[2] - times[1]
     if first.hi <= 0:
-        return Bounds.exactly(0.0)
+        return Censored.exactly(0.0)
     if not first.exact:
         raise Undetermined("the first delay")
     return (second / first).clip(0.0, LARGEST_RATIO)
@@ -138,7 +138,7 @@ def equal_delays(seed: Repetition) -> Bounds:
     holds=below(1.3),
     source="Lyu et al. 2024, Fig. 2c and Theorem 3.1; 30% is ours",
 )
-def inverse_to_decay(seed: Repetition) -> Bounds:
+def inverse_to_decay(seed: Repetition) -> Censored:
     """Spread of decay times step, over all decays but the largest.
 
     Raises:
@@ -211,7 +211,7 @@ def direction_stays(seed: Repetition) -> float:
     holds=below(0.5),
     source="Lyu et al. 2024, section 2; the measure and 0.5 are ours",
 )
-def sharp(seed: Repetition) -> Bounds:
+def sharp(seed: Repetition) -> Censored:
     """Width of the rise."""
     return width(only(seed, "accuracy", "test"), BEGINS, HALF, ENDS)
 
@@ -224,7 +224,7 @@ def sharp(seed: Repetition) -> Bounds:
     holds=below(1.0),
     source="Lyu et al. 2024, section 3.1",
 )
-def sharper_with_scale(seed: Repetition) -> Bounds:
+def sharper_with_scale(seed: Repetition) -> Censored:
     """Ratio of widths."""
     ends = extremes(seed, "model.scale")
     wide, narrow = (width(_test(seed, arm), BEGINS, HALF, ENDS) for _, arm in ends)
@@ -245,7 +245,7 @@ def over_log_time(seed: Repetition, arm: str, metric: str, layer: str) -> Track:
     holds=above(1.0),
     source="Lyu et al. 2024, Appendix B.1 and Fig. 4",
 )
-def gradual_without_decay(seed: Repetition) -> Bounds:
+def gradual_without_decay(seed: Repetition) -> Censored:
     """Decades of log(t) that the rise takes.
 
     Raises:

@@ -8,7 +8,7 @@ import numpy as np
 
 from suite.report.claims.shared import base_rate
 from suite.report.experiment import NotMeasured, Repetition, Track, Undetermined, interventions
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 from suite.report.statistics.transitions import rising
 
 BEFORE = 0.8
@@ -71,7 +71,7 @@ def norm_misfit(norm: Track, decay_steps: float, until: float) -> float:
     return float(np.abs(seen.values / expected - 1).max())
 
 
-def width(track: Track, begins: float, half: float, ends: float) -> Bounds:
+def width(track: Track, begins: float, half: float, ends: float) -> Censored:
     """Return (T90 - T10) / T50 of an accuracy: at least what is known of a rise that is broken off.
 
     Args:
@@ -89,4 +89,4 @@ def width(track: Track, begins: float, half: float, ends: float) -> Bounds:
     if last.exact:
         return (last - first) / middle_
     # The end comes after the middle, so the width grows with both.
-    return Bounds((last.lo - first.lo) / middle_.lo, math.inf)
+    return Censored((last.lo - first.lo) / middle_.lo, math.inf)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from suite.report.claims.base import above, claim
 from suite.report.claims.lyle2025_grokking import REACHED, norms, step_reached
 from suite.report.experiment import NotMeasured, Repetition
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 
 LOWER = 0.25
 """Difference in test accuracy that counts, of the 0.6 to 0.8 between floor and perfection."""
@@ -31,7 +31,7 @@ def arm_of(seed: Repetition, layers: str, pinned: bool, rate: str) -> str:
     return arms[0]
 
 
-def sooner(seed: Repetition, layers: str) -> Bounds:
+def sooner(seed: Repetition, layers: str) -> Censored:
     """Return log10 of the step of 95% with free norms over that with pinned ones."""
     free, pinned = (step_reached(seed, arm_of(seed, layers, p, "constant")) for p in (False, True))
     return (free / pinned).log(10)
@@ -58,7 +58,7 @@ OURS = "ours, after Lyle et al. 2025, Figs. 2 and 3; so is the threshold"
     holds=above(0.0),
     source=OURS,
 )
-def projection_helps_with_norm_layers(seed: Repetition) -> Bounds:
+def projection_helps_with_norm_layers(seed: Repetition) -> Censored:
     """Return how much sooner a normalised MLP groks with projection."""
     return sooner(seed, "rms")
 
@@ -71,7 +71,7 @@ def projection_helps_with_norm_layers(seed: Repetition) -> Bounds:
     holds=above(0.0),
     source=OURS,
 )
-def projection_helps_without_norm_layers(seed: Repetition) -> Bounds:
+def projection_helps_without_norm_layers(seed: Repetition) -> Censored:
     """Return how much sooner a plain MLP groks with projection."""
     return sooner(seed, "none")
 

@@ -10,9 +10,9 @@ import math
 from suite.report.claims.base import above, between, claim
 from suite.report.claims.lyle2025_grokking import REACHED, step_reached
 from suite.report.experiment import NotMeasured, Repetition, Settings
-from suite.report.statistics.bounds import Bounds, mean, slope
+from suite.report.statistics.censored import Censored, mean, slope
 
-Grid = dict[Settings, Bounds]
+Grid = dict[Settings, Censored]
 """By (norm, effective rate), each in multiples of the middle one."""
 
 
@@ -30,7 +30,7 @@ def log_steps(seed: Repetition) -> Grid:
     return {key: step_reached(seed, arm).log() for key, arm in arms.items()}
 
 
-def slopes(grid: Grid, of: int) -> list[Bounds]:
+def slopes(grid: Grid, of: int) -> list[Censored]:
     """Return, for each value of the other, the slope of log2(step) by log2 of norm (0) or rate (1).
 
     By least squares.
@@ -42,7 +42,7 @@ def slopes(grid: Grid, of: int) -> list[Bounds]:
     return found
 
 
-def _middle(grid: Grid, of: int) -> Bounds:
+def _middle(grid: Grid, of: int) -> Censored:
     """Return the slope where the other is 1."""
     held = sorted({key[1 - of] for key in grid})
     return slopes(grid, of)[held.index(1.0)]
@@ -81,7 +81,7 @@ NEAR_ZERO = between(-0.5, 0.5)
     holds=NEAR_ONE,
     source=OURS,
 )
-def effective_rate_decides(seed: Repetition) -> Bounds:
+def effective_rate_decides(seed: Repetition) -> Censored:
     """Return the slope by effective rate at the usual norm."""
     return _middle(log_steps(seed), 1)
 
@@ -110,7 +110,7 @@ def effective_rate_decides(seed: Repetition) -> Bounds:
     holds=NEAR_ZERO,
     source=OURS,
 )
-def norm_does_not_matter(seed: Repetition) -> Bounds:
+def norm_does_not_matter(seed: Repetition) -> Censored:
     """Return the slope by norm at the middle effective rate."""
     return _middle(log_steps(seed), 0)
 
@@ -123,7 +123,7 @@ def norm_does_not_matter(seed: Repetition) -> Bounds:
     holds=above(0.0),
     source=OURS,
 )
-def effective_rate_matters_more(seed: Repetition) -> Bounds:
+def effective_rate_matters_more(seed: Repetition) -> Censored:
     """Return by how much more the effective rate matters."""
     grid = log_steps(seed)
     of_norm, of_rate = (mean([abs(s) for s in slopes(grid, of)]) for of in (0, 1))

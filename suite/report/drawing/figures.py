@@ -1,6 +1,6 @@
 """Figures: learning curves with the schedule and the measured effective rate under them.
 
-One figure per task. Top panel: the headline metric, or the training return if the headline is
+One figure per task. Top panel: the primary metric, or the training return if the primary metric is
 measured only at the end. It shows the mean over complete runs with its pointwise 95% interval; with
 fewer than five runs, thin lines of single runs instead of the interval; with fewer than three, only
 these lines. It is logarithmic if the metric's scale is. Below, on the same x axis: the learning
@@ -60,7 +60,7 @@ Curves = dict[str, list[Curve]]
 def metrics_drawn(tasks: Iterable[TaskRecord]) -> list[str]:
     """Return the names of all metrics that a report of these tasks reads."""
     fixed = [LEARNING_RATE[0], MEASURED[0], NOMINAL[0], PATTERN[0], TRAINING_RETURN[0], *EVENTS]
-    return list(dict.fromkeys([*(task.headline[0] for task in tasks), *fixed]))
+    return list(dict.fromkeys([*(task.primary_metric[0] for task in tasks), *fixed]))
 
 
 def arm_groups(task: TaskResult) -> list[list[str]]:
@@ -141,7 +141,7 @@ def task_figure(
         if panel.log:  # before anything is drawn, for means and bands go by it
             axes.set_yscale("log", nonpositive="clip")
         for index, arm in enumerate(arms):
-            draw = _draw_headline if panel.kind == "headline" else _draw_lower
+            draw = _draw_primary if panel.kind == "primary" else _draw_lower
             draw(panel, arm, styles[arm], index, len(arms))
         _limits(panel, log_x=log_x)
         _phase_lines(axes, rows, x, first=panel is panels[0])
@@ -163,13 +163,13 @@ def task_figure(
 
 
 def _panels(task: TaskResult, rows: pd.DataFrame, x: str) -> list[_Panel]:
-    """Return the panels that there is something to draw in, the headline's first."""
+    """Return the panels that there is something to draw in, the primary metric's first."""
     metric, layer, top = _top(task, rows, x)
     label = metric_label(metric, layer, task.record.unit)
     measured, nominal = curves(rows, *MEASURED, x), curves(rows, *NOMINAL, x)
     pattern = curves(rows, *PATTERN, x)
     panels = [
-        _Panel("headline", 2.1, label, top, task.record.range_of(metric)),
+        _Panel("primary", 2.1, label, top, task.record.range_of(metric)),
         _Panel("rate", 0.95, "learning rate η", curves(rows, *LEARNING_RATE, x), MAGNITUDE),
         _Panel("elr", 1.2, "ELR (1/step)", measured, MAGNITUDE, nominal),
         _Panel("pattern", 1.0, "activation-pattern change", pattern, SHARE),
@@ -179,12 +179,12 @@ def _panels(task: TaskResult, rows: pd.DataFrame, x: str) -> list[_Panel]:
 
 def _top(task: TaskResult, rows: pd.DataFrame, x: str) -> tuple[str, str, Curves]:
     """Return metric, layer and curves of the first panel."""
-    of_score = curves(rows, *task.record.headline, x)
+    of_score = curves(rows, *task.record.primary_metric, x)
     if not any(len(run.x) > 1 for runs in of_score.values() for run in runs):
         returns = curves(rows, *TRAINING_RETURN, x)
         if returns:
             return *TRAINING_RETURN, returns
-    return *task.record.headline, of_score
+    return *task.record.primary_metric, of_score
 
 
 def _marks(style: ArmStyle, index: int, arms: int) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _marks(style: ArmStyle, index: int, arms: int) -> dict[str, Any]:
     }
 
 
-def _draw_headline(panel: _Panel, arm: str, style: ArmStyle, index: int, arms: int) -> None:
+def _draw_primary(panel: _Panel, arm: str, style: ArmStyle, index: int, arms: int) -> None:
     """Draw the mean with its band, or single runs; and the runs that are not complete."""
     axes, runs = panel.axes, panel.curves.get(arm, [])
     complete = [run for run in runs if run.state == "complete"]
@@ -233,7 +233,7 @@ def _limits(panel: _Panel, *, log_x: bool) -> None:
     if panel.log:
         log_axis(panel.axes, [curve.y for curve in panel.drawn])
         return
-    if panel.kind == "headline" and not log_x:
+    if panel.kind == "primary" and not log_x:
         limits = later_range([(curve.x, curve.y) for curve in panel.drawn])
         if limits is not None:
             panel.axes.set_ylim(limits)
@@ -352,7 +352,7 @@ def caption(task: TaskResult, rows: pd.DataFrame, *, log_x: bool) -> str:
     over = f"{X_LABELS[task.record.x]}{' on a log scale' if log_x else ''}"
     parts = [f"{what} ({count} complete {runs} per arm) over {over}."]
     metric, layer, drawn = _top(task, rows, X_COLUMNS[task.record.x])
-    if (metric, layer) != task.record.headline:
+    if (metric, layer) != task.record.primary_metric:
         parts.append("Scores are measured only at the end; the curves show the return in training.")
     elif drawn and all(len(run.x) == 1 for runs in drawn.values() for run in runs):
         parts.append("It is measured once; arms are shown side by side.")

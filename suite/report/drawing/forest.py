@@ -1,6 +1,6 @@
 """The summary figure: every arm's score and its paired difference to the reference, task by task.
 
-Left: the mean of the headline metric with its 95% interval, small circles for single seeds, a
+Left: the mean of the primary metric with its 95% interval, small circles for single seeds, a
 dashed line at the reference's mean. Right: the mean paired difference to the reference arm with
 its interval; if that excludes 0 the arms differ.
 """
@@ -19,7 +19,7 @@ from suite.report.statistics.statistics import Estimate
 from suite.report.statistics.summary import ArmResult, TaskResult
 
 FOREST_CAPTION = (
-    "Left: mean of the headline metric with its 95% interval; small circles are single seeds, the "
+    "Left: mean of the primary metric with its 95% interval; small circles are single seeds, the "
     "dashed line is the reference's mean. Right: mean paired difference to the reference with its "
     "95% interval. Hollow markers have no interval: fewer than three seeds."
 )
@@ -70,7 +70,7 @@ def forest_figure(
         left.set_yticks(places, labels[task.label])
         right.set_yticks(places, [])
         left.set_title(plain(task.label), loc="left", fontweight="bold")
-        left.set_xlabel(metric_label(*task.record.headline, task.record.unit))
+        left.set_xlabel(metric_label(*task.record.primary_metric, task.record.unit))
         right.set_xlabel("paired difference to the reference")
         for place, arm in zip(places, task.arms, strict=True):
             style = styles[task.label, arm.label]

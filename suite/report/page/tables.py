@@ -39,8 +39,8 @@ NARROW, ARM_WIDTH = 16, 44
 
 
 def title(task: TaskResult) -> str:
-    """Return the heading of a task's table: the task and its headline metric."""
-    return f"{task.label}: {metric_label(*task.record.headline, task.record.unit)}"
+    """Return the heading of a task's table: the task and its primary metric."""
+    return f"{task.label}: {metric_label(*task.record.primary_metric, task.record.unit)}"
 
 
 def columns(task: TaskResult) -> list[str]:

@@ -118,7 +118,7 @@ def verdict(difference: Estimate | None) -> str:
 
 def question(task: TaskResult) -> str:
     """Return what the comparison asks, in one sentence."""
-    metric = metric_label(*task.record.headline)
+    metric = metric_label(*task.record.primary_metric)
     if len(task.references) == 1:
         return f"How does {metric} differ from that of '{task.references[0]}'?"
     if task.references:
@@ -198,7 +198,7 @@ def troubles(task: TaskResult) -> list[tuple[str, str, str]]:
 
 def impossible(task: TaskResult) -> str:
     """Return a sentence on scores outside the range that their metric declares, "" without any."""
-    declared = task.record.range_of(task.record.headline[0])
+    declared = task.record.range_of(task.record.primary_metric[0])
     outside = declared.outside(run.value for run in task.runs if run.value is not None)
     if not outside:
         return ""

@@ -19,7 +19,7 @@ from typing import Literal
 from suite.ranges import ANY, Range
 from suite.report.drawing.style import GREY, REFERENCE_COLOUR, SOLID, ArmStyle
 from suite.report.experiment import Array, Track
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 
 COLUMNS = ("panel", "title", "x_name", "y_name", "line", "seed", "x", "y", "bound")
 """Columns of a figure's CSV file."""
@@ -90,7 +90,7 @@ class Points:
         nudge: factor on x that keeps markers of different arms apart; not part of the data.
     """
 
-    values: Sequence[tuple[float, Mapping[int, Bounds]]]
+    values: Sequence[tuple[float, Mapping[int, Censored]]]
     style: ArmStyle = BLACK_LINE
     label: str = ""
     name: str = ""
@@ -130,7 +130,7 @@ class Cells:
         label: of the colour bar.
     """
 
-    values: Mapping[tuple[float, float], Mapping[int, Bounds]]
+    values: Mapping[tuple[float, float], Mapping[int, Censored]]
     label: str
 
 
@@ -224,7 +224,7 @@ class Grid:
         return out.getvalue()
 
 
-def _bound(value: Bounds) -> str:
+def _bound(value: Censored) -> str:
     return "" if value.exact else ">="
 
 

@@ -1,8 +1,8 @@
 """Lines and points over seeds on matplotlib axes, for the renderer and figures that are no grid.
 
 A time that was not reached is known to be at least the run's length
-(`suite.report.statistics.bounds`). The mean of such times is at least that of their lower ends: an
-open marker with an arrow, without a bar.
+(`suite.report.statistics.censored`). The mean of such times is at least that of their lower ends:
+an open marker with an arrow, without a bar.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from suite.report.drawing.style import ArmStyle
 from suite.report.experiment import Experiment, Track
 from suite.report.published.data import Points
 from suite.report.published.lines import curve, look
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 from suite.report.statistics.statistics import geometric_interval, mean_interval
 
 __all__ = ["draw", "draw_points", "draw_tracks", "look"]
@@ -106,7 +106,7 @@ def draw_points(axes: Axes, points: Points) -> None:
         )
 
 
-def _place(axes: Axes, x: float, values: Sequence[Bounds], points: Points) -> float | None:
+def _place(axes: Axes, x: float, values: Sequence[Censored], points: Points) -> float | None:
     """Draw one mean; return it, or None where there is nothing to draw."""
     log = axes.get_yscale() == "log"
     found = np.array([value.lo for value in values])

@@ -35,7 +35,7 @@ from suite.report.published.lines import (
     shades,
     split_panels,
 )
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 
 SQUARED = Axis("mean squared error")
 TERMS = {"variance": "variance", "misalignment": "misalignment", "linear": "linear power"}
@@ -340,7 +340,7 @@ def _final(
     values = [
         (
             float(runs.setting(arm, SIGMA)) ** 2 * float(runs.setting(arm, ALPHA)),
-            {seed: Bounds.exactly(value) for seed, value in runs.each(of, arm).items()},
+            {seed: Censored.exactly(value) for seed, value in runs.each(of, arm).items()},
         )
         for _, arm in members
     ]

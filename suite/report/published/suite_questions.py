@@ -16,7 +16,7 @@ from suite.report.experiment import Experiment, Repetition
 from suite.report.published.base import published
 from suite.report.published.data import STEPS, Axis, Grid, Level, Panel, Points, number
 from suite.report.published.lines import SPLITS, TEST_ACCURACY, curve, floor, look, shares
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 from suite.report.statistics.statistics import geometric_interval
 
 More = ParamSpec("More")
@@ -98,13 +98,13 @@ def norm_or_elr(runs: Experiment) -> Grid:
     return Grid([*above, *below], 2)
 
 
-Places = list[tuple[float, Mapping[int, Bounds]]]
+Places = list[tuple[float, Mapping[int, Censored]]]
 
 
 def _places(
     runs: Experiment,
     arms: Sequence[tuple[float, str]],
-    of: Callable[Concatenate[Repetition, str, More], Bounds],
+    of: Callable[Concatenate[Repetition, str, More], Censored],
     *args: More.args,
     **keys: More.kwargs,
 ) -> Places:
@@ -112,8 +112,8 @@ def _places(
     return [(place, runs.each(of, arm, *args, **keys)) for place, arm in arms]
 
 
-def _last_accuracy(seed: Repetition, arm: str, split: str) -> Bounds:
-    return Bounds.exactly(seed.track(arm, "accuracy", split).last)
+def _last_accuracy(seed: Repetition, arm: str, split: str) -> Censored:
+    return Censored.exactly(seed.track(arm, "accuracy", split).last)
 
 
 def _inverse(reached: Places) -> list[Level]:

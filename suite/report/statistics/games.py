@@ -1,7 +1,7 @@
 """Groups of Atari games in a sweep: human-normalised scores, aggregated over games by arm.
 
 Tasks form a group if each is one Atari game, their labels differ only in its name, and arms and
-headline metric are the same. A game counts if it has a human score and a complete run of every arm
+primary metric are the same. A game counts if it has a human score and a complete run of every arm
 that has any result, so all arms are measured on the same games. Each game of an arm has as many
 runs as the arm's game with the fewest: the first seeds.
 """
@@ -102,7 +102,7 @@ def games_results(tasks: Sequence[TaskResult], configs: Configs) -> list[GamesRe
         if task.game is not None:
             arms = tuple(arm.label for arm in task.arms)
             shared = task.label.replace(task.game, "", 1)
-            groups.setdefault((shared, arms, task.record.headline), []).append(task)
+            groups.setdefault((shared, arms, task.record.primary_metric), []).append(task)
     found: dict[str, GamesResult] = {}
     for (shared, *_), members in groups.items():
         name = label = shared.strip("-_ ") or NAMELESS
@@ -228,7 +228,7 @@ HEADINGS = ("arm", "IQM [95%]", "median [95%]", "mean [95%]", "optimality gap [9
 
 def heading(group: GamesResult) -> str:
     """Return the title of a group's table."""
-    what = metric_label(*group.tasks[0].record.headline)
+    what = metric_label(*group.tasks[0].record.primary_metric)
     return f"{len(group.games)} {group.name}: human-normalised {what}"
 
 

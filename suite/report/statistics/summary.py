@@ -1,8 +1,8 @@
-"""From rows to the numbers of the report: per task and arm, the headline metric over seeds.
+"""From rows to the numbers of the report: per task and arm, the primary metric over seeds.
 
-The score of a complete run is the last row of its task's headline metric. Runs that failed or
+The score of a complete run is the last row of its task's primary metric. Runs that failed or
 diverged have no score: they are always counted and reported, never averaged in. Intervals stay
-inside the range that the headline metric declares.
+inside the range that the primary metric declares.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ArmResult:
     Attributes:
         label: the arm.
         runs: all its trials, in any state.
-        score: the headline metric over complete runs.
+        score: the primary metric over complete runs.
         reference: the arm that it is compared with, None for a reference.
         difference: score minus the reference's over common seeds, None for a reference.
         gap_to: the further arm that its gap is to, if any.
@@ -91,8 +91,8 @@ class TaskResult:
 
     @property
     def metric(self) -> str:
-        """The headline metric as rows name it, such as ``accuracy/test``."""
-        return "/".join(part for part in self.record.headline if part)
+        """The primary metric as rows name it, such as ``accuracy/test``."""
+        return "/".join(part for part in self.record.primary_metric if part)
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -127,8 +127,8 @@ def summarise(
         trials.setdefault((trial.task, trial.arm), []).append(trial)
     results = []
     for label, record in sweep.tasks.items():
-        last = _last_values(rows, label, record.headline)
-        possible = record.range_of(record.headline[0])
+        last = _last_values(rows, label, record.primary_metric)
+        possible = record.range_of(record.primary_metric[0])
         arms = {}
         for arm in record.arms:
             runs = []
@@ -150,10 +150,10 @@ def summarise(
 
 
 def _last_values(
-    rows: pd.DataFrame, task: str, headline: tuple[str, str]
+    rows: pd.DataFrame, task: str, primary_metric: tuple[str, str]
 ) -> dict[tuple[str, int], float]:
-    """Return the last value of the headline metric by arm and seed."""
-    metric, layer = headline
+    """Return the last value of the primary metric by arm and seed."""
+    metric, layer = primary_metric
     chosen = rows[
         (rows["task"] == task) & (rows["metric"] == metric) & (rows["layer"] == layer)
     ].sort_values("step", kind="stable")

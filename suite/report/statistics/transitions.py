@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from suite.report.experiment import Track
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 
 
 def first_above(track: Track, level: float, *, log: bool = True) -> float:
@@ -34,16 +34,16 @@ def falls(track: Track, level: float) -> float:
     return falling(track, level).lo
 
 
-def rising(track: Track, level: float) -> Bounds:
+def rising(track: Track, level: float) -> Censored:
     """Return the step at which a track first reaches `level`, at least its last if it does not."""
     found = first_above(track, level)
-    return Bounds(min(found, float(track.steps[-1])), found)
+    return Censored(min(found, float(track.steps[-1])), found)
 
 
-def falling(track: Track, level: float) -> Bounds:
+def falling(track: Track, level: float) -> Censored:
     """Return the step at which a track first falls to `level`, at least its last if it does not."""
     found = first_below(track, level)
-    return Bounds(min(found, float(track.steps[-1])), found)
+    return Censored(min(found, float(track.steps[-1])), found)
 
 
 def last_above(track: Track, level: float) -> float:

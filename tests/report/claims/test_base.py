@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from suite.errors import ConfigError
 from suite.report.claims.base import Claim, Region, above, below, between, judge
 from suite.report.experiment import Experiment, NotMeasured, Results, Undetermined
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 
 POINTS = [(0, 1.0), (10, 0.5), (100, 0.25), (200, float("inf"))]
 
@@ -113,21 +113,21 @@ def test_planned_seeds_without_a_run_are_named(results: Results) -> None:
 @pytest.mark.parametrize(
     ("region", "bounds", "counts"),
     [
-        (above(1.0), Bounds(2.0, math.inf), 2.0),
-        (above(1.0), Bounds(-math.inf, 0.5), 0.5),
-        (above(1.0), Bounds(0.5, math.inf), None),
-        (above(1.0), Bounds(0.5, 3.0), None),
-        (below(1.0), Bounds(-math.inf, 0.5), 0.5),
-        (below(1.0), Bounds(2.0, math.inf), 2.0),
-        (below(1.0), Bounds(0.5, math.inf), None),
-        (between(1.0, 2.0), Bounds(3.0, math.inf), 3.0),
-        (between(1.0, 2.0), Bounds(-math.inf, 0.5), 0.5),
-        (between(1.0, 2.0), Bounds(1.5, math.inf), None),
-        (between(1.0, 2.0), Bounds.exactly(1.5), 1.5),
+        (above(1.0), Censored(2.0, math.inf), 2.0),
+        (above(1.0), Censored(-math.inf, 0.5), 0.5),
+        (above(1.0), Censored(0.5, math.inf), None),
+        (above(1.0), Censored(0.5, 3.0), None),
+        (below(1.0), Censored(-math.inf, 0.5), 0.5),
+        (below(1.0), Censored(2.0, math.inf), 2.0),
+        (below(1.0), Censored(0.5, math.inf), None),
+        (between(1.0, 2.0), Censored(3.0, math.inf), 3.0),
+        (between(1.0, 2.0), Censored(-math.inf, 0.5), 0.5),
+        (between(1.0, 2.0), Censored(1.5, math.inf), None),
+        (between(1.0, 2.0), Censored.exactly(1.5), 1.5),
     ],
 )
 def test_bounds_count_where_all_of_them_is_on_one_side(
-    region: Region, bounds: Bounds, counts: float | None
+    region: Region, bounds: Censored, counts: float | None
 ) -> None:
     if counts is None:
         with pytest.raises(Undetermined):
@@ -137,12 +137,12 @@ def test_bounds_count_where_all_of_them_is_on_one_side(
 
 
 def test_one_seed_that_is_not_told_leaves_the_verdict_open(results: Results) -> None:
-    known = make(lambda seed: Bounds(2.0, math.inf))
+    known = make(lambda seed: Censored(2.0, math.inf))
     assert judge(known, whole(results), "small").verdict == "holds"
-    open_one = make(lambda s: Bounds(-1.0 if s.seed == 1 else 2.0, math.inf))
+    open_one = make(lambda s: Censored(-1.0 if s.seed == 1 else 2.0, math.inf))
     verdict = judge(open_one, whole(results), "small")
     assert (verdict.n, verdict.left_out, verdict.verdict) == (2, (1,), "inconclusive")
-    nothing = judge(make(lambda seed: Bounds(-1.0, 1.0)), whole(results), "small")
+    nothing = judge(make(lambda seed: Censored(-1.0, 1.0)), whole(results), "small")
     assert (nothing.n, nothing.effect, nothing.verdict) == (0, None, "inconclusive")
 
 

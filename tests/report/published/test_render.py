@@ -33,7 +33,7 @@ from suite.report.published.data import (
 from suite.report.published.drawing import draw as draw_on
 from suite.report.published.lines import ACCURACY, look, split_look
 from suite.report.published.render import AT_LEAST, render
-from suite.report.statistics.bounds import Bounds
+from suite.report.statistics.censored import Censored
 
 X = np.array([0.0, 1, 10, 100, 1000])
 
@@ -54,7 +54,7 @@ def both(label: str = "", colour: str | None = None) -> list[Line]:
     ]
 
 
-def points(*values: Bounds, label: str = "", index: int = 0, **keys: object) -> Points:
+def points(*values: Censored, label: str = "", index: int = 0, **keys: object) -> Points:
     """Return points at 1, 2, 4, ... with the values as seeds."""
     by = {seed: value for seed, value in enumerate(values)}
     return Points([(2.0**i, by) for i in range(3)], look(index), label, **keys)  # type: ignore[arg-type]
@@ -179,7 +179,7 @@ def test_references_are_grey_across_the_panel_or_curves() -> None:
 
 @pytest.mark.parametrize("seeds", [1, 3, 5])
 def test_points_have_bars_of_at_least_five_seeds(seeds: int) -> None:
-    values = [Bounds.exactly(900.0 + 20 * seed) for seed in range(seeds)]
+    values = [Censored.exactly(900.0 + 20 * seed) for seed in range(seeds)]
     shown = points(*values, label="norm", joined=True, range=Range(0, 1000), nudge=1.5)
     (axes,) = draw(Panel(Axis("x", "log", ticks=(1, 2, 4)), Axis("y", "log"), points=[shown])).axes
     means = [mark for mark in axes.lines if mark.get_markersize() > 4 and mark.get_marker() == "o"]
@@ -199,7 +199,7 @@ def test_points_have_bars_of_at_least_five_seeds(seeds: int) -> None:
 
 @pytest.mark.parametrize("seeds", [1, 3, 5])
 def test_points_that_are_not_known_are_open_with_an_arrow(seeds: int) -> None:
-    values = [Bounds(1000, math.inf), *(Bounds.exactly(400.0),) * (seeds - 1)]
+    values = [Censored(1000, math.inf), *(Censored.exactly(400.0),) * (seeds - 1)]
     (axes,) = draw(Panel(Axis("x", "log"), Axis("y", "log"), points=[points(*values)])).axes
     arrows = [text for text in axes.texts if isinstance(text, Annotation)]
     assert len(arrows) == 3
@@ -213,18 +213,18 @@ def test_points_that_are_not_known_are_open_with_an_arrow(seeds: int) -> None:
 
 
 def test_hollow_points_and_values_without_a_logarithm() -> None:
-    hollow = points(Bounds.exactly(1.0), hollow=True)
+    hollow = points(Censored.exactly(1.0), hollow=True)
     (axes,) = draw(Panel(Axis("x"), Axis("y"), points=[hollow])).axes
     assert [mark.get_markerfacecolor() for mark in axes.lines] == ["white"] * 3
-    zero = points(Bounds.exactly(0.0), joined=True)
+    zero = points(Censored.exactly(0.0), joined=True)
     (axes,) = draw(Panel(Axis("x"), Axis("y", "log"), points=[zero])).axes
     assert not axes.lines
 
 
 def test_a_map_marks_what_is_not_known_and_leaves_out_what_is_missing() -> None:
     values = {
-        (0.5, 1.0): {0: Bounds.exactly(99.0), 1: Bounds.exactly(199.0)},
-        (0.5, 2.0): {0: Bounds(999, math.inf)},
+        (0.5, 1.0): {0: Censored.exactly(99.0), 1: Censored.exactly(199.0)},
+        (0.5, 2.0): {0: Censored(999, math.inf)},
         (4.0, 1.0): {},
     }
     cells = Cells(values, "time (steps)")
@@ -258,7 +258,7 @@ def test_a_panel_without_data_says_so() -> None:
 
 
 def test_the_csv_file_has_every_value() -> None:
-    bounds = {0: Bounds.exactly(3.0), 1: Bounds(8, math.inf)}
+    bounds = {0: Censored.exactly(3.0), 1: Censored(8, math.inf)}
     cells = Cells({(0.5, 1e-5): bounds}, "time (steps)")
     grid = Grid(
         [

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.report.statistics.bounds import Bounds, largest, mean, slope, smallest, weighted
+from suite.report.statistics.censored import Censored, largest, mean, slope, smallest, weighted
 
 NUMBER = st.floats(0.1, 1e4)
 ENDS = st.tuples(st.sampled_from(["known", "at least", "at most"]), st.floats(0, 1e3))
 
 
-def around(value: float, ends: tuple[str, float]) -> Bounds:
+def around(value: float, ends: tuple[str, float]) -> Censored:
     """Return bounds that hold the value: itself, up to infinity or down to minus infinity."""
     kind, apart = ends
     if kind == "at least":
-        return Bounds(value / (1 + apart), math.inf)
-    return Bounds(0.0, value + apart) if kind == "at most" else Bounds.exactly(value)
+        return Censored(value / (1 + apart), math.inf)
+    return Censored(0.0, value + apart) if kind == "at most" else Censored.exactly(value)
 
 
-def holds(found: Bounds, value: float) -> bool:
+def holds(found: Censored, value: float) -> bool:
     slack = 1e-9 * (1 + abs(value))
     return found.lo - slack <= value <= found.hi + slack
 
@@ -54,13 +54,15 @@ def test_results_of_many_numbers_lie_within(found: list[Any], random: Any) -> No
 
 
 def test_two_times_that_were_not_reached_do_not_cancel() -> None:
-    late = Bounds(100.0, math.inf)
-    assert late - late == Bounds(-math.inf, math.inf)
-    assert (late / late).log() == Bounds(-math.inf, math.inf)
-    assert slope([0, 1, 2], [late] * 3) == Bounds(-math.inf, math.inf)
+    late = Censored(100.0, math.inf)
+    assert late - late == Censored(-math.inf, math.inf)
+    assert (late / late).log() == Censored(-math.inf, math.inf)
+    assert slope([0, 1, 2], [late] * 3) == Censored(-math.inf, math.inf)
 
 
 def test_what_is_known_is_told_exactly() -> None:
-    one, two = Bounds.exactly(8.0), Bounds.exactly(2.0)
-    assert ((one / two).log(), one - two, one / two) == tuple(map(Bounds.exactly, (2.0, 6.0, 4.0)))
+    one, two = Censored.exactly(8.0), Censored.exactly(2.0)
+    assert ((one / two).log(), one - two, one / two) == tuple(
+        map(Censored.exactly, (2.0, 6.0, 4.0))
+    )
     assert slope([1.0, 2.0, 4.0], [one, two, two]).lo == pytest.approx(-12 / 7)
