@@ -14,7 +14,6 @@ from suite.atari.protocols import DEFAULT, PROTOCOLS
 from suite.atari.sets import GAME_SETS
 from suite.clock import Duration
 from suite.errors import ConfigError
-from suite.rl.run import RLRun
 from suite.run_config import RunConfig
 from suite.tasks.atari import AtariConfig
 
@@ -73,9 +72,9 @@ def test_the_pace_is_the_protocol_s_for_the_agent(name: str, agent: str, kind: s
     budget = {"budget": {"agent_steps": 200_000}} if kind == "atari" else {}
     task = {"kind": kind, **game, "protocol": name}
 
-    def asked(**more: Any) -> RLRun:
+    def asked(**more: Any) -> Any:
         mapping = {"task": {**task, **more}, "model": "nature_cnn", "agent": {"kind": agent}}
-        return RLRun.of(RunConfig.from_mapping({**mapping, **budget}))
+        return RunConfig.from_mapping({**mapping, **budget})
 
     assert set(PROTOCOLS[name].paces) == {a for n, a in PACES if n == name}
     if (name, agent) in PACES:
