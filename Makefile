@@ -18,7 +18,8 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow" -q tests/launch
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow -q
+	$(BIN)/python -m pytest -m slow -q -n auto --maxprocesses 4 --ignore tests/launch
+	$(BIN)/python -m pytest -m slow -q tests/launch
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
