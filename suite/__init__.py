@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from suite.interventions.normalize_project import Projection
     from suite.records.reader import load_results
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Projection", "__version__", "load_results", "metrics", "schedules"]
 
 _HOMES = {
