@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, ClassVar, Self, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from suite.errors import ConfigError, nearest
@@ -62,21 +63,30 @@ class Config(BaseModel):
 def _without_later(value: Any, plain: Any) -> Any:
     """Return `plain`, the dump of `value`, without keys of `Config.later` at their defaults."""
     if isinstance(value, Config) and isinstance(plain, dict):
-        fields = type(value).model_fields
-        kept = {}
-        for key, item in plain.items():
-            inner = getattr(value, key, None)
-            default = key in value.later and inner == fields[key].get_default(
-                call_default_factory=True
-            )
-            if not default:
-                kept[key] = _without_later(inner, item)
-        return kept
+        later = _later(type(value))
+        return {
+            key: _without_later(getattr(value, key, None), item)
+            for key, item in plain.items()
+            if key not in later or repr(item) != later[key]
+        }
     if isinstance(value, list | tuple) and isinstance(plain, list):
         return [_without_later(*pair) for pair in zip(value, plain, strict=True)]
     if isinstance(value, Mapping) and isinstance(plain, dict):
-        return {k: _without_later(value.get(k), item) for k, item in plain.items()}
+        inner = {str(key): item for key, item in value.items()}
+        return {key: _without_later(inner.get(key), item) for key, item in plain.items()}
     return plain
+
+
+@cache
+def _later(cls: type[Config]) -> dict[str, str]:
+    """Return the dumped defaults of the later keys of a class and its bases, as text."""
+    names = {name for base in cls.__mro__ for name in vars(base).get("later", ())}
+    found = {}
+    for name in names:
+        field: Any = cls.model_fields[name]
+        alone: Any = create_model("Alone", __base__=Config, key=(field.annotation, field))
+        found[name] = repr(alone().model_dump(mode="json")["key"])
+    return found
 
 
 class Component(Config):

@@ -43,10 +43,11 @@ def frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_v1_is_what_it_was() -> None:
     """If this fails, ids of v1 have changed: see `Config.later`, or make a new version."""
-    assert load_sweep(["benchmark_v1"], config_folders()).benchmark == "v1"
+    sweep = load_sweep(["benchmark_v1"], config_folders())
+    assert (sweep.benchmark, len(sweep.trials), len(sweep.runs)) == ("v1", 1423, 1403)
 
 
-def test_the_runs_of_v1_are_1423_of_44_tasks() -> None:
+def test_v1_has_44_tasks() -> None:
     path = find_config("benchmark_v1", config_folders())
     assert benchmark_of(path) == "v1"
     assert len(json.loads((benchmark.FOLDER / "benchmark_v1.json").read_text())) == 44
@@ -138,3 +139,23 @@ def test_later_keys_leave_ids_as_they_were_at_their_defaults() -> None:
 def test_later_keys_count_where_they_are_set(change: dict[str, Any]) -> None:
     assert After.model_validate(change).canonical() != Before().canonical()
     assert After.model_validate(change) != After()
+
+
+class Both(InnerLater):
+    later: ClassVar[frozenset[str]] = frozenset({"last"})
+    last: bool | int = 0
+
+
+def test_later_keys_of_a_base_are_later_keys_of_its_classes() -> None:
+    assert Both().canonical() == Inner().canonical()
+    assert Both(extra=5).canonical() == InnerLater(extra=5).canonical()
+
+
+def test_a_default_is_told_from_a_value_that_equals_it_in_another_type() -> None:
+    assert Both(last=False).canonical() != Both(last=0).canonical()
+
+
+def test_a_version_that_is_misspelt_is_refused_whatever_is_changed(frozen: Path) -> None:
+    frozen.write_text(frozen.read_text().replace("v9", "v99"))
+    with pytest.raises(ConfigError, match="got 'v99'; expected a frozen version: v9"):
+        load_sweep([str(frozen)], [], ["budget=11"])

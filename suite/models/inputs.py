@@ -17,7 +17,7 @@ class Floats:
         shape: of one input, without the batch axis.
     """
 
-    words: ClassVar[str] = "arrays of floats: 'mlp'"
+    words: ClassVar[str] = "arrays of floats: 'mlp', or 'cnn' for images"
     dtype: ClassVar[torch.dtype] = torch.float32
     distinct: ClassVar[int] = 0
     shape: tuple[int, ...]
@@ -58,9 +58,9 @@ class _Integers:
 
 @dataclass(frozen=True)
 class IntegerPairs(_Integers):
-    """IntegerPairs of integers, the operands of arithmetic modulo `below`."""
+    """Pairs of integers, the operands of arithmetic modulo `below`."""
 
-    words: ClassVar[str] = "pairs of integers: 'transformer'"
+    words: ClassVar[str] = "pairs of integers: 'transformer' or 'three_token_transformer'"
 
 
 @dataclass(frozen=True)

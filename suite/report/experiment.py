@@ -134,7 +134,7 @@ class Experiment(Arms):
         scale: published or small.
         repetitions: one per seed that has a complete run.
         planned: all seeds of the sweep.
-        changed: what ``--set`` laid over the runs.
+        changed: what ``--set`` changed.
         ranges: values that metrics can have, by name, as far as the sweep says.
     """
 

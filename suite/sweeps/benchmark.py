@@ -18,7 +18,8 @@ FOLDER = Path(__file__).parent
 
 def versions() -> list[str]:
     """Return the versions that there are."""
-    return sorted(path.stem.removeprefix("benchmark_") for path in FOLDER.glob("benchmark_*.json"))
+    found = (path.stem.removeprefix("benchmark_v") for path in FOLDER.glob("benchmark_v*.json"))
+    return [f"v{number}" for number in sorted(map(int, found))]
 
 
 def digests(runs: Iterable[tuple[str, str, str]]) -> dict[str, str]:
@@ -36,6 +37,17 @@ def digests(runs: Iterable[tuple[str, str, str]]) -> dict[str, str]:
     }
 
 
+def check_version(version: str, where: str) -> None:
+    """Check that a version exists.
+
+    Raises:
+        ConfigError: if it does not.
+    """
+    if version not in versions():
+        known = ", ".join(versions())
+        raise ConfigError(f"{where}benchmark", version, f"a frozen version: {known}")
+
+
 def check(found: Mapping[str, str], version: str, where: str) -> None:
     """Check that the runs of a file are those of a frozen benchmark.
 
@@ -47,9 +59,7 @@ def check(found: Mapping[str, str], version: str, where: str) -> None:
     Raises:
         ConfigError: if there is no such version, or a task differs from it.
     """
-    if version not in versions():
-        known = ", ".join(versions())
-        raise ConfigError(f"{where}benchmark", version, f"a frozen version: {known}")
+    check_version(version, where)
     frozen = json.loads((FOLDER / f"benchmark_{version}.json").read_text())
     if differ := sorted(t for t in {**frozen, **found} if frozen.get(t) != found.get(t)):
         named = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if differ[3:] else "")

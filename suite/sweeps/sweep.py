@@ -176,6 +176,8 @@ def load_sweep(
             homes |= dict.fromkeys(plans, f"{path.name}{label and f': experiments.{label}'}")
             trials += found
             tasks |= plans
+        if version:
+            benchmark.check_version(version, f"{path.name}: ")
         if version and not changes:
             runs = ((t.task, f"{t.arm}/{t.config.seed}", t.run_id) for t in trials[before:])
             benchmark.check(benchmark.digests(runs), version, f"{path.name}: ")

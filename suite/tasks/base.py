@@ -93,7 +93,11 @@ class TaskConfig(Component):
         super().__init_subclass__(**kwargs)
         for old, new in (("headline", "primary_metric"), ("headline_unit", "primary_unit")):
             if old in vars(cls) or old in vars(cls).get("__annotations__", {}):
-                raise ConfigError(f"{cls.__name__}.{old}", vars(cls).get(old), f"its name is {new}")
+                raise ConfigError(
+                    f"{cls.__name__}.{old}",
+                    vars(cls).get(old),
+                    f"the name {new}, since version 0.2",
+                )
 
     @property
     def score(self) -> tuple[str, str]:

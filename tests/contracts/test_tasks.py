@@ -246,7 +246,7 @@ def test_training_resumes_to_the_last_bit(
 
 
 def test_a_task_that_uses_the_old_name_of_the_primary_metric_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"Old\.headline: .*its name is primary_metric"):
+    with pytest.raises(ConfigError, match=r"Old\.headline: .*the name primary_metric"):
 
         class Old(SupervisedTaskConfig):
             headline: ClassVar[tuple[str, str]] = ("loss", "test")

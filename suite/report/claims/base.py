@@ -150,7 +150,7 @@ class Verdict:
         left_out: seeds that lack what the statistic needs, or an arm, or were not run yet.
         verdict: holds, fails, inconclusive or not run.
         why: what the first seed that was left out lacks, or that nothing was run, "" otherwise.
-        changed: what ``--set`` laid over the runs: not the experiment as it is shipped.
+        changed: what ``--set`` changed: not the experiment as it is shipped.
         kept: whether it is an earlier board's, and the claim is worded as it was there.
     """
 

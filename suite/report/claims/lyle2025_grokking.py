@@ -173,7 +173,12 @@ def scale_decay_brings_it_back(seed: Repetition) -> float:
     Raises:
         NotMeasured: if what it needs was not run.
     """
-    arms = seed.arms_with({"interventions.scale_decay.kind": "scale_decay"})
+    path = "interventions.scale_decay.coefficient"
+    arms = [
+        arm
+        for arm in seed.arms_with({"interventions.scale_decay.kind": "scale_decay"})
+        if seed.setting(arm, path)
+    ]
     if len(arms) < 2:
         raise NotMeasured("arms with scale decay")
     return min(float(seed.track(arm, "accuracy", "test").values.max()) for arm in arms)

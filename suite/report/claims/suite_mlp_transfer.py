@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from suite.report.claims.base import above, claim
 from suite.report.claims.lyle2025_grokking import REACHED, norms, step_reached
-from suite.report.experiment import NotMeasured, Repetition
+from suite.report.experiment import Ambiguous, NotMeasured, Repetition
 from suite.report.statistics.censored import Censored
 
 LOWER = 0.25
@@ -22,11 +22,14 @@ def arm_of(seed: Repetition, layers: str, pinned: bool, rate: str) -> str:
     """Return the arm with these norm layers, free or pinned norms, and rate.
 
     Raises:
-        NotMeasured: if there is not one.
+        NotMeasured: if there is none.
+        Ambiguous: if there are several.
     """
     network = {"model.norm": layers, **norms(pinned)}
     arms = [arm for arm in seed.arms_with(network) if rate_of(seed, arm) == rate]
-    if len(arms) != 1:
+    if len(arms) > 1:
+        raise Ambiguous(f"{layers}, {pinned}, {rate}: {', '.join(arms)}")
+    if not arms:
         raise NotMeasured(f"an arm with {layers}, {pinned}, {rate}")
     return arms[0]
 
