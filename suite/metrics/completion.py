@@ -24,6 +24,10 @@ from suite.ranges import MAGNITUDE
 from suite.tasks.matrix_completion import MatrixCompletion
 
 
+ROUNDING = torch.finfo(torch.float32).eps / 2
+"""Relative error of a number in single precision."""
+
+
 def observed(pairs: Tensor, values: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Return where a matrix is known, mirrored, and what it is there (0 elsewhere).
 
@@ -40,17 +44,20 @@ def observed(pairs: Tensor, values: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def least_nuclear_norm(
-    mask: Tensor, known: Tensor, *, tolerance: float = 1e-9, most: int = 20_000
+    mask: Tensor, known: Tensor, *, tolerance: float = 1e-12, most: int = 20_000
 ) -> Tensor:
     """Return the symmetric matrix of least nuclear norm with the known entries.
 
     Args:
         mask: (d, d) booleans, symmetric.
         known: (d, d), symmetric, double precision; read where `mask` is true.
-        tolerance: on the change of a step, relative to the norm of what is known.
+        tolerance: on the change of the unknown entries in a step, relative to the norm of the
+            known ones. Those are met to the precision of data in float32: a matrix of low rank
+            cannot meet their rounding errors.
         most: steps.
     """
-    shrink = known.norm() / 10  # of the order of the eigenvalues; any value ends at the same place
+    scale = torch.where(mask, known, 0.0).norm()
+    shrink = scale / 10  # of the order of the eigenvalues; any value ends at the same place
     z = torch.where(mask, known, 0.0)
     for _ in range(most):
         fitted = torch.where(mask, known, z)
@@ -58,7 +65,8 @@ def least_nuclear_norm(
         shrunk = values.sign() * (values.abs() - shrink).clamp_min(0)
         step = (vectors * shrunk) @ vectors.T - fitted
         z = z + (step + step.T) / 2
-        if step.norm() <= tolerance * known.norm():
+        misfit, change = torch.where(mask, step, 0.0).norm(), torch.where(mask, 0.0, step).norm()
+        if change <= tolerance * scale and misfit <= ROUNDING * scale:
             break
     return torch.where(mask, known, z)
 
