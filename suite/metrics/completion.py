@@ -23,7 +23,6 @@ from suite.models.matrix_factors import MatrixFactors
 from suite.ranges import MAGNITUDE
 from suite.tasks.matrix_completion import MatrixCompletion
 
-
 ROUNDING = torch.finfo(torch.float32).eps / 2
 """Relative error of a number in single precision."""
 
