@@ -232,9 +232,13 @@ class Results:
 
     @cached_property
     def _rows(self) -> Mapping[str, pd.DataFrame]:
+        """Rows by run; `load_results` repeats those of a run for every task and arm it serves."""
         rows = load_results(self.folder)
         columns = ["metric", "layer", "step", "value"]
-        return {str(i): of for i, of in rows.groupby("run_id", observed=True)[columns]}
+        found: dict[str, pd.DataFrame] = {}
+        for (run_id, *_), of in rows.groupby(["run_id", "task", "arm"], observed=True)[columns]:
+            found.setdefault(str(run_id), of)
+        return found
 
     def experiment(self, name: str, scale: Scale) -> Experiment | None:
         """Return an experiment, None if no run of it is complete."""

@@ -214,3 +214,20 @@ def test_regions_read_as_text() -> None:
         "< 0.1",
         "0.09 to 0.11",
     ]
+
+
+def test_a_run_that_two_tasks_share_counts_once_in_each(writer: Any) -> None:
+    points = [(0, 0.1), (10, 0.5), (20, 0.9)]
+    for task in ("first", "second"):
+        writer.task(task, ["a"], seeds=[0])
+    writer.run("first", "a", 0, points)
+    [trial] = writer.trials
+    writer.trials.append({**trial, "task": "second"})
+    writer.finish()
+    for name in ("first", "second"):
+        experiment = Results(writer.path).experiment(name, "published")
+        assert experiment is not None
+        [seed] = experiment.repetitions
+        track = seed.track("a", "accuracy", "test")
+        assert track.steps.tolist() == [0, 10, 20]
+        assert track.at(10) == 0.5
