@@ -38,7 +38,7 @@ def __getattr__(name: str) -> Any:
 
 
 _OF_SWEEPS = ["experiment", "labels", "overrides", "search", "sweep", "sweep_file", "yaml_file"]
-_OF_ENVIRONMENTS = [
+_ENVS = ["ale_backend", "envpool_backend", "envs", "lanes", "recorder", "replay", "visits"]
     "ale_backend",
     "envpool_backend",
     "envs",
