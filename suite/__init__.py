@@ -39,14 +39,6 @@ def __getattr__(name: str) -> Any:
 
 _OF_SWEEPS = ["experiment", "labels", "overrides", "search", "sweep", "sweep_file", "yaml_file"]
 _ENVS = ["ale_backend", "envpool_backend", "envs", "lanes", "recorder", "replay", "visits"]
-    "ale_backend",
-    "envpool_backend",
-    "envs",
-    "lanes",
-    "recorder",
-    "replay",
-    "visits",
-]
 _MOVED = {
     **{
         name: f"sweeps.{name}"
