@@ -40,30 +40,8 @@ def __getattr__(name: str) -> Any:
 _OF_SWEEPS = ["experiment", "labels", "overrides", "search", "sweep", "sweep_file", "yaml_file"]
 _ENVS = ["ale_backend", "envpool_backend", "envs", "lanes", "recorder", "replay", "visits"]
 _MOVED = {
-    **{
-        name: f"sweeps.{name}"
-        for name in (
-            "experiment",
-            "labels",
-            "overrides",
-            "search",
-            "sweep",
-            "sweep_file",
-            "yaml_file",
-        )
-    },
-    **{
-        f"launch.rllib.{name}": f"rl.{name}"
-        for name in (
-            "ale_backend",
-            "envpool_backend",
-            "envs",
-            "lanes",
-            "recorder",
-            "replay",
-            "visits",
-        )
-    },
+    **{name: f"sweeps.{name}" for name in _OF_SWEEPS},
+    **{f"launch.rllib.{name}": f"rl.{name}" for name in _ENVS},
     **{f"atari_{name}": f"atari.{name}" for name in ("protocols", "scores")},
     **{f"tasks.atari_{name}": f"atari.{name}" for name in ("games", "protocols", "sets")},
     **{name: f"text.{name}" for name in ("secrets", "terminal")},
