@@ -144,10 +144,10 @@ OTHERS: dict[str, tuple[Callable[[dict[str, Rows]], dict[str, Any]], str]] = {
     ),
     "no image": (lambda s: {"img": _cells(s, 4, None)}, "no image in row 4"),
     "empty": (lambda s: {"img": _cells(s, 4, b"")}, "no image in row 4"),
-    "text": (lambda s: {"img": _cells(s, 4, b"hello")}, "in row 4 bytes that are no PNG or JPEG"),
+    "text": (lambda s: {"img": _cells(s, 4, b"hello")}, "in row 4 bytes that are not PNG or JPEG"),
     "cut": (
         lambda s: {"img": _cells(s, 4, _encode(s["train"][0][4])[:300])},
-        "in row 4 bytes that are no PNG or JPEG",
+        "in row 4 bytes that are not PNG or JPEG",
     ),
     "large": (
         lambda s: {"img": _cells(s, 4, _encode(np.zeros((64, 64, 3), np.uint8)))},
