@@ -166,7 +166,7 @@ def test_a_store_that_cannot_be_opened_is_refused_at_once(
         keep()
     assert caught.value.key == "--results"
     assert str(path) in str(caught.value)
-    assert "made anew" in str(caught.value)
+    assert "a new one is made" in str(caught.value)
 
 
 def test_a_store_that_may_not_be_written_to_is_refused(empty_store: Path, tmp_path: Path) -> None:
