@@ -21,7 +21,7 @@ from suite.config import Component, one_of
 from suite.errors import ConfigError
 from suite.models.batched import BatchedModel
 from suite.models.head_spec import PLAIN, HeadSpec
-from suite.models.inputs import Floats, Frames, Inputs
+from suite.models.inputs import Floats, Frames, Inputs, IntegerPairs
 from suite.registry import Registry
 
 MOST_BYTES = 2**40
@@ -252,6 +252,18 @@ def frames_of(model: ModelConfig, spec: ModelSpec) -> tuple[int, ...]:
     if len(shape) != 3 or min(shape[1:]) < 36:
         raise ConfigError("model.kind", model.kind, f"a model for inputs of shape {shape}")
     return shape
+
+
+def modulus_of(model: ModelConfig, spec: ModelSpec) -> int:
+    """Return the modulus of pairs of integers with an output for each residue.
+
+    Raises:
+        ConfigError: if the spec is another.
+    """
+    modulus = model.take(spec, IntegerPairs).below
+    if spec.outputs != modulus:
+        raise ConfigError("model.kind", model.kind, f"a model for {spec.outputs} outputs")
+    return modulus
 
 
 def vector_of(model: ModelConfig, spec: ModelSpec) -> Floats:

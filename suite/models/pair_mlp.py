@@ -13,9 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from suite.errors import ConfigError
-from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec
-from suite.models.inputs import IntegerPairs
+from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec, modulus_of
 from suite.models.normalize import NormKind, norm
 
 
@@ -88,7 +86,4 @@ class PairMlpConfig(ModelConfig):
         Raises:
             ConfigError: if they are not the task's.
         """
-        modulus = self.take(spec, IntegerPairs).below
-        if spec.outputs != modulus:
-            raise ConfigError("model.kind", self.kind, f"a model for {spec.outputs} outputs")
-        return PairMlp(modulus, self.embedding, self.width, self.depth, self.norm)
+        return PairMlp(modulus_of(self, spec), self.embedding, self.width, self.depth, self.norm)

@@ -19,10 +19,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from suite.errors import ConfigError
-from suite.models.base import MODELS, ModelConfig, ModelSpec
+from suite.models.base import MODELS, ModelConfig, ModelSpec, modulus_of
 from suite.models.batched import BatchedModel, Parameters
-from suite.models.inputs import IntegerPairs
 from suite.models.row_sums import sum_of_rows
 
 
@@ -156,10 +154,7 @@ class PairReluConfig(ModelConfig):
         Raises:
             ConfigError: if they are not the task's.
         """
-        modulus = self.take(spec, IntegerPairs).below
-        if spec.outputs != modulus:
-            raise ConfigError("model.kind", self.kind, f"a model for {spec.outputs} outputs")
-        return PairRelu(modulus, self.width, self.scale, self.zero_output, self.bias)
+        return PairRelu(modulus_of(self, spec), self.width, self.scale, self.zero_output, self.bias)
 
     @classmethod
     def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel:

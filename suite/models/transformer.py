@@ -17,8 +17,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from suite.errors import ConfigError
-from suite.models.base import MODELS, ModelConfig, ModelSpec, Tap
-from suite.models.inputs import IntegerPairs
+from suite.models.base import MODELS, ModelConfig, ModelSpec, Tap, modulus_of
 from suite.models.normalize import NormKind, norm
 from suite.models.row_sums import sum_of_rows
 
@@ -193,7 +192,6 @@ class TransformerConfig(ModelConfig):
         Raises:
             ConfigError: if they are not the task's.
         """
-        modulus = self.take(spec, IntegerPairs).below
-        if spec.outputs != modulus:
-            raise ConfigError("model.kind", self.kind, f"a model for {spec.outputs} outputs")
-        return GrokkingTransformer(modulus, self.width, self.heads, self.hidden, self.norm)
+        return GrokkingTransformer(
+            modulus_of(self, spec), self.width, self.heads, self.hidden, self.norm
+        )

@@ -37,30 +37,35 @@ def digests(runs: Iterable[tuple[str, str, str]]) -> dict[str, str]:
     }
 
 
-def check_version(version: str, where: str) -> None:
-    """Check that a version exists.
+def read(version: str, where: str) -> dict[str, str]:
+    """Return the digests of a frozen benchmark.
+
+    Args:
+        version: of the benchmark.
+        where: what the message begins with, such as the name of the file that asks for it.
 
     Raises:
-        ConfigError: if it does not.
+        ConfigError: if there is no such version.
     """
     if version not in versions():
         known = ", ".join(versions())
         raise ConfigError(f"{where}benchmark", version, f"a frozen version: {known}")
+    frozen: dict[str, str] = json.loads((FOLDER / f"benchmark_{version}.json").read_text())
+    return frozen
 
 
-def check(found: Mapping[str, str], version: str, where: str) -> None:
+def check(found: Mapping[str, str], frozen: Mapping[str, str], version: str, where: str) -> None:
     """Check that the runs of a file are those of a frozen benchmark.
 
     Args:
         found: `digests` of the runs that the file asks for.
+        frozen: those of the benchmark, see `read`.
         version: of the benchmark.
-        where: what the message begins with, such as the name of the file.
+        where: see `read`.
 
     Raises:
-        ConfigError: if there is no such version, or a task differs from it.
+        ConfigError: if a task differs.
     """
-    check_version(version, where)
-    frozen = json.loads((FOLDER / f"benchmark_{version}.json").read_text())
     if differ := sorted(t for t in {**frozen, **found} if frozen.get(t) != found.get(t)):
         named = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if differ[3:] else "")
         wanted = f"the runs of {version} (they differ in {named}), or a file without this key"

@@ -177,10 +177,10 @@ def load_sweep(
             trials += found
             tasks |= plans
         if version:
-            benchmark.check_version(version, f"{path.name}: ")
-        if version and not changes:
-            runs = ((t.task, f"{t.arm}/{t.config.seed}", t.run_id) for t in trials[before:])
-            benchmark.check(benchmark.digests(runs), version, f"{path.name}: ")
+            frozen = benchmark.read(version, f"{path.name}: ")
+            if not changes:
+                runs = ((t.task, f"{t.arm}/{t.config.seed}", t.run_id) for t in trials[before:])
+                benchmark.check(benchmark.digests(runs), frozen, version, f"{path.name}: ")
         versions.add("" if changes else version)
     if len(trials) > MOST_TRIALS:
         raise ConfigError("config", len(trials), f"at most {MOST_TRIALS:,} trials in a sweep")
@@ -190,8 +190,8 @@ def load_sweep(
         reasons = "; ".join(sorted({t.skip for t in trials if t.skip})) or "no seeds"
         raise ConfigError("config", list(names), f"at least one run to do ({reasons})")
     joined = "+".join(Path(n).stem for n in names)
-    frozen = versions.pop() if len(versions) == 1 else ""
-    return Sweep(joined, tasks, tuple(trials), tuple(overrides), frozen)
+    version = versions.pop() if len(versions) == 1 else ""
+    return Sweep(joined, tasks, tuple(trials), tuple(overrides), version)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ from suite.report.published.data import (
 )
 from suite.report.published.lines import (
     RELATIVE,
-    arms_in_order,
     both_splits,
     curve,
     look,
@@ -85,7 +84,7 @@ def figure_4(runs: Experiment) -> Grid:
 )
 def figure_9(runs: Experiment) -> Grid:
     """Losses and terms by number of training points."""
-    arms = arms_in_order(runs, "task.points")
+    arms = runs.arms_by("task.points")
     above = split_panels(runs, [(arm, f"{points:g} points") for points, arm in arms], SQUARED)
     below = [_terms(runs, arm) for _, arm in arms]
     return Grid([*above, *below], len(arms), 1.9, share_y=False)
@@ -128,7 +127,7 @@ def figure_13c(runs: Experiment) -> Grid:
 )
 def figure_14(runs: Experiment) -> Grid:
     """Losses by number of directions."""
-    arms = arms_in_order(runs, "task.directions")
+    arms = runs.arms_by("task.directions")
     titled = [(arm, f"directions: {count:g}") for count, arm in arms]
     return Grid(split_panels(runs, titled, RELATIVE, relative=True), len(arms), share_y=False)
 
@@ -215,7 +214,7 @@ def figure_3e(runs: Experiment) -> Grid:
 )
 def figure_5(runs: Experiment) -> Grid:
     """Losses by eigenvector."""
-    arms = arms_in_order(runs, "task.index")
+    arms = runs.arms_by("task.index")
     titled = [(arm, f"$j$ = {index:g}") for index, arm in arms]
     return Grid(split_panels(runs, titled, RELATIVE, relative=True), len(arms))
 
@@ -278,7 +277,7 @@ def figure_10(runs: Experiment) -> Grid:
 
 def _ladder(runs: Experiment, path: str, symbol: str) -> Grid:
     """Return relative test losses and training losses, one shade for each value of a key."""
-    arms = arms_in_order(runs, path)
+    arms = runs.arms_by(path)
     return Grid(
         [
             Panel(

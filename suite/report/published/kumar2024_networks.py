@@ -17,7 +17,6 @@ from suite.report.published.data import STEPS, Axis, Grid, Line, Panel, number
 from suite.report.published.lines import (
     ACCURACY,
     SPLITS,
-    arms_in_order,
     both_splits,
     curve,
     look,
@@ -50,7 +49,7 @@ def few(runs: Experiment) -> int:
 
 def scales(runs: Experiment) -> list[str]:
     """Return the arms, the largest output scale first."""
-    return [arm for _, arm in reversed(arms_in_order(runs, "model.alpha"))]
+    return [arm for _, arm in reversed(runs.arms_by("model.alpha"))]
 
 
 def scale_of(runs: Experiment) -> Callable[[str], str]:
@@ -97,7 +96,7 @@ def figure_2(runs: Experiment) -> Grid:
 )
 def figure_16(runs: Experiment) -> Grid:
     """Accuracies by modulus."""
-    moduli = {arm: f"$p$ = {modulus:g}" for modulus, arm in arms_in_order(runs, "task.modulus")}
+    moduli = {arm: f"$p$ = {modulus:g}" for modulus, arm in runs.arms_by("task.modulus")}
     return by_arm(runs, list(moduli), moduli.__getitem__, few(runs))
 
 

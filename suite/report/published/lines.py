@@ -154,11 +154,6 @@ def split_panels(
     ]
 
 
-def arms_in_order(runs: Experiment, path: str) -> list[tuple[float, str]]:
-    """Return (value, arm) in the order of a key of the arms' configs."""
-    return sorted((float(runs.setting(arm, path)), arm) for arm in runs.arms)
-
-
 def only_arm(runs: Experiment) -> str:
     """Return the only arm of an experiment.
 

@@ -16,7 +16,6 @@ from suite.report.published.lines import (
     ACCURACY,
     SPLITS,
     TEST_ACCURACY,
-    arms_in_order,
     both_splits,
     curve,
     ladder,
@@ -79,7 +78,7 @@ def _of_arms(runs: Experiment, path: str, name: str) -> Grid:
         ("accuracy", "test", TEST_ACCURACY),
         ("parameter_norm", "all", Axis("norm of parameters", "log")),
     )
-    named = [(arm, f"{name} {number(value)}") for value, arm in arms_in_order(runs, path)]
+    named = [(arm, f"{name} {number(value)}") for value, arm in runs.arms_by(path)]
     return Grid([Panel(STEPS, y, ladder(runs, named, *of)) for *of, y in contents], 3)
 
 
@@ -178,7 +177,7 @@ def _both_times(
 )
 def figure_scale(runs: Experiment) -> Grid:
     """Test loss over steps, and over time in units of the theory."""
-    arms = arms_in_order(runs, "model.scale")
+    arms = runs.arms_by("model.scale")
     stretch = {
         arm: float(runs.setting(arm, "optimizer.lr"))
         * float(runs.setting(arm, "interventions.weight_decay.coefficient"))
@@ -197,7 +196,7 @@ def figure_scale(runs: Experiment) -> Grid:
 )
 def figure_rate(runs: Experiment) -> Grid:
     """Test loss over steps, and over rate times steps."""
-    arms = arms_in_order(runs, "optimizer.lr")
+    arms = runs.arms_by("optimizer.lr")
     named = [(arm, f"rate {number(rate)}") for rate, arm in arms]
     time = Axis(r"$\eta t$ ($t$ gradient steps)", "log", low=1)
     return _both_times(runs, named, time, {arm: rate for rate, arm in arms})
@@ -212,7 +211,7 @@ def figure_rate(runs: Experiment) -> Grid:
 def figure_label_noise(runs: Experiment) -> Grid:
     """Test loss over steps, and over steps in units of the noise's decay."""
     noisy = [arm for arm in runs.arms if float(runs.setting(arm, "task.noise")) > 0]
-    rates = [(rate, arm) for rate, arm in arms_in_order(runs, "optimizer.lr") if arm in noisy]
+    rates = [(rate, arm) for rate, arm in runs.arms_by("optimizer.lr") if arm in noisy]
     clean = [(arm, "full batch, no noise") for arm in runs.arms if arm not in noisy]
     named = [*clean, *((arm, f"noise, rate {number(rate)}") for rate, arm in rates)]
     time = Axis(r"$16 \eta^2 t$ ($t$ gradient steps)", low=0)

@@ -61,18 +61,14 @@ def norm_or_elr(runs: Experiment) -> Grid:
     time = Axis("gradient steps to 95%", "log", high=1.7 * end)  # with room for arrows
     above, below = [], []
     for along, held in (("schedule.value", "model.factor"), ("model.factor", "schedule.value")):
-        places = sorted({float(runs.setting(arm, along)) for arm in runs.arms})
-        values = sorted({float(runs.setting(arm, held)) for arm in runs.arms})
+        grid = runs.grid(held, along)
+        values, places = (sorted(set(found)) for found in zip(*grid, strict=True))
         x = Axis(f"{KEYS[along]} (multiple of the usual)", "log", ticks=tuple(places))
         times: list[Points] = []
         ends: list[Points] = []
         levels = [Level(y=end)]
         for index, value in enumerate(values):
-            arms = sorted(
-                (float(runs.setting(arm, along)), arm)
-                for arm in runs.arms
-                if float(runs.setting(arm, held)) == value
-            )
+            arms = [(place, arm) for (other, place), arm in grid.items() if other == value]
             style = replace(look(index), marker=MARKERS[index % len(MARKERS)])
             label = f"{KEYS[held].removeprefix('effective ')} {number(value)}"
             nudge = 1.03 ** (index - 1)
