@@ -71,6 +71,31 @@ class CrossEntropy(Criterion):
 
 
 @dataclass(frozen=True)
+class MaskedCrossEntropy(CrossEntropy):
+    """Cross-entropy over some of the outputs, which may change between updates.
+
+    Attributes:
+        mask: (outputs,) what is added to the logits: 0 where they count, else minus infinity.
+    """
+
+    mask: Tensor
+
+    def only(self, outputs: Tensor | None) -> None:
+        """Let `outputs`, (outputs,) booleans, count from now on; None for all."""
+        self.mask.zero_()
+        if outputs is not None:
+            self.mask.masked_fill_(~outputs.to(self.mask.device), -math.inf)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over examples; targets are among the outputs that count."""
+        return super().loss(outputs + self.mask, targets)
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the share of examples whose largest logit of those that count is the target."""
+        return super().correct(outputs + self.mask, targets)
+
+
+@dataclass(frozen=True)
 class LogCrossEntropy(CrossEntropy):
     """Logarithm of the mean cross-entropy of logits, exact also where that is 0 in floats."""
 

@@ -28,7 +28,7 @@ from suite.ranges import Range
 from suite.schedules.base import AnySchedule, Schedule
 from suite.schedules.constant import ConstantConfig
 from suite.seeding import Seeds
-from suite.tasks.base import TASKS, AnyTask
+from suite.tasks.base import TASKS, AnyTask, TaskConfig
 
 
 class MetricsConfig(Config):
@@ -125,10 +125,16 @@ SUPERVISED = {"precision": "float32", "stop": None}
 
 @lru_cache(maxsize=1024)
 def _dry_bind(
-    model: ModelConfig, spec: ModelSpec, interventions: tuple[InterventionConfig, ...], clock: Clock
+    model: ModelConfig,
+    spec: ModelSpec,
+    interventions: tuple[InterventionConfig, ...],
+    clock: Clock,
+    task: TaskConfig,
 ) -> None:
-    """Build the network without memory and bind the interventions to it."""
-    InterventionStack(interventions, Bound.of(dry_model(model, spec), clock))
+    """Build the network without memory, and bind to it interventions and the task's resets."""
+    bound = Bound.of(dry_model(model, spec), clock)
+    InterventionStack(interventions, bound)
+    task.at_phase(bound)
 
 
 @lru_cache(maxsize=64)
@@ -252,7 +258,7 @@ class RunConfig(Config):
         if len(set(self.interventions)) < len(self.interventions):
             kinds = [intervention.kind for intervention in self.interventions]
             raise ConfigError("interventions", kinds, "each intervention once")
-        _dry_bind(self.model, self.model_spec(), interventions, self.clock())
+        _dry_bind(self.model, self.model_spec(), interventions, self.clock(), self.task)
         self.optimizer.groups(_dry_network(self.model, self.model_spec()))
 
     def model_spec(self) -> ModelSpec:

@@ -177,13 +177,20 @@ class InterventionStack:
     Args:
         configs: the interventions, in the order of the config.
         bound: what they act on.
+        own: further ones, of the task itself; within a slot they come first.
     """
 
-    def __init__(self, configs: Sequence[InterventionConfig], bound: Bound) -> None:
-        self.members = [config.bind(bound) for config in configs]
+    def __init__(
+        self,
+        configs: Sequence[InterventionConfig],
+        bound: Bound,
+        own: Sequence[Intervention] = (),
+    ) -> None:
+        self.members = [*(config.bind(bound) for config in configs), *own]
         # Within a slot by the config's text, so that the order of the list does not matter.
-        pairs = zip(self.members, configs, strict=True)
-        ordered = sorted(pairs, key=lambda pair: (pair[0].slot, pair[1].canonical()))
+        texts = [*(config.canonical() for config in configs), *[""] * len(own)]
+        pairs = zip(self.members, texts, strict=True)
+        ordered = sorted(pairs, key=lambda pair: (pair[0].slot, pair[1]))
         self._ordered = [member for member, _ in ordered]
         self._adds_loss = [m for m in self._ordered if m.slot is Slot.LOSS]
         self._phases = frozenset(bound.clock.starts[1:])

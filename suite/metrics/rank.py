@@ -1,8 +1,10 @@
-"""Three ranks of a matrix by its singular values s_1 >= s_2 >= ...
+"""Four ranks of a matrix by its singular values s_1 >= s_2 >= ...
 
 - stable rank ``sum(s_i^2) / s_1^2`` (Rudelson and Vershynin 2007);
 - effective rank ``exp(entropy of s / sum(s))`` (Roy and Vetterli 2007);
-- numerical rank ``#{s_i > 0.01 s_1}``, the feature rank of Lyle et al. 2024 (experiment N9).
+- numerical rank ``#{s_i > 0.01 s_1}``, the feature rank of Lyle et al. 2024 (experiment N9);
+- srank, the least k with ``sum_(i <= k) s_i >= 0.99 sum(s)`` (Kumar et al. 2021; some call this one
+  the stable rank).
 """
 
 from __future__ import annotations
@@ -40,6 +42,15 @@ def numerical_rank(s: Tensor, threshold: float = 0.01) -> Tensor:
     return (s > threshold * s[0]).float().sum()
 
 
+def srank(s: Tensor, share: float = 0.99) -> Tensor:
+    """Return the least number of singular values that make up a share of their sum.
+
+    1 for the zero matrix.
+    """
+    wanted = share * s.sum()
+    return (s.cumsum(0) < wanted).float().sum() + 1
+
+
 @metric("feature_stable_rank", "1", "features", range=SIZE)
 def feature_stable_rank(seen: Observation) -> dict[str, Tensor]:
     """Stable rank of each layer's features on the probe."""
@@ -56,6 +67,12 @@ def feature_effective_rank(seen: Observation) -> dict[str, Tensor]:
 def feature_rank(seen: Observation) -> dict[str, Tensor]:
     """Numerical rank of each layer's features on the probe."""
     return {layer: numerical_rank(singular_values(f)) for layer, f in seen.features.items()}
+
+
+@metric("feature_srank", "1", "features", range=SIZE)
+def feature_srank(seen: Observation) -> dict[str, Tensor]:
+    """srank of each layer's features on the probe."""
+    return {layer: srank(singular_values(f)) for layer, f in seen.features.items()}
 
 
 def _of_attention(seen: Observation, rank: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from suite.agents.base import AgentConfig
 from suite.clock import Clock, Duration
 from suite.config import Component, one_of
 from suite.errors import ConfigError
-from suite.interventions.base import InterventionConfig
+from suite.interventions.base import Bound, Intervention, InterventionConfig
 from suite.losses import CROSS_ENTROPY, Criterion
 from suite.models.base import ModelSpec, check_bytes
 from suite.ranges import Range
@@ -166,6 +166,14 @@ class TaskConfig(Component):
             ConfigError: if it is more than `suite.models.base.MOST_BYTES`.
         """
 
+    def at_phase(self, bound: Bound) -> Intervention | None:
+        """Return what the task itself resets where a phase begins; mostly nothing.
+
+        Raises:
+            ConfigError: if it finds nothing to act on.
+        """
+        return None
+
     def prepare(self) -> None:
         """Make sure, before anything starts, that the data can be had.
 
@@ -188,9 +196,11 @@ class SupervisedTaskConfig(TaskConfig):
     Attributes:
         own_data_at_once: whether runs with data of their own gain from being trained side by side;
             not where reading the data takes all the time.
+        ends_phases: whether a run is measured at the end of each phase as well.
     """
 
     own_data_at_once: ClassVar[bool] = True
+    ends_phases: ClassVar[bool] = False
 
     @property
     def whole_batch(self) -> bool:
@@ -248,6 +258,13 @@ class SupervisedTask(ABC):
         """Return the scalar training loss of a batch: the criterion's unless overridden."""
         inputs, targets = batch
         return self.criterion.loss(model(inputs), targets)
+
+    def begin_phase(self) -> None:  # noqa: B027 - nothing by default
+        """Hear that the next update is the first of a phase."""
+
+    def next_step(self, step: int) -> int:
+        """Return the gradient step to go on at; a later one ends a phase before its time."""
+        return step
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a task that keeps account of its updates has counted; mostly nothing."""

@@ -23,13 +23,11 @@ from suite.errors import ConfigError
 from suite.losses import CROSS_ENTROPY, Criterion
 from suite.metrics.base import METRICS, Observation, StatefulMetric, plain_state
 from suite.models.base import ACTIVATIONS, Tap, recording
+from suite.models.predict import evaluating, predict
 from suite.norms import difference
 from suite.params import classify
 from suite.run_config import MetricsConfig
 from suite.tasks.base import SupervisedTask
-
-CHUNK = 4096
-"""Examples evaluated at once."""
 
 LOG_POINTS = 100
 """Measurements with log spacing, before duplicates are merged, unless `every` is a share."""
@@ -50,12 +48,6 @@ def measuring_steps(config: MetricsConfig, clock: Clock) -> list[int]:
     return sorted({*range(0, total, every), total})
 
 
-def predict(model: nn.Module, inputs: Tensor) -> Tensor:
-    """Return the model's outputs on many inputs, in chunks, without gradients."""
-    with torch.no_grad():
-        return torch.cat([model(chunk) for chunk in torch.split(inputs, CHUNK)])
-
-
 class Observer:
     """Measures one run.
 
@@ -67,6 +59,7 @@ class Observer:
         probe: inputs on which features are read; may be set later, before the first measurement.
         criterion: of the task.
         task: the task itself, for metrics of one kind of task.
+        phase_ends: whether to measure at the end of each phase as well.
     """
 
     def __init__(
@@ -78,6 +71,8 @@ class Observer:
         probe: Tensor | None,
         criterion: Criterion = CROSS_ENTROPY,
         task: SupervisedTask | None = None,
+        *,
+        phase_ends: bool = False,
     ) -> None:
         self.model, self.probe, self.criterion, self.task = model, probe, criterion, task
         self.roles = classify(model)
@@ -86,13 +81,15 @@ class Observer:
         self._metrics = {name: METRICS[name].build() for name in names}
         self._needs = frozenset().union(*(METRICS[name].needs for name in names))
         self.steps = measuring_steps(config, clock)
-        self._due = frozenset(self.steps)
         gap = self.steps[1] - self.steps[0] if config.spacing == "linear" else 1
         self.interval = (
             gap
             if config.interval is None
             else max(1, clock.steps(config.interval, "metrics.interval"))
         )
+        if phase_ends:
+            self.steps = sorted({*self.steps, *clock.starts})
+        self._due = frozenset(self.steps)
         self._before: dict[str, Tensor] = {}
         self._features: dict[int, dict[str, Tensor]] = {}
         self._looked: tuple[int, dict[str, Tensor], dict[str, Tensor]] | None = None
@@ -143,6 +140,20 @@ class Observer:
         Raises:
             ConfigError: if a metric returns something else.
         """
+        with evaluating(self.model):
+            return self._measure(step, rates, splits)
+
+    def _measure(
+        self,
+        step: int,
+        rates: Mapping[str, float],
+        splits: Mapping[str, tuple[Tensor, Tensor]] | None,
+    ) -> list[Value]:
+        """Return the values of all metrics of a network that is being evaluated.
+
+        Raises:
+            ConfigError: if a metric returns something else.
+        """
         needs = self._needs
         features, taps = self._look(step) if needs & {"features", "taps"} else ({}, {})
         predictions = {}
@@ -185,7 +196,8 @@ class Observer:
             return {}, {}
         if self._looked is not None and self._looked[0] == step:
             return self._looked[1:]
-        with torch.no_grad(), recording(self.model, (*ACTIVATIONS, Tap)) as seen:
+        kinds = (*ACTIVATIONS, Tap)
+        with torch.no_grad(), evaluating(self.model), recording(self.model, kinds) as seen:
             self.model(self.probe)
         taps = {n for n, m in self.model.named_modules() if isinstance(m, Tap)}
         features = {n: value for n, value in seen.items() if n not in taps}

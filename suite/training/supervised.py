@@ -131,11 +131,14 @@ class SupervisedRun:
             self.task.probe,
             self.task.criterion,
             self.task,
+            phase_ends=task.ends_phases,
         )
-        self.updates = Update(config, bound, observer)
+        own = task.at_phase(bound)
+        self.updates = Update(config, bound, observer, own=() if own is None else (own,))
         self.schedule, self.stack = self.updates.schedule, self.updates.stack
         self.optimizer, self.losses = self.updates.optimizer, self.updates.losses
         self.observer = observer
+        self._starts = frozenset(self.clock.starts)
         self._met = 0  # measurements in a row that said enough
         self._seconds = 0.0  # of training before this session
         self._since = time.perf_counter()
@@ -169,8 +172,10 @@ class SupervisedRun:
                 if events := self._events(loss):
                     now = self._now()
                     session.emit([Row(event.step, 0, now, *event[1:]) for event in events])
-                if self.observer.due(self.step) or self.step % CHECK_EVERY == 0:
-                    self.look(session)
+                later = self.task.next_step(self.step)
+                ends = later != self.step
+                if ends or self.observer.due(self.step) or self.step % CHECK_EVERY == 0:
+                    self.look(session, later)
         session.progress(self.step, self.clock.total)
 
     @property
@@ -190,20 +195,28 @@ class SupervisedRun:
 
     def enter_phase(self, session: Session) -> None:
         """Say so if a phase of the task begins with the next update."""
-        if self.step in self.clock.starts:
+        if self.step in self._starts:
+            self.task.begin_phase()
             phase = self.clock.starts.index(self.step)
             session.emit([Row(self.step, 0, self._now(), "phase", "", float(phase))])
 
-    def look(self, session: Session) -> None:
+    def look(self, session: Session, later: int | None = None) -> None:
         """Check the loss; measure, report and save what is due after the update just made.
+
+        Args:
+            session: takes rows and checkpoints.
+            later: gradient step to go on at, if the task ends a phase here before its time; it is
+                measured then.
 
         Raises:
             DivergedError: if the training loss is not finite.
         """
-        self.losses.check(self.step)
-        if self.observer.due(self.step):
+        step = self.step
+        self.losses.check(step)
+        if self.observer.due(step) or later not in (None, step):
             self._measure(session)
-        if self.step % CHECK_EVERY == 0:
+        self.step = step if later is None else later
+        if step % CHECK_EVERY == 0:
             session.progress(self.step, self.clock.total)
             if session.checkpoint_due():
                 session.save(self.step, self.save)

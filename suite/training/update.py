@@ -16,12 +16,12 @@ It never waits for the device, unless a schedule must see every loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from suite.interventions.base import Bound, InterventionStack
+from suite.interventions.base import Bound, Intervention, InterventionStack
 from suite.norms import clip_norm_
 from suite.optimizers import rates, set_rate
 from suite.rows import Event
@@ -40,6 +40,7 @@ class Update:
         observer: measures that network.
         what: the loss, in words, for the error.
         clip: largest norm of all gradients together, or None.
+        own: interventions of the task itself.
 
     Attributes:
         step: gradient steps made.
@@ -54,9 +55,10 @@ class Update:
         observer: Observer,
         what: str = "training loss",
         clip: float | None = None,
+        own: Sequence[Intervention] = (),
     ) -> None:
         self.schedule = config.build_schedule()
-        self.stack = InterventionStack(config.interventions, bound)
+        self.stack = InterventionStack(config.interventions, bound, own)
         self.optimizer = config.optimizer.build(bound.model)
         self.stack.attach(self.optimizer)
         self.observer, self.losses = observer, LossLog(what)

@@ -1,0 +1,1 @@
+"""Streams: supervised problems whose data, inputs or labels change from phase to phase."""
