@@ -166,11 +166,11 @@ def test_results_folders_that_cannot_serve(call: Call, tmp_path: Path) -> None:
 def test_missing_data_are_named_before_anything_starts(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from suite.data import fetch, images
+    from suite.data import fetch, sets
 
     monkeypatch.setattr(fetch, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(fetch, "_download", lambda file, folder: f"{file.name}: no network")
-    images.load_images.cache_clear()
+    sets.load.cache_clear()
     task = {"kind": "warm_start_images", "dataset": "cifar10"}
     base = {"task": task, "model": "cnn"}
     (tmp_path / "data").mkdir()

@@ -20,7 +20,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from suite.data import cifar10, fetch, images, mnist
+from suite.data import cifar10, fetch, images, mnist, sets
 from suite.errors import ConfigError
 
 EACH = {"train": 3, "test": 2}
@@ -34,17 +34,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty data folder and an empty cache; nothing can be downloaded."""
     monkeypatch.setenv("SUITE_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(fetch, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(images, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(fetch, "_download", lambda file, folder: f"{file.name}: no network")
     for name in ("cifar10", "mnist", "MNIST/raw"):
         (tmp_path / "data" / name).mkdir(parents=True)
-    images.load_images.cache_clear()
+    sets.load.cache_clear()
     yield tmp_path / "data"
-    images.load_images.cache_clear()
+    sets.load.cache_clear()
 
 
 def _refused(name: Any) -> str:
-    images.load_images.cache_clear()
+    sets.load.cache_clear()
     with pytest.raises(ConfigError) as error:
         images.load_images(name)
     assert error.value.key == "task.dataset"
@@ -100,13 +99,13 @@ def test_parquet_is_read(folder: Path, small: dict[str, Rows], encoding: str, so
     assert np.array_equal(loaded.train_labels, small["train"][1])
     if encoding == "PNG":
         assert np.array_equal(loaded.train_images, small["train"][0])
-    images.load_images.cache_clear()
+    sets.load.cache_clear()
     again = images.load_images("cifar10")  # from the decoded copy
     assert np.array_equal(again.train_images, loaded.train_images)
     assert again.source == loaded.source
     for kept in (folder.parent / "cache" / "decoded").iterdir():
         kept.write_bytes(kept.read_bytes()[:1000])
-    images.load_images.cache_clear()
+    sets.load.cache_clear()
     assert np.array_equal(images.load_images("cifar10").test_images, loaded.test_images)
 
 
@@ -198,7 +197,7 @@ def test_the_full_size_is_asked_for(folder: Path) -> None:
 
 def _archive(folder: Path, small: dict[str, Rows], **files: Any) -> Path:
     """Write an archive as CIFAR-10's is made; `files` replaces contents, or whole members."""
-    path = folder / "cifar10" / cifar10.ARCHIVE.name
+    path = folder / "cifar10" / cifar10.ARCHIVE.remote.name
 
     def batch(rows: Rows) -> bytes:
         flat = rows[0].transpose(0, 3, 1, 2).reshape(len(rows[0]), -1)
@@ -223,6 +222,11 @@ def _archive(folder: Path, small: dict[str, Rows], **files: Any) -> Path:
     return path
 
 
+def _accept(monkeypatch: pytest.MonkeyPatch, md5: str) -> None:
+    remote = replace(cifar10.ARCHIVE.remote, md5=md5)
+    monkeypatch.setattr(cifar10, "ARCHIVE", replace(cifar10.ARCHIVE, remote=remote))
+
+
 class _Harm:
     """What an unpickler would be made to call."""
 
@@ -240,7 +244,7 @@ def test_an_archive_is_read_if_its_checksum_is_right(
     message = _refused("cifar10")
     assert f"{path}: MD5 {md5}" in message
     assert "c58f30108f718f92721af3b95e74349a" in message
-    monkeypatch.setattr(cifar10, "ARCHIVE", replace(cifar10.ARCHIVE, md5=md5))
+    _accept(monkeypatch, md5)
     loaded = images.load_images("cifar10")
     assert np.array_equal(loaded.train_images, small["train"][0])
     assert np.array_equal(loaded.test_labels, small["test"][1])
@@ -271,7 +275,7 @@ def test_an_archive_runs_no_code_and_leads_nowhere_else(
         path = _archive(folder, small, **files)
         if checksum:
             md5 = hashlib.md5(path.read_bytes()).hexdigest()
-            monkeypatch.setattr(cifar10, "ARCHIVE", replace(cifar10.ARCHIVE, md5=md5))
+            _accept(monkeypatch, md5)
         assert str(path) in _refused("cifar10")
         assert _Harm.called == []
     for content in (b"", b"\x1f\x8b", b"not an archive"):
@@ -295,7 +299,7 @@ def digits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.uin
         replace(file, shape=array.shape, md5=hashlib.md5(_idx(array)).hexdigest())
         for file, array in zip(mnist.FILES, made, strict=True)
     ]
-    monkeypatch.setattr(images, "MNIST", tuple(files))
+    monkeypatch.setattr(mnist, "FILES", tuple(files))
     return made
 
 

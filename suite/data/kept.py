@@ -1,0 +1,49 @@
+"""Decoded copies of data sets in the cache folder, since decoding takes seconds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from suite.data import fetch
+from suite.data.base import ARRAYS, DataSet
+
+CHECKED = "3|"
+"""Raised when the checks of what is read change, so that copies from before are not taken."""
+
+
+def identity_of(paths: list[Path]) -> str:
+    """Return a text that changes when the files do."""
+    return "|".join(f"{p.resolve()}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in paths)
+
+
+def kept(name: str, identity: str, read: Callable[[], DataSet]) -> DataSet:
+    """Return `read()`, kept decoded in the cache for as long as `identity` stays the same.
+
+    Args:
+        name: of the data set; begins the name of the copy.
+        identity: what the numbers depend on.
+        read: makes the data set.
+    """
+    digest = hashlib.sha256((CHECKED + identity).encode()).hexdigest()[:12]
+    copy = fetch.cache_folder() / "decoded" / f"{name}-{digest}.npz"
+    if copy.is_file():
+        try:
+            with copy.open("rb") as file, np.load(file) as stored:
+                a, b, c, d = (stored[field] for field in ARRAYS)
+                return DataSet(a, b, c, d, int(stored["classes"]), str(stored["source"]))
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
+            pass  # a damaged copy, which is made again
+    data = read()
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    temporary = copy.with_suffix(f".{os.getpid()}.npz")
+    arrays = {field: getattr(data, field) for field in ARRAYS}
+    np.savez(temporary, classes=data.classes, source=data.source, **arrays)
+    temporary.replace(copy)
+    return data

@@ -1,0 +1,1 @@
+"""What the suite and its tests call of mnist1d, which has no types of its own."""
