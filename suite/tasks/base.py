@@ -252,7 +252,10 @@ class SupervisedTask(ABC):
 
     @abstractmethod
     def splits(self, step: int) -> Mapping[str, Batch]:
-        """Return the data to evaluate on after `step` updates, by split; "test" is one of them."""
+        """Return the data to evaluate on after `step` updates, by split.
+
+        The split of the task's score is one of them, if it is scored by one.
+        """
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the scalar training loss of a batch: the criterion's unless overridden."""

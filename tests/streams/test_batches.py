@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from references.plain_streams import PlainPhase, PlainStream, order
+from plain_streams import PlainPhase, PlainStream, order
 
 from suite.data.sets import load
 from suite.run_config import RunConfig
