@@ -191,3 +191,17 @@ def test_mnist1d_is_kept_and_leaves_the_global_states(
     again = mnist1d.read()
     assert np.array_equal(again.train_inputs, made.train_inputs)
     assert again.source == made.source
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(folder: Path) -> None:
+    cache = folder.parent / "cache"
+    cache.write_text("a file in the place of the folder")
+    assert mnist1d.read().classes == 10
+    cache.unlink()
+    (cache / "decoded").mkdir(parents=True)
+    mnist1d.read()
+    (copy,) = (cache / "decoded").iterdir()
+    copy.unlink()
+    copy.mkdir()  # a copy that cannot be put in place
+    assert mnist1d.read().classes == 10
+    assert list((cache / "decoded").iterdir()) == [copy]

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.config import Config, merge
+from suite.config import FORMS, Config, merge
 from suite.data.folder import FolderData
 from suite.data.images import SHAPES, TRAIN_SIZES, load_images
 from suite.data.npz import NpzData
 from suite.data.parquet import ParquetData
-from suite.data.sets import AnyData, DataName, describe, load
+from suite.data.sets import OWN, AnyData, DataName, describe, load
 from suite.errors import ConfigError
 
 
@@ -68,6 +68,7 @@ def test_other_values_are_refused_with_the_choices(value: Any, key: str, expecte
 
 
 def test_an_override_replaces_a_name_and_another_form() -> None:
+    assert tuple(OWN) == FORMS
     npz, parquet = {"npz": "a"}, {"parquet": {"train": "a", "test": "b"}}
     for base in ("digits", npz, parquet, {"folder": "c"}):
         for override in ("mnist", npz, parquet):
