@@ -38,7 +38,13 @@ Kind = TypeVar("Kind", bound=Inputs)
 
 
 class Activation(nn.Module):
-    """Base of the suite's own nonlinearities."""
+    """Base of the suite's own nonlinearities.
+
+    Attributes:
+        copies: features of each unit, one block of all units after the other.
+    """
+
+    copies: ClassVar[int] = 1
 
 
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Tanh, Activation)
@@ -232,6 +238,24 @@ def recording(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def with_running_statistics(model: nn.Module) -> Iterator[None]:
+    """Let batch norm use its running statistics, and leave them as they are, while inside.
+
+    Measurements then neither depend on the batch they are made on nor change the network. Nothing
+    else is put into evaluation mode.
+    """
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    layers = [m for m in model.modules() if isinstance(m, kinds) and m.training]
+    for layer in layers:
+        layer.training = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training = True
 
 
 def channels_last(model: nn.Module) -> nn.Module:

@@ -22,7 +22,7 @@ from suite.clock import Clock
 from suite.errors import ConfigError
 from suite.losses import CROSS_ENTROPY, Criterion
 from suite.metrics.base import METRICS, Observation, StatefulMetric, plain_state
-from suite.models.base import ACTIVATIONS, Tap, recording
+from suite.models.base import ACTIVATIONS, Tap, recording, with_running_statistics
 from suite.norms import difference
 from suite.params import classify
 from suite.run_config import MetricsConfig
@@ -52,7 +52,7 @@ def measuring_steps(config: MetricsConfig, clock: Clock) -> list[int]:
 
 def predict(model: nn.Module, inputs: Tensor) -> Tensor:
     """Return the model's outputs on many inputs, in chunks, without gradients."""
-    with torch.no_grad():
+    with torch.no_grad(), with_running_statistics(model):
         return torch.cat([model(chunk) for chunk in torch.split(inputs, CHUNK)])
 
 
@@ -168,7 +168,7 @@ class Observer:
             task=self.task,
             splits=splits or {},
         )
-        with torch.no_grad():
+        with torch.no_grad(), with_running_statistics(self.model):
             found = [(n, k, v) for n, m in self._metrics.items() for k, v in m(seen).items()]
             for name, layer, value in found:
                 if not isinstance(value, Tensor) or value.ndim:
@@ -185,7 +185,11 @@ class Observer:
             return {}, {}
         if self._looked is not None and self._looked[0] == step:
             return self._looked[1:]
-        with torch.no_grad(), recording(self.model, (*ACTIVATIONS, Tap)) as seen:
+        with (
+            torch.no_grad(),
+            with_running_statistics(self.model),
+            recording(self.model, (*ACTIVATIONS, Tap)) as seen,
+        ):
             self.model(self.probe)
         taps = {n for n, m in self.model.named_modules() if isinstance(m, Tap)}
         features = {n: value for n, value in seen.items() if n not in taps}

@@ -342,7 +342,7 @@ def test_networks_whose_units_cannot_be_told_apart_are_refused() -> None:
         bind(Functional())
     with pytest.raises(ConfigError, match="relu: its units are also read by getitem"):
         bind(Skipping())
-    with pytest.raises(ConfigError, match="3 has 8 inputs; expected a multiple of 16 units"):
+    with pytest.raises(ConfigError, match="3 has 8 inputs; expected a multiple of 16 features"):
         bind(
             nn.Sequential(
                 nn.Unflatten(1, (4, 1)),
