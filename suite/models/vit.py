@@ -70,7 +70,7 @@ class VitBlock(nn.Module):
 
     def _by_head(self, x: Tensor) -> Tensor:
         """Return (batch, heads, tokens, width / heads) for (batch, tokens, width)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
 
     def forward(self, stream: Tensor) -> Tensor:
         """Return the stream behind the block, (batch, tokens, width), as given."""

@@ -192,6 +192,7 @@ HEAD = {"hidden": 8}
 NETWORKS: list[dict[str, Any]] = [
     *({"kind": "mlp", "width": 8, "norm": norm} for norm in ("none", "layer", "rms")),
     *({"kind": "cnn", "hidden": 8, "norm": norm} for norm in ("none", "layer")),
+    *({"kind": "cnn", "hidden": 8, "activation": name} for name in ("crelu", "fourier")),
     *(
         {"kind": kind, "norm": norm, **HEAD}
         for kind in ("nature_cnn", "data_efficient_cnn")

@@ -96,10 +96,8 @@ def plain_resnet(
     for stage, count in enumerate(blocks):
         for index in range(count):
             stride = 2 if stage and not index else 1
-            if bottleneck:
-                y = conv(act(conv(act(conv(x)), stride)))
-            else:
-                y = conv(act(conv(x, stride)))
+            first = act(conv(x, 1 if bottleneck else stride))
+            y = conv(act(conv(first, stride)) if bottleneck else first)
             assert y.shape[1] == width * 2**stage * (4 if bottleneck else 1)
             x = act(y + (x if y.shape == x.shape else conv(x, stride)))
     x = x.mean((2, 3)) @ next(left).T + (next(left) if norm == "none" else 0)
