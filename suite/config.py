@@ -21,6 +21,9 @@ from suite.registry import Registry
 UNITS = ("steps", "epochs", "frames", "agent_steps", "fraction")
 """Units of time, as the one key of a duration."""
 
+FORMS = ("folder", "npz", "parquet")
+"""Forms of a user's own data, as the one key of a mapping in the place of a name."""
+
 RESULT_VERSION = {"supervised": 3, "rl": 4}
 """By engine; raised whenever a change of code changes what its configs compute. Part of run ids."""
 
@@ -203,10 +206,11 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 def merge(base: Any, override: Any) -> Any:
     """Return `base` with `override` merged into it.
 
-    Mappings merge key by key, except that one with another `kind` replaces, and a duration in
-    another unit does; a bare name counts as the `kind` of a mapping; anything else replaces. Keys
-    of an override may be dotted paths, in which a number picks from a list; a key with a ``+``
-    behind it adds to the list.
+    Mappings merge key by key, except that one with another `kind` replaces, and so does a duration
+    in another unit, or a user's own data in another form or in the place of a name; a bare name
+    counts as the `kind` of any other mapping; anything else replaces. Keys of an override may be
+    dotted paths, in which a number picks from a list; a key with a ``+`` behind it adds to the
+    list.
 
     >>> merge({"task": {"kind": "a", "x": 1}}, {"task.x": 2})
     {'task': {'kind': 'a', 'x': 2}}
@@ -214,6 +218,8 @@ def merge(base: Any, override: Any) -> Any:
     {'task': {'kind': 'b'}}
     >>> merge({"budget": {"frames": 400}}, {"budget": {"agent_steps": 64}})
     {'budget': {'agent_steps': 64}}
+    >>> merge({"data": "digits"}, {"data": {"npz": "own.npz"}})
+    {'data': {'npz': 'own.npz'}}
     >>> merge({"interventions": [{"kind": "nap"}]}, {"interventions.0.every": 10})
     {'interventions': [{'kind': 'nap', 'every': 10}]}
     >>> merge({"interventions": ["nap"]}, {"interventions+": ["weight_decay"]})
@@ -225,7 +231,7 @@ def merge(base: Any, override: Any) -> Any:
     """
     override = undot(override)
     if isinstance(base, str) and isinstance(override, Mapping):
-        base = {"kind": base}
+        base = {} if _is_form(override) else {"kind": base}
     if isinstance(base, list) and isinstance(override, Mapping):
         return _merge_list(base, override)
     if not (isinstance(base, Mapping) and isinstance(override, Mapping)):
@@ -234,6 +240,8 @@ def merge(base: Any, override: Any) -> Any:
         return dict(override)
     if all(len(side) == 1 and side.keys() <= set(UNITS) for side in (base, override)):
         return dict(override)
+    if _is_form(base) and _is_form(override) and base.keys() != override.keys():
+        return dict(override)
     merged = dict(base)
     for key, value in override.items():
         if key.endswith("+"):
@@ -241,6 +249,11 @@ def merge(base: Any, override: Any) -> Any:
         else:
             merged[key] = _merge_at(key, merged[key], value) if key in merged else value
     return merged
+
+
+def _is_form(value: Any) -> bool:
+    """Return whether a value stands for a user's own data."""
+    return isinstance(value, Mapping) and len(value) == 1 and value.keys() <= set(FORMS)
 
 
 def _merge_at(key: str, base: Any, override: Any) -> Any:

@@ -63,8 +63,9 @@ def _files(root: Path) -> tuple[list[str], list[list[tuple[Path, int]]]]:
         if path.name not in names:
             expected = f"a class of {root / 'train'}, such as {names[0]}"
             raise fault(path, f"the class {path.name}, which is not in train", expected)
+    label = {name: number for number, name in enumerate(names)}
     return names, [
-        [(path, names.index(folder.name)) for folder in classes for path in _images(folder)]
+        [(path, label[folder.name]) for folder in classes for path in _images(folder)]
         for classes in found
     ]
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -41,9 +42,13 @@ def kept(name: str, identity: str, read: Callable[[], DataSet]) -> DataSet:
         except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
             pass  # a damaged copy, which is made again
     data = read()
-    copy.parent.mkdir(parents=True, exist_ok=True)
     temporary = copy.with_suffix(f".{os.getpid()}.npz")
     arrays = {field: getattr(data, field) for field in ARRAYS}
-    np.savez(temporary, classes=data.classes, source=data.source, **arrays)
-    temporary.replace(copy)
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(temporary, classes=data.classes, source=data.source, **arrays)
+        temporary.replace(copy)
+    except OSError:  # a full or read-only disk costs only the time that a copy would save
+        with suppress(OSError):
+            temporary.unlink()
     return data

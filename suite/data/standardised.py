@@ -48,7 +48,8 @@ class Standardised:
         else:
             others = [axis for axis in range(self._inputs.ndim) if axis != 1]
             mean = self._inputs.mean(others, keepdim=True)[0]
-            std = self._inputs.std(others, keepdim=True)[0]
+            many = self._inputs[:, 0].numel() > 1
+            std = self._inputs.std(others, correction=int(many), keepdim=True)[0]
         return mean, torch.where(std > 0, std, 1.0)
 
     def __len__(self) -> int:

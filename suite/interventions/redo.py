@@ -40,6 +40,7 @@ from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention
 from suite.interventions.timing import Timed, TimedConfig
 from suite.models.base import ACTIVATIONS
+from suite.models.predict import evaluating
 from suite.models.units import CONVOLUTIONS, HiddenLayer, hidden_layers, unit_axis
 from suite.optimizers import clear_moments
 from suite.params import is_linear_map
@@ -91,20 +92,25 @@ def incoming(model: nn.Module, layer: HiddenLayer, mask: Tensor) -> Iterator[tup
 def outgoing(model: nn.Module, layer: HiddenLayer, mask: Tensor) -> Iterator[tuple[str, Tensor]]:
     """Yield the weights that read a layer's units, masked where they read those in `mask`.
 
+    A unit has several features behind a doubling nonlinearity; all of them are masked.
+
     Raises:
         ValueError: if the inputs of a map are not the units, once or once per position.
     """
+    features = mask.repeat(layer.copies)
     for name in layer.outgoing:
         module = model.get_submodule(name)
         weight = model.get_parameter(f"{name}.weight")
         axis = unit_axis(weight, isinstance(module, CONVOLUTIONS)) + 1
-        positions, rest = divmod(weight.shape[axis], len(mask))
+        positions, rest = divmod(weight.shape[axis], len(features))
         if rest or positions < 1:
             raise ValueError(
-                f"{name} has {weight.shape[axis]} inputs; expected a multiple of {len(mask)} units"
+                f"{name} has {weight.shape[axis]} inputs; "
+                f"expected a multiple of {len(features)} features"
             )
         # Flattening puts the positions of a channel side by side; else the units of a position.
-        wide = mask.repeat_interleave(positions) if layer.channels else mask.repeat(positions)
+        each = features.repeat_interleave(positions)
+        wide = each if layer.channels else features.repeat(positions)
         yield f"{name}.weight", along(wide, weight, axis)
 
 
@@ -161,7 +167,8 @@ class Redo(Timed):
         forward, probe = self.bound.forward or self.bound.model, self.probe
         if probe is None:
             raise ValueError("probe: got None; expected a batch of inputs to score units on")
-        layers = hidden_layers(self.bound.model, lambda: forward(probe))
+        with evaluating(self.bound.model):
+            layers = hidden_layers(self.bound.model, lambda: forward(probe))
         self.skipped = {
             layer.name: f"its units are also read by {', '.join(dict.fromkeys(layer.others))}"
             for layer in layers

@@ -71,7 +71,7 @@ def feature_rank(seen: Observation) -> dict[str, Tensor]:
 
 @metric("feature_srank", "1", "features", range=SIZE)
 def feature_srank(seen: Observation) -> dict[str, Tensor]:
-    """srank of each layer's features on the probe."""
+    """Srank of each layer's features on the probe."""
     return {layer: srank(singular_values(f)) for layer, f in seen.features.items()}
 
 

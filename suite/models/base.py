@@ -38,7 +38,13 @@ Kind = TypeVar("Kind", bound=Inputs)
 
 
 class Activation(nn.Module):
-    """Base of the suite's own nonlinearities."""
+    """Base of the suite's own nonlinearities.
+
+    Attributes:
+        copies: features of each unit, one block of all units after the other.
+    """
+
+    copies: ClassVar[int] = 1
 
 
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Tanh, Activation)

@@ -17,7 +17,9 @@ class Floats:
         shape: of one input, without the batch axis.
     """
 
-    words: ClassVar[str] = "arrays of floats: 'mlp', or 'cnn' for images"
+    words: ClassVar[str] = (
+        "arrays of floats: 'mlp'; 'cnn', 'resnet' or 'vit' for images; 'cnn_1d' for signals"
+    )
     dtype: ClassVar[torch.dtype] = torch.float32
     distinct: ClassVar[int] = 0
     shape: tuple[int, ...]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import nn
 
+from suite.errors import ConfigError
+from suite.models.activations import ActivationName, activation, copies_of
 from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec
 from suite.models.head_spec import PLAIN
 from suite.models.inputs import Floats
@@ -17,17 +19,26 @@ from suite.models.q_head import with_head
 
 @MODELS.register("mlp")
 class MlpConfig(ModelConfig):
-    """Multi-layer perceptron with ReLU, plain or with norm layers; inputs are flattened.
+    """Multi-layer perceptron, plain or with norm layers; inputs are flattened.
 
     The last hidden layer belongs to the head of a value network, which may have two of them. With a
     norm layer there are no biases, so an input and a positive multiple of it give the same outputs.
     The size of an input is then lost, which matters for the states of CartPole.
+
+    Attributes:
+        width: units of a layer.
+        depth: hidden layers.
+        norm: norm layers before the nonlinearities.
+        activation: nonlinearity; the doubling ones double what the next map takes. Agents have
+            ReLU.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"activation"})
     kind: Literal["mlp"] = "mlp"
     width: Annotated[int, Field(ge=1)] = 256
     depth: Depth = 2
     norm: NormKind = "none"
+    activation: ActivationName = "relu"
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, *spec.inputs), outputs (batch, spec.outputs).
@@ -39,10 +50,13 @@ class MlpConfig(ModelConfig):
         bias = self.norm == "none"
         layers: list[nn.Module] = [nn.Flatten()]
         plain = spec.head == PLAIN
+        if not plain and self.activation != "relu":
+            wanted = "'relu', which the last layers of a value network have"
+            raise ConfigError("model.activation", self.activation, wanted)
         for _ in range(self.depth if plain else self.depth - 1):
             layers += [nn.Linear(width, self.width, bias=bias), *norm(self.norm, self.width)]
-            layers.append(nn.ReLU(inplace=True))
-            width = self.width
+            layers.append(activation(self.activation))
+            width = self.width * copies_of(layers[-1])
         if plain:
             layers.append(nn.Linear(width, spec.outputs, bias=bias))
             return nn.Sequential(*layers)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from suite.models.base import ACTIVATIONS
+from suite.models.base import ACTIVATIONS, Activation
 from suite.params import NORM_LAYERS, is_linear_map
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -49,8 +49,10 @@ class HiddenLayer:
         outgoing: names of the linear maps that read the units.
         others: what else reads the units, or what the nonlinearity makes them from: modules by
             name, other code by its operation. If there is any, `outgoing` is not the whole story.
-        activity: mean of |activation| over inputs and positions, (units,).
+        activity: mean of |activation| over inputs, positions and copies, (units,).
         channels: whether the units are channels of a convolution.
+        copies: features that the nonlinearity makes of each unit, one block of all units after the
+            other.
     """
 
     incoming: str
@@ -60,6 +62,7 @@ class HiddenLayer:
     others: list[str] = field(default_factory=list)
     activity: Tensor = field(default_factory=lambda: torch.empty(0))
     channels: bool = False
+    copies: int = 1
 
 
 def unit_axis(weight: Tensor, convolution: bool) -> int:
@@ -154,7 +157,9 @@ def hidden_layers(model: nn.Module, forward: Callable[[], object]) -> list[Hidde
             behind = True
             if not layer.name:
                 layer.name = name
-                layer.activity = activity(output, layer.channels)
+                layer.copies = module.copies if isinstance(module, Activation) else 1
+                features = activity(output, layer.channels)
+                layer.activity = features.view(layer.copies, -1).mean(0)
                 found.append(layer)
         elif isinstance(module, NORM_LAYERS) and not behind:
             layer.norms.append(name)

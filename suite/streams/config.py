@@ -130,7 +130,9 @@ class StreamConfig(SupervisedTaskConfig):
         """
         super().check(run)
         if self.augment != "none" and not self.data.images:
-            raise ConfigError("task.augment", self.augment, f"'none': {self.data.label} is no set of images")
+            raise ConfigError(
+                "task.augment", self.augment, f"'none': {self.data.label} is no set of images"
+            )
         shortest = min(length.steps for length in self.lengths())
         if self.transition > shortest:
             wanted = f"at most {shortest}, the updates of the shortest phase"

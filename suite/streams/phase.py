@@ -103,9 +103,7 @@ def shuffled(count: int, generator: torch.Generator, size: int | None = None) ->
     return torch.randperm(count, generator=generator)[:size]
 
 
-def wrong_labels(
-    labels: Tensor, share: float, classes: int, generator: torch.Generator
-) -> Tensor:
+def wrong_labels(labels: Tensor, share: float, classes: int, generator: torch.Generator) -> Tensor:
     """Return labels of which a share is wrong: never the true one, the others equally likely.
 
     Exactly ``round(share * n)`` are wrong, so an arm never gets more noise by chance (Lee et al.

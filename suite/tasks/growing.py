@@ -77,7 +77,7 @@ class GrowingConfig(StreamConfig):
         if self.phases and (self.epochs or self.steps or self.noise):
             given = {"epochs": self.epochs, "steps": self.steps, "noise": self.noise}
             key = next(key for key, value in given.items() if value)
-            raise ConfigError(key, given[key], f"no such key beside 'phases': a phase has its own")
+            raise ConfigError(key, given[key], "no such key beside 'phases': a phase has its own")
         if self.chunks is not None and (self.epochs is None) == (self.steps is None):
             raise ConfigError("epochs", self.epochs, "either 'epochs' or 'steps', not both")
         if self.chunks is not None and self.noise and len(self.noise) != self.chunks:
@@ -103,9 +103,7 @@ class GrowingConfig(StreamConfig):
         found = []
         for subset in self.subsets:
             size = max(1, round(subset.fraction * self.pool_size))
-            found.append(
-                Length(size, subset.steps or (subset.epochs or 0) * self.per_epoch(size))
-            )
+            found.append(Length(size, subset.steps or (subset.epochs or 0) * self.per_epoch(size)))
         return found
 
     def phase(self, index: int, pool: Pool, seeds: Seeds) -> Phase:

@@ -82,13 +82,24 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "weight_decay": [{"coefficient": 3.0}, {"coefficient": 5.0, "roles": ["gain", "weight"]}],
     },
     "model": {
+        "cnn": [{}, {"activation": "crelu"}],
+        "cnn_1d": [{}, {"channels": 8, "activation": "fourier"}],
         "linearised": [{"inner": {"kind": "mlp", "width": 8}}],
         "mean_field_mlp": [{"width": 8, "init_scale": 2.0}],
+        "mlp": [{}, {"width": 8, "activation": "leaky_relu"}],
         "pair_relu": [{"width": 16}, {"width": 8, "scale": 2.0, "zero_output": True}],
+        "resnet": [
+            {"depth": 8, "width": 8},
+            {"depth": 50, "width": 4, "norm": "group", "groups": 2, "activation": "gelu"},
+        ],
         "scaled": [
             {"inner": {"kind": "mlp", "width": 8}, "alpha": 2.0, "centred": True},
         ],
         "scaled_start": [{"inner": {"kind": "mlp", "width": 8}, "factor": 2.0}],
+        "vit": [
+            {"width": 12, "depth": 2, "hidden": 16},
+            {"width": 8, "depth": 1, "heads": 2, "hidden": 16, "norm": "rms", "branch_norm": True},
+        ],
     },
     "optimizer": {"adam": [{}], "sgd": [{"momentum": 0.9}]},
 }

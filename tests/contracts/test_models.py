@@ -117,7 +117,8 @@ def test_a_task_that_does_not_fit_is_refused_by_name(config: dict[str, Any]) -> 
 def test_a_task_that_is_not_refused_is_served(config: dict[str, Any]) -> None:
     """Shapes, on the meta device too; one output per input, whatever else is in the batch."""
     for run in _fits(config):
-        spec, inputs, model = run.model_spec(), inputs_of(run), _build(run)
+        # In evaluation mode, because batch norm shares its statistics in the other.
+        spec, inputs, model = run.model_spec(), inputs_of(run), _build(run).eval()
         outputs = model(inputs)
         atoms = [spec.head.atoms] if spec.head.atoms > 1 else []
         assert outputs.shape == (len(inputs), spec.outputs, *atoms)

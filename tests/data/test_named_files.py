@@ -1,4 +1,4 @@
-"""Data sets from a user's own files: what is taken, and what is refused by name."""
+"""Files of data sets with a name: what is taken, and what is refused by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import pickle
 import struct
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -20,26 +20,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from suite.data import cifar10, fetch, images, mnist, sets
+from suite.data import cifar10, images, mnist, sets
 from suite.errors import ConfigError
 
 EACH = {"train": 3, "test": 2}
 """Images of each class in the sets made up here."""
 
 Rows = tuple[NDArray[np.uint8], NDArray[np.int64]]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty data folder and an empty cache; nothing can be downloaded."""
-    monkeypatch.setenv("SUITE_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(fetch, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(fetch, "_download", lambda file, folder: f"{file.name}: no network")
-    for name in ("cifar10", "mnist", "MNIST/raw"):
-        (tmp_path / "data" / name).mkdir(parents=True)
-    sets.load.cache_clear()
-    yield tmp_path / "data"
-    sets.load.cache_clear()
 
 
 def _refused(name: Any) -> str:

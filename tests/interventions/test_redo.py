@@ -192,6 +192,7 @@ HEAD = {"hidden": 8}
 NETWORKS: list[dict[str, Any]] = [
     *({"kind": "mlp", "width": 8, "norm": norm} for norm in ("none", "layer", "rms")),
     *({"kind": "cnn", "hidden": 8, "norm": norm} for norm in ("none", "layer")),
+    *({"kind": "cnn", "hidden": 8, "activation": name} for name in ("crelu", "fourier")),
     *(
         {"kind": kind, "norm": norm, **HEAD}
         for kind in ("nature_cnn", "data_efficient_cnn")
@@ -342,7 +343,7 @@ def test_networks_whose_units_cannot_be_told_apart_are_refused() -> None:
         bind(Functional())
     with pytest.raises(ConfigError, match="relu: its units are also read by getitem"):
         bind(Skipping())
-    with pytest.raises(ConfigError, match="3 has 8 inputs; expected a multiple of 16 units"):
+    with pytest.raises(ConfigError, match="3 has 8 inputs; expected a multiple of 16 features"):
         bind(
             nn.Sequential(
                 nn.Unflatten(1, (4, 1)),

@@ -58,9 +58,7 @@ class PlainStream:
         for phase in self.phases:
             made, epoch = 0, 0
             while made < phase.steps:
-                places = order(
-                    self.key, self.seed, f"{phase.stream}/{epoch}", len(phase.examples)
-                )
+                places = order(self.key, self.seed, f"{phase.stream}/{epoch}", len(phase.examples))
                 size = min(self.batch_size, len(places))
                 for start in range(0, len(places) - size + 1, size):
                     if made == phase.steps:

@@ -23,7 +23,9 @@ MLP = {"kind": "mlp", "width": 4, "depth": 1, "norm": "layer"}
 
 def stream_of(task: dict[str, Any], seed: int = 0) -> Stream:
     """Return the stream of a task on digits."""
-    run = RunConfig.from_mapping({"task": {"dataset": "digits", **task}, "model": MLP, "seed": seed})
+    run = RunConfig.from_mapping(
+        {"task": {"dataset": "digits", **task}, "model": MLP, "seed": seed}
+    )
     run.check()
     assert isinstance(run.task, StreamConfig)
     built = run.task.build(run.seeds, run.clock(), CPU)
