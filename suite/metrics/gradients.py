@@ -44,7 +44,8 @@ def mean_absolute_cosine(rows: Tensor) -> Tensor:
     sizes = rows.norm(dim=1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
     units = rows / sizes
     n = len(rows)
-    return (units @ units.T).abs().triu(1).sum() / max(1, n * (n - 1) // 2)
+    total: Tensor = (units @ units.T).abs().triu(1).sum()
+    return total / max(1, n * (n - 1) // 2)
 
 
 @metric("gradient_norm", "nat", "splits", "model", "parameters", range=MAGNITUDE)

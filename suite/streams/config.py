@@ -11,7 +11,8 @@ import torch
 from pydantic import Field
 
 from suite.clock import Clock, Duration
-from suite.data.sets import AnyData, DataSpec, describe, load
+from suite.data.base import DataSpec
+from suite.data.sets import AnyData, describe, load
 from suite.errors import ConfigError
 from suite.interventions.base import Bound, Intervention
 from suite.models.base import ModelSpec

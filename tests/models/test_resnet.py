@@ -13,10 +13,9 @@ from torch import nn
 from suite.errors import ConfigError
 from suite.models.base import ModelSpec, build_model
 from suite.models.inputs import Floats
-from suite.models.predict import evaluating
+from suite.models.predict import evaluating, predict
 from suite.models.resnet import STAGES, ResNetConfig
 from suite.models.units import hidden_layers
-from suite.training.observer import predict
 
 CIFAR = ModelSpec(Floats((3, 32, 32)), 10)
 SMALL = ModelSpec(Floats((2, 9, 8)), 3)
