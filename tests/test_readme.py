@@ -103,11 +103,14 @@ def test_code_runs_as_it_stands(
         assert example.examples
         assert doctest.DocTestRunner(verbose=False).run(example).failed == 0
         return
-    exec(compile(code, "page", "exec"), namespace)
+    exec(compile(code, "page", "exec", dont_inherit=True), namespace)
     if "nap.step()" in code:
         (name,) = namespace["nap"].names
         norm = namespace["net"].get_parameter(name).norm().item()
         assert norm == pytest.approx(namespace["nap"].targets[name].item(), rel=1e-5)
+    if "accuracy" in namespace:
+        assert len(namespace["accuracy"]) > 10
+        assert 0 <= min(namespace["accuracy"]) <= max(namespace["accuracy"]) <= 1
     if "last" in namespace:
         assert set(namespace["last"]) == {0.5, 0.6}
 
