@@ -124,6 +124,18 @@ class Repetition(Arms):
         steps = rows["step"].to_numpy(dtype=np.float64)
         return Track(steps, rows["value"].to_numpy(dtype=np.float64))
 
+    def layers(self, arm: str, metric: str) -> list[str]:
+        """Return the layers that a metric of an arm has rows of, in the order of the rows.
+
+        Raises:
+            NotMeasured: if there are none.
+        """
+        rows = self.rows[self._run(arm, None)]
+        found = [str(layer) for layer in rows.loc[rows["metric"] == metric, "layer"].unique()]
+        if not found:
+            raise NotMeasured(f"{metric} of arm {arm!r}")
+        return found
+
 
 @dataclass(frozen=True)
 class Experiment(Arms):

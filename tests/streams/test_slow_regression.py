@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ def test_one_slow_bit_flips_between_phases_and_none_within(seed: int) -> None:
     ]
     for rows in phases:
         assert bool((rows == rows[0]).all())
-    for before, after in zip(phases, phases[1:], strict=False):
+    for before, after in pairwise(phases):
         assert int((before[0] != after[0]).sum()) == 1
     fast = torch.cat([task.batch(step)[0][:, 15:20] for step in range(30)])
     assert 0.2 < fast.mean() < 0.8
