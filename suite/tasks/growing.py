@@ -30,6 +30,7 @@ class SubsetConfig(Config):
         noise: share of the phase's labels that are wrong.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"noise"})
     fraction: Annotated[float, Field(gt=0, le=1)]
     epochs: Annotated[int, Field(ge=1)] | None = None
     steps: Annotated[int, Field(ge=1)] | None = None

@@ -1,4 +1,4 @@
-"""Inputs on a device: those of the tasks before, bit for bit, and of floats by channel."""
+"""Inputs on a device, standardised by channel."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from suite.data.images import ImageSetName
 from suite.data.sets import load
 from suite.data.standardised import Standardised
 from suite.errors import ConfigError
-from suite.seeding import Seeds
-from suite.tasks.warm_start_images import WarmStartImages, WarmStartImagesConfig
 
 CPU = torch.device("cpu")
 
@@ -25,24 +23,21 @@ CPU = torch.device("cpu")
         pytest.param("cifar10", marks=pytest.mark.slow),
     ],
 )
-def test_images_are_those_of_warm_start_images(name: ImageSetName) -> None:
-    phases = [{"fraction": 1.0, "steps": 2}]
-    config = WarmStartImagesConfig.from_mapping(
-        {"kind": "warm_start_images", "dataset": name, "phases": phases}
-    )
+def test_images_are_standardised_by_channel(name: ImageSetName) -> None:
     try:
         data = load(name)
     except ConfigError as error:
         pytest.skip(str(error))
-    task = WarmStartImages(config, Seeds(config.seed_key, 0), config.clock(None), CPU)
     train, test = Standardised.splits(data, CPU)
-    assert torch.equal(test(slice(None)), task.splits(1)["test"][0])
-    index = task._subsets[0][:10_000]
-    inputs = train(index)
-    assert torch.equal(inputs, task.splits(1)["train"][0])
-    assert inputs.stride() == task.splits(1)["train"][0].stride()
-    assert inputs.is_contiguous(memory_format=torch.channels_last)
-    assert (inputs.dtype, len(train)) == (torch.float32, len(data.train_labels))
+    pixels = data.train_inputs.astype(np.float64) / 255
+    mean, std = pixels.mean((0, 1, 2)), pixels.std((0, 1, 2), ddof=1)
+    index = torch.tensor([3, 3, 99, 0])
+    for split, images in ((train, data.train_inputs), (test, data.test_inputs)):
+        inputs = split(index)
+        expected = (images[index.numpy()].astype(np.float64) / 255 - mean) / std
+        assert np.allclose(inputs.numpy(), expected.transpose(0, 3, 1, 2), atol=1e-4)
+        assert inputs.is_contiguous(memory_format=torch.channels_last)
+        assert (inputs.dtype, len(split)) == (torch.float32, len(images))
 
 
 def _floats(shape: tuple[int, ...]) -> DataSet:

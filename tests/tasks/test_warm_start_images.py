@@ -8,14 +8,15 @@ import torch
 from suite.clock import Duration
 from suite.errors import ConfigError
 from suite.seeding import Seeds
-from suite.tasks.warm_start_images import WarmStartImages, WarmStartImagesConfig
+from suite.streams.stream import Stream
+from suite.tasks.warm_start_images import WarmStartImagesConfig
 
 CPU = torch.device("cpu")
 
 
-def _task(seed: int = 0, **settings: Any) -> WarmStartImages:
+def _task(seed: int = 0, **settings: Any) -> Stream:
     config = WarmStartImagesConfig.from_mapping({"kind": "warm_start_images", **settings})
-    return WarmStartImages(config, Seeds(config.seed_key, seed), config.clock(None), CPU)
+    return Stream(config, Seeds(config.seed_key, seed), config.clock(None), CPU)
 
 
 def _keys(images: torch.Tensor) -> set[bytes]:
@@ -25,7 +26,7 @@ def _keys(images: torch.Tensor) -> set[bytes]:
 def test_phases_nest_and_count_their_epochs() -> None:
     config = WarmStartImagesConfig()
     clock = config.clock(None)
-    assert config.sizes() == [144, 1437]
+    assert [length.examples for length in config.lengths()] == [144, 1437]
     assert clock.starts == (0, 70)
     assert clock.total == 70 + 70 * (1437 // 128)
     task = _task()
