@@ -7,6 +7,9 @@ import numpy as np
 from suite.report.claims.base import above, below, between, claim
 from suite.report.experiment import NotMeasured, Repetition
 
+Chosen = dict[str, object]
+"""Settings of arms, as `Arms.arms_with` takes them."""
+
 NEAR = 0.01
 """Difference of accuracies that counts as none: one point, ours; the paper speaks of noise."""
 
@@ -16,15 +19,15 @@ AGREE = 0.2
 SOON = 0.1
 """Share of the second phase after its start in which a rank is looked at; ours."""
 
-NAP = {"interventions.nap.kind": "nap"}
-FREE = {"interventions.nap": None}
-PLAIN = {"task.augment": "none"}
-SLOW = {"optimizer.rate_by_role.weight": 0.1}
-FAST = {"optimizer.rate_by_role.output": 0.1}
-CONSTANT = {"optimizer.rate_by_role.weight": None, "optimizer.rate_by_role.output": None}
+NAP: Chosen = {"interventions.nap.kind": "nap"}
+FREE: Chosen = {"interventions.nap": None}
+PLAIN: Chosen = {"task.augment": "none"}
+SLOW: Chosen = {"optimizer.rate_by_role.weight": 0.1}
+FAST: Chosen = {"optimizer.rate_by_role.output": 0.1}
+CONSTANT: Chosen = {"optimizer.rate_by_role.weight": None, "optimizer.rate_by_role.output": None}
 
 
-def by_fraction(seed: Repetition, settings: dict[str, object]) -> list[tuple[float, str]]:
+def by_fraction(seed: Repetition, settings: Chosen) -> list[tuple[float, str]]:
     """Return (share of the data in the first phase, arm) in rising order, without augmentation.
 
     Raises:
@@ -42,7 +45,7 @@ def final(seed: Repetition, arm: str) -> float:
     return seed.track(arm, "accuracy", "test").last
 
 
-def gap(seed: Repetition, settings: dict[str, object]) -> float:
+def gap(seed: Repetition, settings: Chosen) -> float:
     """Return by how much the smallest first phase ends below the largest."""
     arms = by_fraction(seed, settings)
     return final(seed, arms[-1][1]) - final(seed, arms[0][1])
@@ -221,11 +224,11 @@ def last_layer_hardly_matters(seed: Repetition) -> float:
 )
 def slow_features_widen_the_gap(seed: Repetition) -> float:
     """See the claim."""
-    none = {"interventions.even_ratio_abs": None}
+    none: Chosen = {"interventions.even_ratio_abs": None}
     return gap(seed, SLOW | none) - gap(seed, CONSTANT | none)
 
 
-def at_peak(seed: Repetition, highest: bool) -> dict[str, object]:
+def at_peak(seed: Repetition, highest: bool) -> Chosen:
     """Return the settings of arms with slow features and the highest or lowest second peak.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ def arm(
     rates: dict[str, float] | None = None,
     schedule: dict[str, Any] | None = None,
     augment: str = "none",
-    **after: float,
+    after: Mapping[str, float] | None = None,
 ) -> Any:
     """Return an arm that ends at an accuracy; `after` are other metrics in the second phase."""
     config = {
@@ -37,7 +37,7 @@ def arm(
         ("accuracy", "test"): [(0, 0.1), (START, 0.5), (TOTAL, accuracy)],
         ("phase", ""): [(0, 0.0), (START, 1.0)],
     }
-    for name, value in after.items():
+    for name, value in (after or {}).items():
         layers = ["all"] if name == "update_norm" else ["1", "4", "mean"]
         for layer in layers:
             points = [(s, 1.0 if s <= START else value) for s in range(10, TOTAL + 1, 2)]
@@ -55,10 +55,10 @@ def fig4(free: float, nap: float, change: float = 0.5, update: float = 1.0) -> d
             "activation_pattern_change": 0.1 * scale,
             "update_norm": 3.0 * (1.0 if is_nap else update),
         }
-        arms[f"{name},ten"] = arm(0.1, 0.8 - lost, nap=is_nap, **more)
-        arms[f"{name},half"] = arm(0.5, 0.8, nap=is_nap, **more)
-        arms[f"{name},all"] = arm(1.0, 0.8, nap=is_nap, **more)
-        arms[f"{name},augmented"] = arm(0.1, 0.2, nap=is_nap, augment="crop_flip", **more)
+        arms[f"{name},ten"] = arm(0.1, 0.8 - lost, nap=is_nap, after=more)
+        arms[f"{name},half"] = arm(0.5, 0.8, nap=is_nap, after=more)
+        arms[f"{name},all"] = arm(1.0, 0.8, nap=is_nap, after=more)
+        arms[f"{name},augmented"] = arm(0.1, 0.2, nap=is_nap, augment="crop_flip", after=more)
     return arms
 
 
@@ -158,7 +158,7 @@ def fig13(lost: float, jump: float) -> dict[str, Any]:
                 nap=True,
                 rates={"weight": 0.1},
                 schedule=schedule,
-                feature_rank=rank,
+                after={"feature_rank": rank},
             )
     return arms
 
