@@ -33,6 +33,7 @@ from suite.report.drawing.svg import inline
 from suite.report.experiment import SMALL, Ambiguous, NotMeasured, Results, Scale
 from suite.report.page.incidents import INCIDENTS, incidents
 from suite.report.page.page import Drawing, render_page
+from suite.report.page.streams import STREAMS
 from suite.report.page.tables import plain_text, renderables
 from suite.report.published.base import PUBLISHED
 from suite.report.published.data import Grid
@@ -117,7 +118,7 @@ def build_report(results: str | Path) -> Report:
     found = {run_id: read_config(root, run_id) for run_id in run_ids}
     configs = {run_id: config for run_id, config in found.items() if config}
     provenances = [p for run_id in run_ids if (p := read_provenance(root, run_id))]
-    rows = load_results(root, [*metrics_drawn(sweep.tasks.values()), *INCIDENTS])
+    rows = load_results(root, [*metrics_drawn(sweep.tasks.values()), *INCIDENTS, *STREAMS])
     tasks = with_games(summarise(sweep, statuses, rows), configs)
     groups = games_results(tasks, configs)
 

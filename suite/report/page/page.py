@@ -18,6 +18,7 @@ from suite.records.reader import SweepRecord
 from suite.report.page.budget import budget_line
 from suite.report.page.incidents import incidents
 from suite.report.page.provenance import disagreements, provenance_table
+from suite.report.page.streams import stream_tables
 from suite.report.page.tables import cells, columns, title
 from suite.report.page.wording import (
     HOW_TO_READ,
@@ -179,6 +180,7 @@ def _task(
         "notes": task.record.notes,
         "troubles": troubles(task),
         "incidents": incidents(task, rows),
+        "streams": stream_tables(task, rows),
         "drawings": [_drawing(d) for d in drawings if d.task == task.label],
     }
 
