@@ -176,7 +176,7 @@ def test_outputs_that_have_not_come_yet_are_masked() -> None:
     early = [v for s, layer, v in named(rows, "accuracy") if layer == "test" and s == 18]
     assert early[0] > 0.6  # of two classes; of ten a network this young has a fifth
     unseen = run.model[-1].weight[~stream.current(2).phase.outputs]  # type: ignore[index, operator]
-    fresh = SupervisedRun(run.config, CPU).model[-1].weight  # type: ignore[index]
+    fresh = SupervisedRun(run.config, CPU).model[-1].weight
     assert torch.equal(unseen, fresh[~stream.current(2).phase.outputs])  # type: ignore[index, operator]
 
 
