@@ -12,10 +12,10 @@ BENCH_STAMP := $(VENV)/.installed-bench
 run: $(STAMP)
 	$(BIN)/python run_suite.py $(ARGS)
 
-# All but the launch tests, which start Ray on all cores, run on several cores at once.
+# Launch tests start a Ray of their own and wait a lot: two files at once, their tests in order.
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow" -q -n auto --maxprocesses 4 --ignore tests/launch
-	$(BIN)/python -m pytest -m "not slow" -q tests/launch
+	$(BIN)/python -m pytest -m "not slow" -q -n 2 --dist loadfile tests/launch
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -q -n auto --maxprocesses 4 --ignore tests/launch

@@ -18,7 +18,7 @@ from suite.tasks.base import TASKS
 # As in an environment that is activated: commands are printed by the names of programs.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 # What tests share is imported by its bare name; `mypy_path` in pyproject.toml says the same.
-SHARED = ("references", "contracts", "invariance", "replay")
+SHARED = ("references", "contracts", "invariance", "replay", "launch")
 sys.path[:0] = [str(Path(__file__).parent / name) for name in SHARED]
 
 

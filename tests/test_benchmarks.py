@@ -94,6 +94,7 @@ def test_stable_baselines_takes_a_step(load: Callable[[str], Any]) -> None:
     contender.close()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_small_soak_looks_at_both_processes(
     load: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, started_ray: None
@@ -187,6 +188,7 @@ def test_what_should_not_be_is_told_of(
     assert "a case" in fuzz.Outcome("a case", how, said, 0.1).told()
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_or_dies_is_replaced(
     load: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

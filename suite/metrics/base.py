@@ -127,6 +127,11 @@ class Metric:
     function: MetricFunction | type[StatefulMetric]
     range: Range = ANY
 
+    @property
+    def is_function(self) -> bool:
+        """Whether it keeps nothing between measurements."""
+        return not isinstance(self.function, type)
+
     def build(self) -> MetricFunction:
         """Return what measures one run."""
         made: MetricFunction = self.function() if isinstance(self.function, type) else self.function

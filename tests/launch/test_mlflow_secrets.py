@@ -91,6 +91,7 @@ def _holding(folder: Path) -> list[str]:
     return [str(path) for path in files if SECRET.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_a_password_is_nowhere(tmp_path: Path, server: str) -> None:
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(SWEEP))
     code, out, telling = _run(tmp_path, f"http://ann:{SECRET}@{server}")

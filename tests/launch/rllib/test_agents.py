@@ -258,7 +258,13 @@ def test_updates_of_the_convolutional_network_equal_bare_pytorch(
 def test_updates_equal_bare_pytorch_in_single_precision(
     make_learner: Callable[..., Any], case: str
 ) -> None:
-    follow(make_learner, case, request(case, mlp("layer"), "free"), torch.float32)
+    """Over fewer updates than in double precision.
+
+    Rounding grows, and the input of a ReLU that it moves across 0 changes a gradient by more than
+    any tolerance: on one kind of processor that happened to c51 in the 34th update.
+    """
+    run = request(case, mlp("layer"), "free")
+    follow(make_learner, case, run, torch.float32, number=20)
 
 
 @pytest.mark.parametrize("nap", [None, "free"])

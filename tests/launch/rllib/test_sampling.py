@@ -68,7 +68,12 @@ def run_to_the_end(algorithm: Any) -> None:
 
 @pytest.mark.parametrize(
     ("runners", "lanes", "utd", "overlap"),
-    [(1, 1, 1.0, False), (2, 3, 0.3, False), (2, 1, 2.0, True), (3, 2, 0.25, True)],
+    [
+        (1, 1, 1.0, False),
+        pytest.param(2, 3, 0.3, False, marks=pytest.mark.slow),
+        pytest.param(2, 1, 2.0, True, marks=pytest.mark.slow),
+        (3, 2, 0.25, True),
+    ],
 )
 def test_updates_are_exact_at_any_number_of_runners_and_lanes(
     build: Callable[..., Any], runners: int, lanes: int, utd: float, overlap: bool

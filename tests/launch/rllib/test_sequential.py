@@ -307,7 +307,13 @@ def facts(rows: list[Any]) -> list[tuple[Any, ...]]:
     return [(r.step, r.frames, *r[3:]) for r in rows if not r.metric.endswith("_per_s")]
 
 
-@pytest.mark.parametrize("agent", [BASE["agent"], RAINBOW], ids=["dqn", "rainbow"])
+@pytest.mark.parametrize(
+    "agent",
+    [
+        pytest.param(BASE["agent"], id="dqn", marks=pytest.mark.slow),
+        pytest.param(RAINBOW, id="rainbow"),
+    ],
+)
 def test_runs_resume_across_switches_to_the_last_bit(
     build: Callable[..., Any], tmp_path: Path, agent: dict[str, Any]
 ) -> None:
