@@ -83,7 +83,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     storage = Storage(tmp_path_factory.mktemp("results") / "results" / "runs" / "quick")
     storage.create("--results")
     (storage.root / layout.SWEEP).write_text(json.dumps(sweep_record(sweep, "", "0" * 16)))
-    for run_id, config in sweep.only("[dm]*").runs.items():
+    for run_id, config in sweep.only("[wm]*").runs.items():
         folder = RunFolder(storage, run_id)
         folder.open(config.model_dump(mode="json"), {})
         folder.emit([Row(1, 0, 0.1, *config.task.primary_metric, 0.5 + 0.1 * config.seed)])
