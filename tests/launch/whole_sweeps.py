@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -65,7 +64,6 @@ def start_run(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*command, "--num-cpus", "2", *arguments],
         cwd=folder,
-        env={**os.environ, "RAY_worker_niceness": "0"},  # else other tests starve the trials
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
