@@ -126,10 +126,12 @@ def test_the_results_folder_is_removed(start: Start, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "aside", ignore_errors=True)
     said, _ = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 1, said
-    assert said.count(f"Stopped: the results folder {out} was removed") == 1
+    # A trial that was about to write may have made the folder again before anybody looked.
+    again = out.exists()
+    how = "replaced by another" if again else "removed"
+    assert said.count(f"Stopped: the results folder {out} was {how}") == 1
     assert "Traceback" not in said
-    assert "--resume" not in said  # there is nothing to resume
-    assert not out.exists()
+    assert again or "--resume" not in said  # there is nothing to resume
 
 
 @pytest.fixture
