@@ -5,7 +5,7 @@ inputs. Its other sizes stay: at an equal `width` the network has more parameter
 With ``width / 2`` it has as many features, and with about ``width / sqrt(2)`` as many parameters in
 its hidden maps.
 
-Metrics count each of the 2n features by itself. A unit with CReLU always has one feature of 0, so
+Metrics count each of the 2n features by itself. A unit with CReLU has at least one feature of 0, so
 shares of dead features are not comparable with ReLU's. ReDo looks at units: with Fourier features
 none is ever dormant.
 
