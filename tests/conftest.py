@@ -20,7 +20,7 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get(
 # Trials are as urgent as the tests that wait for them; by default Ray's workers give way.
 os.environ.setdefault("RAY_worker_niceness", "0")
 # What tests share is imported by its bare name; `mypy_path` in pyproject.toml says the same.
-SHARED = ("references", "contracts", "invariance", "replay", "launch")
+SHARED = ("references", "contracts", "invariance", "replay", "launch/shared")
 sys.path[:0] = [str(Path(__file__).parent / name) for name in SHARED]
 
 

@@ -63,7 +63,8 @@ class _Since(StatefulMetric):
         if not found:
             return {}
         last = max(found)
-        changes = {j: a - self.at_end[j] for j, a in found.items() if j < last}
+        known = self.at_end  # not of tasks whose ends were not measured
+        changes = {j: a - known[j] for j, a in found.items() if j < last and j in known}
         self.at_end[last] = found[last]
         return changes
 
@@ -76,7 +77,7 @@ class _Since(StatefulMetric):
         self.at_end = dict(state["at_end"])
 
 
-@metric("forgetting", "share", "task", "model", range=SHARE.difference())
+@metric("forgetting", "1", "task", "model", range=SHARE.difference())
 class Forgetting(_Since):
     """``A[j, j] - A[k, j]`` of each earlier task j at the end of task k; the layer is j."""
 
@@ -85,7 +86,7 @@ class Forgetting(_Since):
         return {str(j): -change for j, change in self.changes(seen).items()}
 
 
-@metric("backward_transfer", "share", "task", "model", range=SHARE.difference())
+@metric("backward_transfer", "1", "task", "model", range=SHARE.difference())
 class BackwardTransfer(_Since):
     """Mean of ``A[k, j] - A[j, j]`` over the earlier tasks; ``one_step`` is that of task k - 1."""
 

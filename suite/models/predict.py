@@ -16,7 +16,7 @@ CHUNK = 4096
 
 def predict(model: nn.Module, inputs: Tensor) -> Tensor:
     """Return the model's outputs on many inputs, in chunks, without gradients."""
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(model):
         return torch.cat([model(chunk) for chunk in torch.split(inputs, CHUNK)])
 
 

@@ -57,7 +57,7 @@ class StreamConfig(SupervisedTaskConfig):
     batch_size: Annotated[int, Field(ge=1)] = 128
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augment: Literal["none", "crop_flip"] = "none"
-    transition: Annotated[int, Field(ge=0)] = 0
+    transition: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     until_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
     optimizer_at_phase: Literal["keep", "fresh"] = "keep"
     buffers: Literal["keep", "fresh"] = "keep"

@@ -39,6 +39,7 @@ class ClassPairsConfig(StreamConfig):
             "tasks": 3,
             "per_class": 24,
             "steps": 4,
+            "head": "fresh",
         },
         "model": {"kind": "mlp", "width": 8, "depth": 2, "norm": "layer"},
     }

@@ -25,6 +25,7 @@ from suite.losses import SQUARED
 from suite.models.base import ModelSpec
 from suite.models.inputs import Floats
 from suite.seeding import Seeds
+from suite.streams.tasks import MOST_TASKS
 from suite.tasks.base import TASKS, Batch, SupervisedTask, SupervisedTaskConfig
 
 TESTED = 1_024
@@ -32,6 +33,9 @@ TESTED = 1_024
 
 BLOCK = 4_096
 """Updates whose examples are drawn at once."""
+
+MOST_BITS, MOST_UNITS = 10_000, 100_000
+"""Largest sizes of inputs and of the target network."""
 
 
 @TASKS.register("slow_regression")
@@ -65,13 +69,13 @@ class SlowRegressionConfig(SupervisedTaskConfig):
         "budget": 12,
     }
     kind: Literal["slow_regression"] = "slow_regression"
-    bits: Annotated[int, Field(ge=2)] = 21
+    bits: Annotated[int, Field(ge=2, le=MOST_BITS)] = 21
     slow_bits: Annotated[int, Field(ge=1)] = 15
     period: Annotated[int, Field(ge=1)] = 10_000
     change: Literal["flip", "redraw"] = "flip"
-    target_units: Annotated[int, Field(ge=1)] = 100
+    target_units: Annotated[int, Field(ge=1, le=MOST_UNITS)] = 100
     beta: Annotated[float, Field(ge=0, le=1)] = 0.7
-    batch_size: Annotated[int, Field(ge=1)] = 1
+    batch_size: Annotated[int, Field(ge=1, le=100_000)] = 1
 
     @model_validator(mode="after")
     def _fits(self) -> SlowRegressionConfig:
@@ -100,7 +104,11 @@ class SlowRegressionConfig(SupervisedTaskConfig):
         if budget is None:
             raise ConfigError("budget", None, "a number of gradient steps, such as 1000000")
         total = Clock(1).steps(budget, "budget")
-        return Clock(total, tuple(range(0, max(total, 1), self.period // self.batch_size)))
+        every = self.period // self.batch_size
+        if total // every >= MOST_TASKS:
+            wanted = f"fewer than {MOST_TASKS:,} changes, one every {every:,} gradient steps"
+            raise ConfigError("budget", budget.model_dump(), wanted)
+        return Clock(total, tuple(range(0, max(total, 1), every)))
 
     def build(self, seeds: Seeds, clock: Clock, device: torch.device) -> SupervisedTask:
         """Return a `SlowRegression`."""

@@ -54,7 +54,8 @@ def twins(correction: Correction, steps: int = 40, lr: float = 0.3) -> tuple[Ten
                     rate = lr
                     if model is twin and name in ratios:
                         rate *= {"layers": ratios[name], "whole": whole, "none": 1.0}[correction]
-                    parameter -= rate * parameter.grad  # type: ignore[operator]
+                    assert parameter.grad is not None
+                    parameter.sub_(parameter.grad, alpha=rate)
         projection.step()
     return losses[0], losses[1]
 

@@ -12,7 +12,7 @@ from typing import Any
 from suite.records import layout
 from suite.sweeps.sweep import load_sweep
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 SWEEP: dict[str, Any] = {
     "experiments": {
