@@ -45,7 +45,9 @@ def _rows(seed: int, place: int) -> pd.DataFrame:
         ("feature_rank", "1"): 3 + rise,
         ("feature_rank", "4"): 10 + 5 * rise**2,
     }
-    flat = [(m, k, s, v) for (m, k), of in curves.items() for s, v in zip(STEPS, of, strict=True)]
+    flat: list[tuple[str, str, Any, Any]] = [
+        (m, k, s, v) for (m, k), of in curves.items() for s, v in zip(STEPS, of, strict=True)
+    ]
     flat += [("phase", "", 0, 0.0), ("phase", "", START, 1.0)]
     return pd.DataFrame(flat, columns=["metric", "layer", "step", "value"])
 
