@@ -14,12 +14,12 @@ run: $(STAMP)
 
 # Launch tests start a Ray of their own and wait a lot: two files at once, their tests in order.
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow" -q -n auto --maxprocesses 4 --ignore tests/launch
+	$(BIN)/python -m pytest -m "not slow" -q -n auto --maxprocesses 4 --dist worksteal --ignore tests/launch
 	$(BIN)/python -m pytest -m "not slow" -q -n 2 --dist loadfile tests/launch
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow -q -n auto --maxprocesses 4 --ignore tests/launch
-	$(BIN)/python -m pytest -m slow -q tests/launch
+	$(BIN)/python -m pytest -m slow -q -n auto --maxprocesses 4 --dist worksteal --ignore tests/launch
+	$(BIN)/python -m pytest -m slow -q -n 2 --dist loadfile tests/launch
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

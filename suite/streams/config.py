@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from math import prod
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -172,8 +171,3 @@ class StreamConfig(SupervisedTaskConfig):
         from suite.streams.stream import Stream
 
         return Stream(self, seeds, clock, device)
-
-
-def flat(shape: tuple[int, ...]) -> int:
-    """Return the number of values of one input."""
-    return prod(shape)

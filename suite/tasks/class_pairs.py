@@ -17,6 +17,7 @@ from suite.seeding import Seeds
 from suite.streams.boundary import Head
 from suite.streams.config import StreamConfig
 from suite.streams.phase import Length, Phase, Pool, shuffled
+from suite.streams.tasks import MOST_TASKS, ONLINE
 from suite.tasks.base import TASKS
 
 
@@ -44,19 +45,10 @@ class ClassPairsConfig(StreamConfig):
         "model": {"kind": "mlp", "width": 8, "depth": 2, "norm": "layer"},
     }
     primary_metric: ClassVar[tuple[str, str]] = ("average_online_accuracy", "")
-    default_metrics: ClassVar[tuple[str, ...]] = (
-        "accuracy",
-        "average_online_accuracy",
-        "online_accuracy",
-        "task_online_accuracy",
-        "loss",
-        "effective_lr",
-        "relative_update",
-        "parameter_norm",
-    )
+    default_metrics: ClassVar[tuple[str, ...]] = ONLINE
     kind: Literal["class_pairs"] = "class_pairs"
     head: Head = "zero"
-    tasks: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    tasks: Annotated[int, Field(ge=1, le=MOST_TASKS)] = 10
     per_class: Annotated[int, Field(ge=1)] = 100
     epochs: Annotated[int, Field(ge=1)] | None = None
     steps: Annotated[int, Field(ge=1)] | None = None

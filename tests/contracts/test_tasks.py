@@ -225,16 +225,24 @@ REMEMBERING = [
 """The metrics that an interruption could change although the state of the run is the same."""
 
 
-@pytest.mark.parametrize("kind", SUPERVISED)
+ADAPTING = [CYCLIC, *TRIGGERED]
+"""Schedules, of which each arm of a task has one: in turn, so that every pair of task and arm, of
+task and schedule, and of arm and schedule occurs."""
+
+
 @pytest.mark.parametrize(
-    ("arm", "schedule", "names"),
+    ("kind", "arm", "schedule", "names"),
     [
         *(
-            pytest.param(*a.values, *s.values, REMEMBERING, id=f"{s.id}-{a.id}")
-            for a in ARMS
-            for s in (CYCLIC, *TRIGGERED)
+            pytest.param(kind, *a.values, *s.values, REMEMBERING, id=f"{s.id}-{a.id}-{kind}")
+            for number, kind in enumerate(SUPERVISED)
+            for place, a in enumerate(ARMS)
+            for s in [ADAPTING[(number + place) % len(ADAPTING)]]
         ),
-        pytest.param({}, *CYCLIC.values, sorted(METRICS.entries()), id="all-metrics"),
+        *(
+            pytest.param(k, {}, *CYCLIC.values, sorted(METRICS.entries()), id=f"all-metrics-{k}")
+            for k in SUPERVISED
+        ),
     ],
 )
 def test_training_resumes_to_the_last_bit(
