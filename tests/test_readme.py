@@ -19,6 +19,7 @@ import yaml
 
 from suite.config import merge
 from suite.launch.catalogue import config_folders
+from suite.registry import Registry
 from suite.run_config import RunConfig
 from suite.sweeps.sweep import load_sweep
 from suite.sweeps.yaml_file import parse_yaml
@@ -103,7 +104,10 @@ def test_code_runs_as_it_stands(
         assert example.examples
         assert doctest.DocTestRunner(verbose=False).run(example).failed == 0
         return
-    exec(compile(code, "page", "exec", dont_inherit=True), namespace)
+    try:
+        exec(compile(code, "page", "exec", dont_inherit=True), namespace)
+    finally:
+        Registry.forget("__main__")  # else other tests would find the parts of the pages
     if "nap.step()" in code:
         (name,) = namespace["nap"].names
         norm = namespace["net"].get_parameter(name).norm().item()
