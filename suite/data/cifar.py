@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from suite.data.base import DataSet
 from suite.data.checks import check_labels, fault, md5_of, reading
 from suite.data.encoded import JPEG, decoded
-from suite.data.fetch import RemoteFile
+from suite.data.fetch import RemoteFile, find
+from suite.data.kept import identity_of, kept
 
 SHAPE = (32, 32, 3)
 
@@ -154,6 +155,32 @@ class Archive:
     folder: str
     members: tuple[tuple[str, ...], tuple[str, ...]]
     labels: bytes
+
+
+def read_set(
+    folder: str, archive: Archive, splits: Sequence[Split], check: CheckColours
+) -> DataSet:
+    """Return a set from its parquet files or its archive, kept decoded in the cache folder.
+
+    Args:
+        folder: of the parquet files, and name of the set.
+        archive: the other form.
+        splits: what each must be.
+        check: looks at their colours.
+
+    Raises:
+        ConfigError: if its files are nowhere, or have other content.
+    """
+    parquet = [f"{folder}/{split.name}.parquet" for split in splits]
+    packed = [f"{folder}/{archive.remote.name}"]
+    paths = find(folder, [parquet, packed], [archive.remote])
+
+    def decode() -> DataSet:
+        if len(paths) == len(parquet):
+            return read_parquet(paths, splits, check)
+        return read_archive(paths[0], archive, splits, check)
+
+    return kept(folder, identity_of(paths), decode)
 
 
 def read_archive(

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from suite.data.base import DataSet
 from suite.data.checks import CLASSES, fault
-from suite.data.cifar import Archive, Split, read_archive, read_parquet
-from suite.data.fetch import RemoteFile, find
-from suite.data.kept import identity_of, kept
+from suite.data.cifar import Archive, Split, read_set
+from suite.data.fetch import RemoteFile
 
 ARCHIVE = Archive(
     RemoteFile(
@@ -84,12 +83,4 @@ def read() -> DataSet:
     Raises:
         ConfigError: if its files are nowhere, or have other content.
     """
-    parquet = ["cifar10/train.parquet", "cifar10/test.parquet"]
-    paths = find("cifar10", [parquet, [f"cifar10/{ARCHIVE.remote.name}"]], [ARCHIVE.remote])
-
-    def decode() -> DataSet:
-        if len(paths) == 2:
-            return read_parquet(paths, SPLITS, check_colours)
-        return read_archive(paths[0], ARCHIVE, SPLITS, check_colours)
-
-    return kept("cifar10", identity_of(paths), decode)
+    return read_set("cifar10", ARCHIVE, SPLITS, check_colours)

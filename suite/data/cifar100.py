@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from suite.data.base import DataSet
 from suite.data.checks import fault
-from suite.data.cifar import Archive, Split, read_archive, read_parquet
-from suite.data.fetch import RemoteFile, find
-from suite.data.kept import identity_of, kept
+from suite.data.cifar import Archive, Split, read_set
+from suite.data.fetch import RemoteFile
 
 CLASSES = 100
 
@@ -62,12 +61,4 @@ def read() -> DataSet:
     Raises:
         ConfigError: if its files are nowhere, or have other content.
     """
-    parquet = ["cifar100/train.parquet", "cifar100/test.parquet"]
-    paths = find("cifar100", [parquet, [f"cifar100/{ARCHIVE.remote.name}"]], [ARCHIVE.remote])
-
-    def decode() -> DataSet:
-        if len(paths) == 2:
-            return read_parquet(paths, SPLITS, check_colours)
-        return read_archive(paths[0], ARCHIVE, SPLITS, check_colours)
-
-    return kept("cifar100", identity_of(paths), decode)
+    return read_set("cifar100", ARCHIVE, SPLITS, check_colours)

@@ -141,7 +141,7 @@ class Metric:
     def shared(self) -> bool:
         """Whether runs of one process could share state: a function that is not the suite's own."""
         home = str(getattr(self.function, "__module__", ""))
-        return not isinstance(self.function, type) and not within(home, "suite")
+        return self.is_function and not within(home, "suite")
 
 
 METRICS: Registry[Metric] = Registry("metric", "suite.metrics")

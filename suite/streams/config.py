@@ -155,6 +155,10 @@ class StreamConfig(SupervisedTaskConfig):
         per_epoch = tuple(self.per_epoch(length.examples) for length in lengths)
         return Clock(starts[-1], tuple(starts[:-1]), per_epoch)
 
+    def length(self, examples: int, epochs: int | None, steps: int | None) -> Length:
+        """Return the length of a phase with so many passes, or so many updates."""
+        return Length(examples, steps or (epochs or 0) * self.per_epoch(examples))
+
     def per_epoch(self, examples: int) -> int:
         """Return the updates of a pass over so many examples; what is left over is dropped."""
         return max(1, examples // self.batch_size)

@@ -23,6 +23,16 @@ class Length:
     steps: int
 
 
+def check_one_length(epochs: int | None, steps: int | None) -> None:
+    """Check that exactly one of the two keys is given.
+
+    Raises:
+        ConfigError: if both or none are.
+    """
+    if (epochs is None) == (steps is None):
+        raise ConfigError("epochs", epochs, "either 'epochs' or 'steps', not both")
+
+
 @dataclass(frozen=True)
 class Pool:
     """The training examples that the phases of a stream choose from.

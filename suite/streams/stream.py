@@ -56,7 +56,6 @@ class Current:
         self.examples = owner.members[phase.examples].to(device)
         self.targets = phase.targets(owner.pool.labels[phase.examples]).to(device)
         self.permutation = None if phase.permutation is None else phase.permutation.to(device)
-        self.outputs = None if phase.outputs is None else phase.outputs.to(device)
         self.size = min(owner.config.batch_size, len(self.examples))
         self.per_epoch = len(self.examples) // self.size
         self.start = owner.clock.starts[index]
@@ -102,7 +101,8 @@ def arranged(inputs: Tensor, permutation: Tensor | None) -> Tensor:
     """Return inputs (n, ...) with their values in another order; None leaves them."""
     if permutation is None:
         return inputs
-    return inputs.flatten(1)[:, permutation].view(-1, *inputs.shape[1:])
+    order = permutation.to(inputs.device)
+    return inputs.flatten(1)[:, order].view(-1, *inputs.shape[1:])
 
 
 class Stream(SupervisedTask):
@@ -128,14 +128,18 @@ class Stream(SupervisedTask):
         self.config, self.seeds, self.clock, self.device = config, seeds, clock, device
         self.source = data.source
         labels = torch.from_numpy(data.train_labels)
-        order = torch.randperm(len(labels), generator=Seeds(HELD_OUT, 0).torch(data.source))
-        self.members = order[: config.pool_size] if config.validation else torch.arange(len(labels))
+        self.members = torch.arange(len(labels))
+        if config.validation:
+            drawn = Seeds(HELD_OUT, 0).torch(data.source)
+            self.members = torch.randperm(len(labels), generator=drawn)
+        self.members, kept_out = self.members.split(
+            [config.pool_size, len(labels) - config.pool_size]
+        )
         self.pool = Pool(labels[self.members], data.classes, config.data.shape)
         self.train, test = Standardised.splits(data, device)
         self.black = -self.train.mean / self.train.std  # of images
         if config.validation:
-            kept_out = order[config.pool_size :].to(device)
-            self._test = (self.inputs(kept_out), labels[kept_out.cpu()].to(device))
+            self._test = (self.inputs(kept_out.to(device)), labels[kept_out].to(device))
         else:
             kind = torch.get_default_dtype()
             self._test = (
@@ -170,6 +174,11 @@ class Stream(SupervisedTask):
         """Return the phase that the update `step` belongs to."""
         return bisect_right(self.clock.starts, step) - 1
 
+    def _end(self, index: int) -> int:
+        """Return the number of updates after which a phase ends by the clock."""
+        starts = self.clock.starts
+        return starts[index + 1] if index + 1 < len(starts) else self.clock.total
+
     def _make(self, index: int) -> Current:
         return Current(self.config.phase(index, self.pool, self.seeds), index, self)
 
@@ -178,7 +187,7 @@ class Stream(SupervisedTask):
         if self._current is None or self._current.index != index:
             self._current = self._make(index)
             if self._mask is not None:
-                self._mask.only(self._current.outputs)
+                self._mask.only(self._current.phase.outputs)
         return self._current
 
     def batch(self, step: int) -> Batch:
@@ -231,10 +240,7 @@ class Stream(SupervisedTask):
             labels = phase.relabel.to(self.device)[labels]
             asked = labels >= 0
             inputs, labels = inputs[asked], labels[asked]
-        permutation = phase.permutation
-        return arranged(
-            inputs, None if permutation is None else permutation.to(self.device)
-        ), labels
+        return arranged(inputs, phase.permutation), labels
 
     def held_out(self, index: int) -> Batch | None:
         """Return the held-out data of any phase; None where there is nothing to score."""
@@ -249,8 +255,7 @@ class Stream(SupervisedTask):
         if step == 0:
             return None
         index = self.phase_at(step - 1)
-        ends = (*self.clock.starts[1:], self.clock.total)
-        return index if step in (ends[index], self._early) else None
+        return index if step in (self._end(index), self._early) else None
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the loss of a batch; how many of it were right is kept."""
@@ -276,7 +281,7 @@ class Stream(SupervisedTask):
         if self.online.since_epoch() < wanted:
             return step
         self._early = step
-        return (*self.clock.starts[1:], self.clock.total)[index]
+        return self._end(index)
 
     def begin_phase(self) -> None:
         """Start the counts of a phase."""

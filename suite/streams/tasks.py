@@ -11,7 +11,7 @@ from torch import Tensor
 from suite.errors import ConfigError
 from suite.seeding import Seeds
 from suite.streams.config import StreamConfig
-from suite.streams.phase import Length, Pool, shuffled
+from suite.streams.phase import Length, Pool, check_one_length, shuffled
 
 MOST_TASKS = 1_000_000
 """Phases of a stream."""
@@ -48,8 +48,7 @@ class EqualTasksConfig(StreamConfig):
 
     @model_validator(mode="after")
     def _one_length(self) -> EqualTasksConfig:
-        if (self.epochs is None) == (self.steps is None):
-            raise ConfigError("epochs", self.epochs, "either 'epochs' or 'steps', not both")
+        check_one_length(self.epochs, self.steps)
         return self
 
     @property
@@ -67,8 +66,7 @@ class EqualTasksConfig(StreamConfig):
 
     def lengths(self) -> Sequence[Length]:
         """Return the same length for every task."""
-        steps = self.steps or (self.epochs or 0) * self.per_epoch(self.size)
-        return [Length(self.size, steps)] * self.tasks
+        return [self.length(self.size, self.epochs, self.steps)] * self.tasks
 
     def subset(self, pool: Pool, seeds: Seeds) -> Tensor:
         """Return the examples that all tasks share, a random subset, (size,)."""

@@ -12,11 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from pydantic import Field, model_validator
 
-from suite.errors import ConfigError
 from suite.seeding import Seeds
 from suite.streams.boundary import Head
 from suite.streams.config import StreamConfig
-from suite.streams.phase import Length, Phase, Pool, shuffled
+from suite.streams.phase import Length, Phase, Pool, check_one_length, shuffled
 from suite.streams.tasks import MOST_TASKS, ONLINE
 from suite.tasks.base import TASKS
 
@@ -55,8 +54,7 @@ class ClassPairsConfig(StreamConfig):
 
     @model_validator(mode="after")
     def _one_length(self) -> ClassPairsConfig:
-        if (self.epochs is None) == (self.steps is None):
-            raise ConfigError("epochs", self.epochs, "either 'epochs' or 'steps', not both")
+        check_one_length(self.epochs, self.steps)
         return self
 
     def outputs(self) -> int:
@@ -65,8 +63,7 @@ class ClassPairsConfig(StreamConfig):
 
     def lengths(self) -> Sequence[Length]:
         """Return the same length for every task."""
-        size = 2 * self.per_class
-        return [Length(size, self.steps or (self.epochs or 0) * self.per_epoch(size))] * self.tasks
+        return [self.length(2 * self.per_class, self.epochs, self.steps)] * self.tasks
 
     def phase(self, index: int, pool: Pool, seeds: Seeds) -> Phase:
         """Return examples of the task's two classes, called 0 and 1."""

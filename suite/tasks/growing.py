@@ -16,7 +16,14 @@ from suite.config import Config
 from suite.errors import ConfigError
 from suite.seeding import Seeds
 from suite.streams.config import StreamConfig
-from suite.streams.phase import Length, Phase, Pool, shuffled, wrong_labels
+from suite.streams.phase import (
+    Length,
+    Phase,
+    Pool,
+    check_one_length,
+    shuffled,
+    wrong_labels,
+)
 from suite.tasks.base import TASKS
 
 
@@ -38,8 +45,7 @@ class SubsetConfig(Config):
 
     @model_validator(mode="after")
     def _one_length(self) -> SubsetConfig:
-        if (self.epochs is None) == (self.steps is None):
-            raise ConfigError("epochs", self.epochs, "either 'epochs' or 'steps', not both")
+        check_one_length(self.epochs, self.steps)
         return self
 
 
@@ -79,8 +85,8 @@ class GrowingConfig(StreamConfig):
             given = {"epochs": self.epochs, "steps": self.steps, "noise": self.noise}
             key = next(key for key, value in given.items() if value)
             raise ConfigError(key, given[key], "no such key beside 'phases': a phase has its own")
-        if self.chunks is not None and (self.epochs is None) == (self.steps is None):
-            raise ConfigError("epochs", self.epochs, "either 'epochs' or 'steps', not both")
+        if self.chunks is not None:
+            check_one_length(self.epochs, self.steps)
         if self.chunks is not None and self.noise and len(self.noise) != self.chunks:
             wanted = f"{self.chunks} shares, one per chunk"
             raise ConfigError("noise", list(self.noise), wanted)
@@ -101,21 +107,21 @@ class GrowingConfig(StreamConfig):
 
     def lengths(self) -> Sequence[Length]:
         """Return the sizes of the subsets and the updates on each."""
-        found = []
-        for subset in self.subsets:
-            size = max(1, round(subset.fraction * self.pool_size))
-            found.append(Length(size, subset.steps or (subset.epochs or 0) * self.per_epoch(size)))
-        return found
+        return [self.length(self._size(s), s.epochs, s.steps) for s in self.subsets]
+
+    def _size(self, subset: SubsetConfig) -> int:
+        """Return the number of examples of a phase."""
+        return max(1, round(subset.fraction * self.pool_size))
 
     def phase(self, index: int, pool: Pool, seeds: Seeds) -> Phase:
         """Return the first examples of the seed's order of all.
 
         The n-th phase with a fraction draws the same orders, whatever came before.
         """
-        subset = self.subsets[index]
-        size = self.lengths()[index].examples
-        examples = shuffled(len(pool), seeds.torch("subset"), size)
-        before = [s.fraction for s in self.subsets[:index]].count(subset.fraction)
+        subsets = self.subsets
+        subset = subsets[index]
+        examples = shuffled(len(pool), seeds.torch("subset"), self._size(subset))
+        before = [s.fraction for s in subsets[:index]].count(subset.fraction)
         name = f"{subset.fraction}/{before}"
         labels = None
         if subset.noise:

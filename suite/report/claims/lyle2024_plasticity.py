@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from suite.report.claims.base import above, below, claim
+from suite.report.claims.shared import Chosen
 from suite.report.experiment import NotMeasured, Repetition
-
-Chosen = dict[str, object]
-"""Settings of arms, as `Arms.arms_with` takes them."""
 
 SAME = 1.05
 """Ratio of losses of the last and the first task that counts as no change; ours."""

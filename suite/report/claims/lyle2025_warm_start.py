@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from suite.report.claims.base import above, below, between, claim
+from suite.report.claims.shared import Chosen
 from suite.report.experiment import NotMeasured, Repetition
-
-Chosen = dict[str, object]
-"""Settings of arms, as `Arms.arms_with` takes them."""
 
 NEAR = 0.01
 """Difference of accuracies that counts as none: one point, ours; the paper speaks of noise."""

@@ -6,6 +6,9 @@ from typing import Any
 
 from suite.report.experiment import NotMeasured, Repetition
 
+Chosen = dict[str, object]
+"""Settings of arms, as `suite.report.arms.Arms.arms_with` takes them."""
+
 
 def length(seed: Repetition, arm: str) -> float:
     """Return the number of gradient steps that an arm was given, whenever it ended.
