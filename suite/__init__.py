@@ -51,9 +51,12 @@ _MOVED = {
 }
 """Modules of version 0.1 and where they are since 0.2, both within the package."""
 
+_MOVED_LATER = {"invariance.decide": "invariance.scale_invariance"}
+"""Modules of version 0.2 and where they are since 0.3."""
+
 
 class _OldNames(MetaPathFinder, Loader):
-    """Import modules by the names that they had in version 0.1, with a warning; until 0.3."""
+    """Import modules by earlier names, with a warning: those of 0.1 until 0.3, of 0.2 until 0.4."""
 
     def __init__(self) -> None:
         self.specs: dict[str, ModuleSpec | None] = {}
@@ -62,14 +65,16 @@ class _OldNames(MetaPathFinder, Loader):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return a spec for an old name, None for all others."""
-        if fullname.removeprefix("suite.") not in _MOVED:
+        if fullname.removeprefix("suite.") not in _MOVED | _MOVED_LATER:
             return None
         return ModuleSpec(fullname, self)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Return the module under its new name."""
-        new = f"suite.{_MOVED[spec.name.removeprefix('suite.')]}"
-        warnings.warn(f"{spec.name} is {new} since 0.2", DeprecationWarning, stacklevel=2)
+        old = spec.name.removeprefix("suite.")
+        new = f"suite.{(_MOVED | _MOVED_LATER)[old]}"
+        since = "0.2" if old in _MOVED else "0.3"
+        warnings.warn(f"{spec.name} is {new} since {since}", DeprecationWarning, stacklevel=2)
         module = importlib.import_module(new)
         self.specs[spec.name] = module.__spec__
         return module

@@ -78,6 +78,8 @@ class Clock:
         phase_agent_steps: decisions of the agent in each phase, if phases are given in them.
         waits_again: whether every phase, not only the first, has its own `learning_starts`.
         made: gradient steps of the first phase that were made before this clock begins.
+        priming: gradient steps of the first phase that its `learning_starts` decisions call for at
+            once, beside those that the ratio calls for later.
     """
 
     total: int
@@ -89,13 +91,15 @@ class Clock:
     phase_agent_steps: int | None = None
     waits_again: bool = False
     made: int = 0
+    priming: int = 0
 
     def moment(self, duration: Duration, key: str = "") -> int:
         """Return a time counted from the start of the run, in gradient steps.
 
         Unlike a length, a time in agent steps or frames includes those before learning starts: it
         is the number of updates made by then, ``floor((agent steps - learning_starts) * UTD)`` in a
-        phase. A decision counts only when all its frames have been seen.
+        phase, and those of a priming from `learning_starts` on. A decision counts only when all its
+        frames have been seen.
 
         Raises:
             ConfigError: if the run does not have that unit of time.
@@ -107,13 +111,16 @@ class Clock:
         pace = Fraction(self.agent_steps_per_step or 1)
         taken = int(value) // ((self.frames_per_agent_step or 1) if unit == "frames" else 1)
         if self.made:
-            taken += self.learning_starts + math.ceil(self.made * pace)
+            taken += self.learning_starts + math.ceil(max(0, self.made - self.priming) * pace)
         index = 0
         if self.phase_agent_steps is not None:
             index = min(taken // self.phase_agent_steps, len(self.starts) - 1)
             taken -= index * self.phase_agent_steps
-        updates = math.floor(max(0, taken - self._warm_up(index)) / pace)
-        return self.starts[index] + updates - (self.made if index == 0 else 0)
+        learning = taken - self._warm_up(index)
+        updates = math.floor(max(0, learning) / pace)
+        if index == 0:
+            updates += (self.priming if learning >= 0 else 0) - self.made
+        return self.starts[index] + updates
 
     def _warm_up(self, index: int) -> int:
         """Return the agent steps of a phase before its first gradient step."""
@@ -152,6 +159,14 @@ class Clock:
             return max(1, math.ceil(round(duration.fraction * self.total, 6)))
         return self.steps(duration, key)
 
+    def period_or_share(self, period: Duration | None, cycles: int) -> int:
+        """Return a schedule's `period` or, without one, what each of some cycles has of the run.
+
+        Raises:
+            ConfigError: if the run does not have the unit of time of `period`.
+        """
+        return max(1, self.total // cycles) if period is None else self.period(period, "period")
+
     def phase(self, index: int) -> Clock:
         """Return the clock of one phase alone."""
         ends = (*self.starts[1:], self.total)
@@ -163,12 +178,14 @@ class Clock:
             frames_per_agent_step=self.frames_per_agent_step,
             learning_starts=self._warm_up(index),
             made=self.made if index == 0 else 0,
+            priming=self.priming if index == 0 else 0,
         )
 
     def after(self, offset: int) -> Clock:
         """Return the clock of what is left of the run after `offset` gradient steps.
 
-        It begins with the agent step that calls for the last of them, or with a phase of the run.
+        It begins with the agent step that calls for the last of them, or with a phase of the run;
+        within a priming it begins where acting has paused.
         """
         index = bisect_right(self.starts, offset) - 1
         later = [start - offset for start in self.starts[index + 1 :]]
@@ -180,4 +197,5 @@ class Clock:
             steps_per_epoch=None if per_epoch is None else per_epoch[index:],
             learning_starts=self._warm_up(index),
             made=offset - self.starts[index] + (self.made if index == 0 else 0),
+            priming=self.priming if index == 0 else 0,
         )

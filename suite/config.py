@@ -24,7 +24,13 @@ UNITS = ("steps", "epochs", "frames", "agent_steps", "fraction")
 FORMS = ("folder", "npz", "parquet")
 """Forms of a user's own data, as the one key of a mapping in the place of a name."""
 
-RESULT_VERSION = {"supervised": 3, "rl": 4}
+CLOSE = 0.7
+"""Likeness of a name of a part to one that may have been meant."""
+
+OWN_PARTS = "a part of your own needs --plugin FILE"
+"""What an unknown name of a part may lack."""
+
+RESULT_VERSION = {"supervised": 3, "rl": 4, "rllib": 1}
 """By engine; raised whenever a change of code changes what its configs compute. Part of run ids."""
 
 MOST_DEPTH = 64
@@ -119,7 +125,8 @@ def one_of(
             return value
         kind = value.get("kind", default)
         if not isinstance(kind, str) or kind not in registry.entries():
-            raise ConfigError("kind", kind, nearest(str(kind), registry.entries()))
+            known = nearest(str(kind), registry.entries(), cutoff=CLOSE)
+            raise ConfigError("kind", kind, f"{known}; {OWN_PARTS}")
         return registry[kind].from_mapping(value)
 
     return BeforeValidator(build)

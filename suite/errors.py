@@ -43,15 +43,29 @@ def _shown(value: Any) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def listing(names: Iterable[object]) -> str:
+    """Return names joined by commas, at most `MOST_NAMES` of them.
+
+    >>> listing(range(62))[-17:]
+    '58, 59 and 2 more'
+    """
+    known = [str(name) for name in names]
+    more = len(known) - MOST_NAMES
+    return ", ".join(known[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
     """Say which of the `known` names exist, the closest to `name` first.
 
     >>> nearest("cylic", ["constant", "cyclic"])
     "'cyclic' (known: constant, cyclic)"
+
+    Args:
+        name: what was given.
+        known: what there is.
+        cutoff: likeness that a name must have to be the closest, between 0 and 1.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(str(name)[:MOST_SHOWN], names, n=1, cutoff=0.5)
-    listing = ", ".join(names[:MOST_NAMES])
-    if len(names) > MOST_NAMES:
-        listing += f" and {len(names) - MOST_NAMES:,} more"
-    return f"{close[0]!r} (known: {listing})" if close else f"one of: {listing}"
+    close = difflib.get_close_matches(str(name)[:MOST_SHOWN], names, n=1, cutoff=cutoff)
+    shown = listing(names)
+    return f"{close[0]!r} (known: {shown})" if close else f"one of: {shown}"

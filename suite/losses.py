@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,11 +37,16 @@ class Criterion(ABC):
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the share of examples that are right, a scalar."""
 
+    @staticmethod
+    def joined(criteria: Sequence[Criterion]) -> Criterion:
+        """Return the criterion of runs that are trained side by side, given that of each."""
+        return criteria[0]
+
     def output_gradients(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean loss of each run (runs,), and its gradient in the outputs.
 
         Args:
-            outputs: (runs, n), or (runs, n, classes) where there are classes.
+            outputs: (runs, n) or (runs, n, 1), or (runs, n, classes) where there are classes.
             targets: (runs, n), or (1, n) for all.
         """
         raise NotImplementedError
@@ -55,8 +61,8 @@ class CrossEntropy(Criterion):
         return functional.cross_entropy(outputs, targets)
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the share of examples whose largest logit is the target."""
-        return (outputs.argmax(-1) == targets).float().mean()
+        """Return the share of examples whose largest logit is the target; of many runs, (runs,)."""
+        return (outputs.argmax(-1) == targets).float().mean(-1)
 
     def output_gradients(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses and ``(softmax(f) - onehot(y)) / n``."""
@@ -75,7 +81,8 @@ class MaskedCrossEntropy(CrossEntropy):
     """Cross-entropy over some of the outputs, which may change between updates.
 
     Attributes:
-        mask: (outputs,) what is added to the logits: 0 where they count, else minus infinity.
+        mask: (outputs,) what is added to the logits: 0 where they count, else minus infinity; of
+            many runs (runs, 1, outputs).
     """
 
     mask: Tensor
@@ -98,6 +105,16 @@ class MaskedCrossEntropy(CrossEntropy):
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the share of examples whose largest logit of those that count is the target."""
         return super().correct(outputs + self.mask, targets)
+
+    def output_gradients(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return losses and gradients, which are 0 for outputs that do not count."""
+        return super().output_gradients(outputs + self.mask, targets)
+
+    @staticmethod
+    def joined(criteria: Sequence[Criterion]) -> Criterion:
+        """Return one with the masks as they are now."""
+        masks = [c.mask for c in criteria if isinstance(c, MaskedCrossEntropy)]
+        return MaskedCrossEntropy(torch.stack(masks).unsqueeze(1))
 
 
 @dataclass(frozen=True)
@@ -145,8 +162,8 @@ class Squared(Criterion):
 
     def output_gradients(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses and ``2 (f - y) / n``."""
-        error = outputs - targets
-        return error.square().mean(1), error.mul_(2 / outputs.shape[1])
+        error = outputs.flatten(1) - targets
+        return error.square().mean(1), error.mul_(2 / outputs.shape[1]).view_as(outputs)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ RECORDED: Mapping[str, Range] = {
     "batch_loss": MAGNITUDE,
     "phase": SIZE,
     "alarm": SIZE,
+    "cusum_statistic": SIZE,
     "cycling_stopped": SIZE,
     "reset": SIZE,
     "shrink_perturb": SIZE,

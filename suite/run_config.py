@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
-from typing import Annotated, Any, Literal
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import nn
 
 from suite.agents.base import AGENTS, AnyAgent
 from suite.clock import LONGEST, Clock, Duration
-from suite.config import RESULT_VERSION, Config
+from suite.config import CLOSE, OWN_PARTS, RESULT_VERSION, Config
 from suite.errors import ConfigError, nearest
 from suite.interventions.base import (
     AnyIntervention,
@@ -52,7 +52,8 @@ class MetricsConfig(Config):
         known = METRICS.entries()
         for index, name in enumerate(self.names or ()):
             if name not in known:
-                raise ConfigError(f"names[{index}]", name, nearest(name, known))
+                wanted = f"{nearest(name, known, cutoff=CLOSE)}; {OWN_PARTS}"
+                raise ConfigError(f"names[{index}]", name, wanted)
         return self
 
 
@@ -157,7 +158,9 @@ class RunConfig(Config):
         seed: the repetition; draws are keyed by (task, repetition, stream).
         budget: length of the run; without one the task's own, or its phases say it.
         resources: what a trial asks of the machine.
-        precision: of parameters and data of a supervised run.
+        precision: of parameters and data of a supervised run. ``bfloat16`` is that of the forward
+            and backward passes alone (autocast); parameters, loss, optimizer, projection and
+            measurements are in float32.
         stop: what ends a supervised run early.
     """
 
@@ -171,7 +174,7 @@ class RunConfig(Config):
     seed: Annotated[int, Field(ge=0)] = 0
     budget: Duration | None = None
     resources: ResourcesConfig = ResourcesConfig()
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Literal["float32", "float64", "bfloat16"] = "float32"
     stop: StopConfig | None = None
 
     @model_validator(mode="before")
@@ -204,17 +207,25 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _agent_fits(self) -> RunConfig:
-        if (self.task.engine == "rl") != (self.agent is not None):
-            wanted = "an agent, such as dqn" if self.agent is None else "no agent for this task"
+        engine = "supervised" if self.agent is None else self.agent.engine
+        if self.task.engine != engine:
+            known = [k for k, agent in AGENTS.entries().items() if agent.engine == self.task.engine]
+            wanted = f"an agent: {', '.join(known)}" if known else "no agent for this task"
             raise ConfigError("agent", self.agent and self.agent.kind, wanted)
         return self
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Short hash of the canonical JSON (without resources) and the engine's result version."""
         text = self.model_copy(update={"resources": ResourcesConfig()}).canonical()
         version = RESULT_VERSION[self.task.engine]
         return hashlib.sha256(f"{version}:{text}".encode()).hexdigest()[:12]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some values changed, which has an id of its own."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy.__dict__.pop("run_id", None)
+        return copy
 
     @property
     def seeds(self) -> Seeds:
@@ -242,8 +253,13 @@ class RunConfig(Config):
         self.task.check_memory(self)
         self.build_schedule()
         for key, usual in SUPERVISED.items():
-            if self.task.engine == "rl" and getattr(self, key) != usual:
+            if self.agent is not None and getattr(self, key) != usual:
                 raise ConfigError(key, getattr(self, key), "no such key for this task")
+        if self.precision == "bfloat16" and "sample_plasticity" in self.metric_names:
+            wanted = (
+                "float32 or float64: sample_plasticity compares training losses with measured ones"
+            )
+            raise ConfigError("precision", self.precision, wanted)
         if self.stop is not None and self.stop.metric not in self.metric_names:
             wanted = f"a metric that is measured: {nearest(self.stop.metric, self.metric_names)}"
             raise ConfigError("stop.metric", self.stop.metric, wanted)
@@ -276,7 +292,7 @@ class RunConfig(Config):
             raise ConfigError(
                 "budget", {"fraction": self.budget.fraction}, "a length, not a fraction of itself"
             )
-        clock = self.task.clock(self.budget)
+        clock = self.task.clock_of(self)
         if clock.total < 1:
             given = None if self.budget is None else self.budget.model_dump()
             raise ConfigError("budget", given, "at least one gradient step")

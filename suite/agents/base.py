@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import SerializeAsAny
 
@@ -12,7 +12,13 @@ from suite.registry import Registry
 
 
 class AgentConfig(Component):
-    """Base of every agent's config."""
+    """Base of every agent's config.
+
+    Attributes:
+        engine: which trainer it learns with.
+    """
+
+    engine: ClassVar[Literal["rl", "rllib"]] = "rl"
 
     @property
     def head(self) -> HeadSpec:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Labels = NDArray[np.int64]
+
+DataName = Literal["mnist1d", "digits", "mnist", "fashion_mnist", "cifar10", "cifar100"]
+"""A set that is known by name; a user's own have a path."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,9 @@ class DataSpec:
     label: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DataSet:
-    """A data set in memory.
+    """A data set in memory; each is equal to itself alone.
 
     Attributes:
         train_inputs: bytes (n, height, width, channels) of images, else float32 (n, *shape).
@@ -43,6 +46,7 @@ class DataSet:
         test_labels: as `train_labels`.
         classes: number of classes.
         source: the origin of the numbers, to be stated with results.
+        content: what stands for the arrays of a user's own data; "" for sets with a name.
     """
 
     train_inputs: NDArray[Any]
@@ -51,6 +55,7 @@ class DataSet:
     test_labels: Labels
     classes: int
     source: str
+    content: str = ""
 
     @property
     def images(self) -> bool:

@@ -35,6 +35,12 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("rewarm-suite"))
 
 
+def data_folders() -> list[Path]:
+    """Return the folders that are searched for data sets, in order."""
+    named = os.environ.get(VARIABLE)
+    return [*([Path(named)] if named else []), cache_folder()]
+
+
 def find(
     dataset: str, choices: Sequence[Sequence[str]], remote: Sequence[RemoteFile]
 ) -> list[Path]:
@@ -48,9 +54,7 @@ def find(
     Raises:
         ConfigError: naming the exact files looked for, if they are nowhere.
     """
-    named = os.environ.get(VARIABLE)
-    folders = [Path(named)] if named else []
-    folders.append(cache_folder())
+    folders = data_folders()
     for folder in folders:
         for choice in choices:
             paths = [folder / name for name in choice]

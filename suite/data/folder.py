@@ -1,7 +1,7 @@
 """A user's own images in a folder: ``train/CLASS/*.png`` and ``test/CLASS/*.png``, or JPEG.
 
-The classes are the names of the folders in ``train``, sorted. A class may have no folder in
-``test``. All images have one size. If any is in colour, all are read as RGB.
+The classes are the names of the folders in ``train``, sorted; ``test`` has the same. All images
+have one size. If any is in colour, all are read as RGB.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from suite.data.base import DataSet, DataSpec, Labels
 from suite.data.checks import fault, reading
 from suite.data.encoded import header, pixels
-from suite.data.own import OwnData, OwnPath, own_set
+from suite.data.own import OwnData, OwnPath, own_set, untested
 
 ENDINGS = (".png", ".jpg", ".jpeg")
 LAYOUT = "folders train/CLASS and test/CLASS with images that end in .png, .jpg or .jpeg"
@@ -64,10 +64,14 @@ def _files(root: Path) -> tuple[list[str], list[list[tuple[Path, int]]]]:
             expected = f"a class of {root / 'train'}, such as {names[0]}"
             raise fault(path, f"the class {path.name}, which is not in train", expected)
     label = {name: number for number, name in enumerate(names)}
-    return names, [
+    files = [
         [(path, label[folder.name]) for folder in classes for path in _images(folder)]
         for classes in found
     ]
+    tested = {path.name for path in found[1]}
+    if missing := [name for name in names if name not in tested]:
+        raise untested(root / "test", missing, len(names), str(root / "train"))
+    return names, files
 
 
 def _images(folder: Path) -> list[Path]:

@@ -8,12 +8,13 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import get_args
 from zipfile import BadZipFile
 
 import numpy as np
 
 from suite.data import fetch
-from suite.data.base import ARRAYS, DataSet
+from suite.data.base import ARRAYS, DataName, DataSet
 
 CHECKED = "3|"
 """Raised when the checks of what is read change, so that copies from before are not taken."""
@@ -22,6 +23,18 @@ CHECKED = "3|"
 def identity_of(paths: list[Path]) -> str:
     """Return a text that changes when the files do."""
     return "|".join(f"{p.resolve()}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in paths)
+
+
+def is_near(name: str) -> bool:
+    """Return whether a named data set seems to be there, as files or decoded: nothing to download.
+
+    No other text is near: it might be a pattern, or a path.
+    """
+    if name not in get_args(DataName):
+        return False
+    if any((fetch.cache_folder() / "decoded").glob(f"{name}-*.npz")):
+        return True
+    return any(any((folder / name).glob("*")) for folder in fetch.data_folders())
 
 
 def kept(name: str, identity: str, read: Callable[[], DataSet]) -> DataSet:

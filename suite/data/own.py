@@ -37,6 +37,10 @@ OwnPath = Annotated[str, AfterValidator(_absolute)]
 """A path, absolute or relative to the current directory; ``~`` is the home folder."""
 
 
+MOST_SHOWN = 5
+"""Classes that an error names."""
+
+
 class OwnData(Config):
     """Base of the configs of a user's own data."""
 
@@ -65,7 +69,7 @@ def classes_of(paths: Sequence[Path], labels: Sequence[Labels]) -> int:
         labels: (n,) each.
 
     Raises:
-        ConfigError: if a split is empty, a class is missing in training, or one is only in testing.
+        ConfigError: if a split is empty, or a class is missing in one of them.
     """  # noqa: DOC501
     expected = "labels that are integers from 0 on, each in training"
     for path, part, split in zip(paths, labels, ("training", "testing"), strict=True):
@@ -81,7 +85,26 @@ def classes_of(paths: Sequence[Path], labels: Sequence[Labels]) -> int:
     if labels[1].max() >= len(present):
         found = f"the label {labels[1].max()} for testing, which training does not have"
         raise fault(paths[1], found, expected)
+    if len(missing := np.setdiff1d(present, labels[1])):
+        raise untested(paths[1], [str(label) for label in missing], len(present), str(paths[0]))
     return len(present)
+
+
+def untested(test: Path, missing: Sequence[str], classes: int, train: str) -> ConfigError:
+    """Return the error that classes of the training examples are not among those for testing.
+
+    Accuracies would then be of fewer classes than the network has to tell apart.
+
+    Args:
+        test: the file or folder of the examples for testing.
+        missing: names or numbers of the classes, at least one.
+        classes: number of classes for training.
+        train: what has examples of them.
+    """
+    shown = ", ".join(missing[:MOST_SHOWN]) + (", ..." if len(missing) > MOST_SHOWN else "")
+    noun = "class" if len(missing) == 1 else "classes"
+    found = f"no examples for testing of {len(missing)} of {classes} classes ({noun} {shown})"
+    return fault(test, found, f"some of each class that {train} has")
 
 
 def sum_of(*arrays: NDArray[Any]) -> str:
@@ -107,5 +130,6 @@ def own_set(
         test: inputs and labels.
         classes: number of classes.
     """
-    source = f"{where} (sha256 of its arrays {sum_of(*train, *test)})"
-    return DataSet(*train, *test, classes, source)
+    content = sum_of(*train, *test)
+    source = f"{where} (sha256 of its arrays {content})"
+    return DataSet(*train, *test, classes, source, content)

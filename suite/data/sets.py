@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator
 
 from suite.data import cifar10, cifar100, digits, fashion_mnist, mnist, mnist1d
+from suite.data.base import DataName as DataName
 from suite.data.base import DataSet, DataSpec
 from suite.data.folder import FolderData
 from suite.data.npz import NpzData
 from suite.data.own import OwnData
 from suite.data.parquet import ParquetData
 from suite.errors import ConfigError, nearest
-
-DataName = Literal["mnist1d", "digits", "mnist", "fashion_mnist", "cifar10", "cifar100"]
 
 OWN: dict[str, type[OwnData]] = {"folder": FolderData, "npz": NpzData, "parquet": ParquetData}
 """The forms of a user's own data, by the one key of their mapping."""

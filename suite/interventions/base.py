@@ -17,10 +17,10 @@ method does not override is not called.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
 from pydantic import SerializeAsAny
@@ -28,9 +28,12 @@ from torch import Tensor, nn
 
 from suite.clock import Clock
 from suite.config import Component, one_of
+from suite.errors import ConfigError
+from suite.interventions.joined import Joined, Rate, Stacks
 from suite.params import ParamRole, classify
 from suite.registry import Registry
 from suite.rows import Event
+from suite.seeding import Seeds
 
 
 class Slot(IntEnum):
@@ -55,6 +58,7 @@ class Bound:
         forward: maps the probe through the model to its outputs; the model itself by default.
         fresh: maps k >= 0 to a newly initialised network of the same architecture, drawn from the
             run's own stream ``reset/<k>``; None where there is none.
+        seeds: of the run, for other draws; None where there are none.
     """
 
     model: nn.Module
@@ -63,6 +67,7 @@ class Bound:
     probe: Tensor | None = None
     forward: Callable[[Tensor], Tensor] | None = None
     fresh: Callable[[int], nn.Module] | None = None
+    seeds: Seeds | None = None
 
     @classmethod
     def of(
@@ -71,14 +76,33 @@ class Bound:
         clock: Clock,
         probe: Tensor | None = None,
         fresh: Callable[[int], nn.Module] | None = None,
+        seeds: Seeds | None = None,
     ) -> Bound:
         """Bind to `model`, its roles read off its modules."""
-        return cls(model, classify(model), clock, probe, fresh=fresh)
+        return cls(model, classify(model), clock, probe, fresh=fresh, seeds=seeds)
 
     def parameters(self, *roles: ParamRole) -> list[tuple[str, nn.Parameter]]:
         """Return the named parameters that have one of `roles`."""
         named = dict(self.model.named_parameters())
         return [(name, named[name]) for name, role in self.roles.items() if role in roles]
+
+    def of_roles(self, kind: str, roles: Sequence[str]) -> dict[str, nn.Parameter]:
+        """Return the parameters that an intervention acts on, by name.
+
+        Args:
+            kind: name of the intervention, for the message.
+            roles: its key `roles`.
+
+        Raises:
+            ConfigError: if the network has no parameter of these roles.
+        """
+        named = dict(self.parameters(*map(ParamRole, roles)))
+        if not named:
+            has = ", ".join(sorted(set(self.roles.values())))
+            raise ConfigError(
+                f"interventions.{kind}.roles", list(roles), f"roles that this network has: {has}"
+            )
+        return named
 
     def initial(self, index: int) -> dict[str, Tensor]:
         """Return fresh initial values of every parameter, by name, from the stream ``reset/index``.
@@ -91,6 +115,16 @@ class Bound:
         drawn = dict(self.fresh(index).named_parameters())
         named = dict(self.model.named_parameters())
         return {name: drawn[name].detach().to(named[name]) for name in self.roles}
+
+    def generator(self, stream: str, device: torch.device) -> torch.Generator:
+        """Return a generator on `device` at the start of one of the run's streams.
+
+        Raises:
+            ValueError: if there are no seeds.
+        """
+        if self.seeds is None:
+            raise ValueError("seeds: got None; expected those of the run")
+        return torch.Generator(device).manual_seed(self.seeds.seed(stream))
 
 
 class Intervention:
@@ -133,6 +167,19 @@ class Intervention:
         """Return what happened since the last call, for the rows."""
         return []
 
+    @classmethod
+    def joined(cls, members: Sequence[Self], stacks: Stacks) -> Joined | None:
+        """Return what does at every update what the members do, for all their runs at once.
+
+        None if each acts on its own run, as is right for what is done now and then; in the slot
+        LOSS there must be a joined form, if the config says `side_by_side`.
+
+        Args:
+            members: of runs that are trained side by side, alike but for their tensors.
+            stacks: the tensors of all runs; those of a member's run are slices of them.
+        """
+        return None
+
     def state_dict(self) -> dict[str, Any]:
         """Return all state, as plain data and tensors."""
         return {}
@@ -146,9 +193,13 @@ class InterventionConfig(Component):
 
     Attributes:
         looks_at_batches: whether what it does depends on the inputs of an update.
+        side_by_side: whether runs with it can be trained side by side: it finds parameters and
+            optimizer state where they are at each call, keeps nothing that runs of one process
+            would share, and does nothing to the rate.
     """
 
     looks_at_batches: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
 
     def skip_reason(self, has_norm_layers: bool) -> str | None:
         """Return why this cannot be combined with the network, or None."""
@@ -256,6 +307,34 @@ class InterventionStack:
         """Return what happened since the last call, for the rows."""
         return [event for member in self._telling for event in member.take_events()]
 
+    @staticmethod
+    def join(stacks: Sequence[InterventionStack], tensors: Stacks) -> JoinedStack:
+        """Return what the stacks of runs do at every update, for all runs at once.
+
+        Args:
+            stacks: of runs that are alike.
+            tensors: of the runs.
+
+        Raises:
+            NotImplementedError: if one adds to the loss and has no joined form.
+        """
+        made: dict[Intervention, Joined] = {}
+        for members in zip(*(stack._ordered for stack in stacks), strict=True):
+            kind = type(members[0])
+            found = kind.joined(members, tensors)
+            if found is None and kind.extra_loss is not Intervention.extra_loss:
+                raise NotImplementedError(
+                    f"{kind.__name__}.joined: side_by_side needs it for losses"
+                )
+            made[members[0]] = _Each(members) if found is None else found
+        first = stacks[0]
+        return JoinedStack(
+            adds_loss=[made[m] for m in first._adds_loss],
+            before=[made[m] for m in first._before],
+            after=[made[m] for m in first._after],
+            tells=bool(first._telling),
+        )
+
     def state_dict(self) -> dict[str, Any]:
         """Return the members' states, in the order of the config."""
         return {str(i): member.state_dict() for i, member in enumerate(self.members)}
@@ -264,3 +343,45 @@ class InterventionStack:
         """Continue from `state_dict`."""
         for i, member in enumerate(self.members):
             member.load_state_dict(state[str(i)])
+
+
+@dataclass(frozen=True)
+class JoinedStack:
+    """The interventions of runs that are trained side by side, by hook and in order.
+
+    Attributes:
+        adds_loss: those with a term of the loss.
+        before: those that act before the optimizer's step.
+        after: those that act after it.
+        tells: whether any of a run has events to tell of.
+    """
+
+    adds_loss: Sequence[Joined]
+    before: Sequence[Joined]
+    after: Sequence[Joined]
+    tells: bool
+
+
+class _Each(Joined):
+    """Interventions that act one by one, each on its own run.
+
+    Args:
+        members: of the runs, in their order.
+    """
+
+    def __init__(self, members: Sequence[Intervention]) -> None:
+        self.members = members
+
+    def _with_rates(self, lr: Rate) -> Iterator[tuple[Intervention, float]]:
+        every = [lr] * len(self.members) if isinstance(lr, float) else lr.tolist()
+        return zip(self.members, every, strict=True)
+
+    def before_step(self, step: int, lr: Rate) -> None:
+        """Call every member."""
+        for member, rate in self._with_rates(lr):
+            member.before_step(step, rate)
+
+    def after_step(self, step: int, lr: Rate) -> None:
+        """Call every member."""
+        for member, rate in self._with_rates(lr):
+            member.after_step(step, rate)

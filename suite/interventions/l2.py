@@ -14,16 +14,16 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
+from suite.interventions.joined import Joined, Stacks
 from suite.norms import squared_norms
-from suite.params import ParamRole, RoleName
+from suite.params import RoleName
 
 Roles = Annotated[tuple[RoleName, ...], Field(strict=False, min_length=1)]
 
@@ -63,15 +63,9 @@ class L2(Intervention):
 
     def __init__(self, config: L2Config | L2InitConfig, bound: Bound) -> None:
         self.coefficient = config.coefficient
-        named = bound.parameters(*(ParamRole(role) for role in config.roles))
-        if not named:
-            raise ConfigError(
-                f"interventions.{config.kind}.roles",
-                list(config.roles),
-                f"roles that this network has: {', '.join(sorted(set(bound.roles.values())))}",
-            )
-        self.names = [name for name, _ in named]
-        self.tensors: list[Tensor] = [p for _, p in named]
+        named = bound.of_roles(config.kind, config.roles)
+        self.names = list(named)
+        self.tensors: list[Tensor] = list(named.values())
         self.targets: list[Tensor] | None = None
         if isinstance(config, L2InitConfig):
             self.targets = [p.detach().clone() for p in self.tensors]
@@ -91,11 +85,38 @@ class L2(Intervention):
         for name, target in zip(self.names, self.targets or (), strict=False):
             target.copy_(state[name])
 
+    @classmethod
+    def joined(cls, members: Sequence[L2], stacks: Stacks) -> Joined:
+        """Return the penalty of all runs."""
+        return _JoinedL2(members, stacks)
+
+
+class _JoinedL2(Joined):
+    """The penalties of runs that are alike, as their gradients ``2 coefficient (w - w*)``."""
+
+    def __init__(self, members: Sequence[L2], stacks: Stacks) -> None:
+        first = members[0]
+        self._slope = 2.0 * first.coefficient
+        self._tensors = [stacks.parameters[name] for name in first.names]
+        self._gradients = [stacks.gradients[name] for name in first.names]
+        self._targets: list[Tensor] | None = None
+        if first.targets is not None:
+            kept = [member.targets or [] for member in members]
+            self._targets = [torch.stack(list(of)) for of in zip(*kept, strict=True)]
+
+    def add_gradients(self) -> None:
+        """Add the gradients of the penalties."""
+        moved = self._tensors
+        if self._targets is not None:
+            moved = list(torch._foreach_sub(self._tensors, self._targets))
+        torch._foreach_add_(self._gradients, moved, alpha=self._slope)
+
 
 @INTERVENTIONS.register("l2")
 class L2Config(InterventionConfig):
     """L2 penalty in the loss on parameters of the chosen roles."""
 
+    side_by_side: ClassVar[bool] = True
     kind: Literal["l2"] = "l2"
     coefficient: Annotated[float, Field(ge=0)] = 1e-3
     roles: Roles = ("weight", "output", "embedding")
@@ -109,6 +130,7 @@ class L2Config(InterventionConfig):
 class L2InitConfig(InterventionConfig):
     """L2 penalty in the loss on the distance from the initial values (Kumar et al. 2023)."""
 
+    side_by_side: ClassVar[bool] = True
     kind: Literal["l2_init"] = "l2_init"
     coefficient: Annotated[float, Field(ge=0)] = 1e-3
     roles: Roles = ("weight", "output", "embedding", "gain", "offset", "bias")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -10,14 +11,16 @@ from torch import nn
 
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
+from suite.interventions.joined import Joined, Rate, Stacks
 from suite.interventions.normalize_project import (
     Projection,
+    Projections,
     decay_to_init_,
     joint_norm,
     joint_project_,
 )
 from suite.interventions.places import Places
-from suite.invariance.select import Which
+from suite.invariance.select_weights import Which
 from suite.norms import Per
 from suite.params import NORM_LAYERS
 
@@ -80,6 +83,31 @@ class NormalizeProject(Intervention):
         """Continue from `state_dict`."""
         self.projection.load_state_dict(state)
 
+    @classmethod
+    def joined(cls, members: Sequence[NormalizeProject], stacks: Stacks) -> Joined:
+        """Return the projections of all runs."""
+        return _JoinedNap(members)
+
+
+class _JoinedNap(Joined):
+    """The projections of runs that are alike, and the treatment of all their gains and offsets."""
+
+    def __init__(self, members: Sequence[NormalizeProject]) -> None:
+        self.mode, self.alpha = members[0].mode, members[0].alpha
+        self._projections = Projections([member.projection for member in members])
+        self._gains = [gain.detach() for member in members for gain in member._gains]
+        self._offsets = [o for member in members for o in member._offsets]
+        self._joint = [norm for member in members for norm in member._joint]
+
+    @torch.no_grad()
+    def after_step(self, step: int, lr: Rate) -> None:
+        """Project the weights, then treat gains and offsets."""
+        self._projections.step()
+        if self.mode == "decay_to_init":
+            decay_to_init_(self._gains, [o for o in self._offsets if o is not None], self.alpha)
+        elif self.mode == "joint":
+            joint_project_(self._gains, self._offsets, self._joint)
+
 
 @INTERVENTIONS.register("nap")
 class NapConfig(InterventionConfig):
@@ -89,6 +117,7 @@ class NapConfig(InterventionConfig):
     (gain, offset) at its joint initial norm; ``dropped`` fixes gains at 1 and offsets at 0.
     """
 
+    side_by_side: ClassVar[bool] = True
     kind: Literal["nap"] = "nap"
     every: Annotated[int, Field(ge=1)] = 1
     per: Per = "tensor"

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from suite.interventions.places import Places, check_finite, check_plain, plain
-from suite.invariance.decide import NO_ROWS, row_axis
-from suite.invariance.select import Which, select
+from suite.invariance.scale_invariance import NO_ROWS, row_axis
+from suite.invariance.select_weights import Which, select
 from suite.norms import Flats, Per, dense, squared_norms, wide, wide_type
 
 LOG = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class _Group:
 
     def __init__(
         self,
-        parameters: Sequence[nn.Parameter],
+        parameters: Sequence[Tensor],
         targets: Sequence[Tensor],
         axes: Sequence[int],
         per: Per,
@@ -96,6 +96,13 @@ class _Group:
             tensors[i].index_copy_(self.axes[i], rows, values)
         if self.half:
             torch._foreach_copy_(self.tensors, tensors)
+
+    @classmethod
+    def of_all(cls, groups: Sequence[_Group]) -> _Group:
+        """Return the groups of networks of one shape as one."""
+        tensors = [tensor for group in groups for tensor in group.tensors]
+        targets = [target for group in groups for target in group.targets]
+        return cls(tensors, targets, [a for group in groups for a in group.axes], groups[0].per)
 
 
 class Projection:
@@ -262,9 +269,13 @@ class Projection:
         Raises:
             ValueError: if a tensor is gone from the model, or has another shape.
         """
-        self._calls += 1
-        if self._calls % self.every == 0:
+        if self.counted():
             self.project()
+
+    def counted(self) -> bool:
+        """Count one update; return whether it is one after which to rescale."""
+        self._calls += 1
+        return self._calls % self.every == 0
 
     @torch.no_grad()
     def project(self) -> None:
@@ -311,6 +322,31 @@ class Projection:
             self._leave(free)
         self._calls = state["calls"]
         self._hold({name: given[plain(name)] for name in self._names})
+
+
+class Projections:
+    """Projections of networks of one shape that are trained side by side, made together.
+
+    The networks' tensors must stay where they are.
+
+    Args:
+        members: one of each network, alike and equally often called.
+    """
+
+    def __init__(self, members: Sequence[Projection]) -> None:
+        self.members = members
+        for member in members:
+            member._follow()
+        alike = zip(*(member._groups for member in members), strict=True)
+        self._groups = [_Group.of_all(groups) for groups in alike]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Do what `Projection.step` does, for all."""
+        due = [member.counted() for member in self.members]
+        if due[0]:
+            for group in self._groups:
+                group.project()
 
 
 def decay_to_init_(gains: Sequence[Tensor], offsets: Sequence[Tensor], alpha: float) -> None:

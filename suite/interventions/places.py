@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from suite.errors import nearest
-from suite.invariance.passes import unwrap
+from suite.invariance.forward_passes import unwrap
 
 
 def plain(name: str) -> str:

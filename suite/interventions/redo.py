@@ -220,6 +220,7 @@ class RedoConfig(TimedConfig):
     """ReDo: gives dormant units new incoming weights at intervals (Sokar et al. 2023)."""
 
     looks_at_batches: ClassVar[bool] = True
+    side_by_side: ClassVar[bool] = True
     kind: Literal["redo"] = "redo"
     every: Duration | None = Duration(steps=1000)
     tau: Annotated[float, Field(ge=0)] = 0.1

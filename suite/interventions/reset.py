@@ -5,7 +5,8 @@ but the data stay. Resetting only the last layers suits networks with a convolut
 Atari agent: the head, every 20,000 agent steps, four times in 100,000); D'Oro et al. 2023 reset
 whole networks at high update-to-data ratios. The new values are drawn from the run's own stream, by
 the rule of the first ones, and the optimizer state of the tensors is cleared: moments and step
-counts are zero. An agent's target network is copied at once.
+counts are zero. Running statistics of the norm layers among them start again. An agent's target
+network is copied at once.
 
 References:
     Nikishin, Schwarzer, D'Oro, Bacon, Courville 2022, The Primacy Bias in Deep Reinforcement
@@ -16,7 +17,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -48,13 +49,27 @@ def reset_(
         clear_state(optimizer, parameters.values())
 
 
+def _named(model: nn.Module, layers: Layers) -> set[str]:
+    """Return the names of the modules that `layers` stands for."""
+    if layers == "all":
+        return {name for name, _ in model.named_modules()}
+    return output_layers(model) if layers == "last" else head_layers(model)
+
+
 def chosen(bound: Bound, layers: Layers) -> dict[str, nn.Parameter]:
     """Return the trainable parameters that `layers` stands for, by name."""
     names = set(bound.roles)
     if layers != "all":
-        found = output_layers(bound.model) if layers == "last" else head_layers(bound.model)
-        names &= set(parameters_of(bound.model, found))
+        names &= set(parameters_of(bound.model, _named(bound.model, layers)))
     return {name: p for name, p in bound.model.named_parameters() if name in names}
+
+
+def reset_statistics(model: nn.Module, layers: Layers) -> None:
+    """Let the running statistics of the norm layers among `layers` start again, in place."""
+    names = _named(model, layers)
+    for name, module in model.named_modules():
+        if name in names and getattr(module, "track_running_stats", False):
+            module.reset_running_stats()
 
 
 class Reset(Timed):
@@ -72,6 +87,7 @@ class Reset(Timed):
     def act(self, done: int) -> bool:
         """Reset the parameters."""
         reset_(self.parameters, self.bound.initial(done), self.optimizer)
+        reset_statistics(self.bound.model, self.layers)
         self.happened(done, "reset", self.layers)
         return True
 
@@ -84,6 +100,7 @@ class ResetConfig(TimedConfig):
     layers and the outputs of a value network, and the norm layers between them; ``all``.
     """
 
+    side_by_side: ClassVar[bool] = True
     kind: Literal["reset"] = "reset"
     layers: Layers = "last"
 

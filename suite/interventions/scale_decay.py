@@ -7,7 +7,8 @@ cannot shrink, but the gains can, and with them the attention inputs.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
+from suite.interventions.joined import Joined, Rate, Stacks, pull_
 from suite.params import ParamRole
 
 
@@ -24,8 +26,9 @@ class ScaleDecay(Intervention):
     slot = Slot.BEFORE
 
     def __init__(self, config: ScaleDecayConfig, bound: Bound) -> None:
-        gains = [p for _, p in bound.parameters(ParamRole.GAIN)]
-        offsets = [p for _, p in bound.parameters(ParamRole.OFFSET)]
+        named = [bound.parameters(role) for role in (ParamRole.GAIN, ParamRole.OFFSET)]
+        self.names = [name for of in named for name, _ in of]
+        gains, offsets = ([p for _, p in of] for of in named)
         if not gains:
             raise ConfigError("interventions.scale_decay", None, "a network with norm layers")
         self.coefficient = config.coefficient
@@ -39,6 +42,25 @@ class ScaleDecay(Intervention):
         """Move every gain and offset by ``lr * coefficient`` of its way to the target."""
         torch._foreach_lerp_(self._tensors, self._targets, lr * self.coefficient)
 
+    @classmethod
+    def joined(cls, members: Sequence[ScaleDecay], stacks: Stacks) -> Joined:
+        """Return the decay of all runs."""
+        return _JoinedScaleDecay(members[0], stacks)
+
+
+class _JoinedScaleDecay(Joined):
+    """The decay of runs that are alike; their targets are, too."""
+
+    def __init__(self, first: ScaleDecay, stacks: Stacks) -> None:
+        self.coefficient = first.coefficient
+        self._tensors = [stacks.parameters[name] for name in first.names]
+        pairs = zip(first._targets, self._tensors, strict=True)
+        self._targets = [target.expand_as(tensor).contiguous() for target, tensor in pairs]
+
+    def before_step(self, step: int, lr: Rate) -> None:
+        """Move every gain and offset by ``lr * coefficient`` of its way to the target."""
+        pull_(self._tensors, self._targets, lr * self.coefficient)
+
 
 @INTERVENTIONS.register("scale_decay")
 class ScaleDecayConfig(InterventionConfig):
@@ -47,6 +69,7 @@ class ScaleDecayConfig(InterventionConfig):
     The coefficients of Lyle et al. 2025 are 1 and 10.
     """
 
+    side_by_side: ClassVar[bool] = True
     kind: Literal["scale_decay"] = "scale_decay"
     coefficient: Annotated[float, Field(ge=0)] = 1.0
     towards: Literal["zero", "init"] = "zero"

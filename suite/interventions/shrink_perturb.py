@@ -2,10 +2,10 @@
 
 ``w <- shrink * w + perturb * w'`` with w' a fresh initial value. It was made for warm starts:
 applied when data arrive, it keeps the network's predictions and gives it gradients as large as
-those of a new network. The paper adds Gaussian noise of one scale; here the noise has, tensor by
-tensor, the distribution of the initial weights, as in the public code of Schwarzer et al. 2023,
-where the encoder of SR-SPR (D'Oro et al. 2023) has 0.8 and 0.2. Gains and offsets of norm layers
-are included: with shrink + perturb = 1 they move towards 1 and 0.
+those of a new network. The paper adds Gaussian noise of one scale; its public code mixes in a fresh
+network, as here: the noise has, tensor by tensor, the distribution of the initial weights. In the
+public code of Schwarzer et al. 2023 the encoder of SR-SPR (D'Oro et al. 2023) has 0.8 and 0.2.
+Gains and offsets of norm layers are included: with shrink + perturb = 1 they move towards 1 and 0.
 
 References:
     Ash and Adams 2020, On Warm-Starting Neural Network Training; D'Oro et al. 2023,
@@ -16,17 +16,16 @@ References:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention
 from suite.interventions.timing import Timed, TimedConfig
 from suite.optimizers import clear_state
-from suite.params import ParamRole, RoleName
+from suite.params import RoleName
 
 
 @torch.no_grad()
@@ -55,13 +54,7 @@ class ShrinkPerturb(Timed):
     def __init__(self, config: ShrinkPerturbConfig, bound: Bound) -> None:
         super().__init__(config, bound)
         self.config = config
-        self.parameters = dict(bound.parameters(*(ParamRole(role) for role in config.roles)))
-        if not self.parameters:
-            raise ConfigError(
-                "interventions.shrink_perturb.roles",
-                list(config.roles),
-                f"roles that this network has: {', '.join(sorted(set(bound.roles.values())))}",
-            )
+        self.parameters = bound.of_roles(config.kind, config.roles)
 
     def act(self, done: int) -> bool:
         """Shrink and perturb the parameters."""
@@ -78,6 +71,7 @@ class ShrinkPerturb(Timed):
 class ShrinkPerturbConfig(TimedConfig):
     """Shrinks weights and adds part of fresh initial values at intervals (Ash and Adams 2020)."""
 
+    side_by_side: ClassVar[bool] = True
     kind: Literal["shrink_perturb"] = "shrink_perturb"
     shrink: Annotated[float, Field(ge=0, le=1)] = 0.8
     perturb: Annotated[float, Field(ge=0)] = 0.2

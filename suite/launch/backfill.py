@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from suite.launch.live import Live
 from suite.launch.mlflow_sink import MlflowSink
+from suite.launch.sweep_state import Live
 from suite.records import layout
 from suite.records.run_folder import read_status
 from suite.records.storage import Storage

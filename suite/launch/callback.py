@@ -9,10 +9,10 @@ from typing import Any
 
 from ray.tune import Callback
 
-from suite.launch.live import Live
 from suite.launch.mlflow_sink import MlflowSink
 from suite.launch.outage import explain, explain_trial
 from suite.launch.progress import Progress
+from suite.launch.sweep_state import Live
 from suite.records import layout
 from suite.records.run_folder import FINAL, mark_failed, read_status
 from suite.records.storage import Storage

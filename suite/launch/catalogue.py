@@ -42,16 +42,28 @@ def _registries() -> dict[str, Registry[type]]:
     }
 
 
+def kinds() -> list[str]:
+    """Return what there are lists of."""
+    tasks, *others = _registries()
+    return [tasks, "streams", *others, "metrics", "claims", "experiments", "configs"]
+
+
+def _components(what: str) -> dict[str, type]:
+    """Return the parts of a kind by name."""
+    if what != "streams":
+        return dict(_registries()[what].entries())
+    tasks = _registries()["tasks"].entries()
+    return {name: task for name, task in tasks.items() if getattr(task, "stream", False)}
+
+
 def print_catalogue(what: str, console: Console) -> None:
     """Print the names of one kind, with a line on each.
 
     Raises:
         ConfigError: for a kind that there is not.
     """
-    registries = _registries()
-    kinds = [*registries, "metrics", "claims", "experiments", "configs"]
-    if what not in kinds:
-        raise ConfigError("list", what, nearest(what, kinds))
+    if what not in kinds():
+        raise ConfigError("list", what, nearest(what, kinds()))
     table = Table(show_header=True, box=None)
     table.add_column(what, no_wrap=True)
     if what == "configs":
@@ -81,7 +93,7 @@ def print_catalogue(what: str, console: Console) -> None:
     else:
         table.add_column("what it is")
         table.add_column("keys and defaults")
-        for name, config in registries[what].entries().items():
+        for name, config in _components(what).items():
             table.add_row(name, _first_line(config), _keys(config))
     console.print(table)
 

@@ -30,7 +30,10 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="[TASK:]key.path=value: change a key of all runs. May be repeated."),
 ]
-Only = Annotated[str | None, typer.Option(help="Glob over task/arm/seed: which trials to run.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(help="Glob over task/arm/seed: which trials to run. May be repeated."),
+]
 Plugin = Annotated[
     list[str] | None, typer.Option(help="A file or module with your own parts. May be repeated.")
 ]
@@ -107,7 +110,7 @@ def run(
 def _run(
     names: list[str],
     overrides: list[str] | None = None,
-    only: str | None = None,
+    only: list[str] | None = None,
     plugin: list[str] | None = None,
     data_dir: Path | None = None,
     **options: Any,
@@ -120,7 +123,7 @@ def _run(
     if options.get("resume") and options.get("fresh"):
         raise ConfigError("--fresh", True, "either --resume or --fresh")
     sweep, plugins = _load(names, overrides, plugin, data_dir)
-    selected = sweep if only is None else sweep.only(only)
+    selected = sweep.only(*only) if only else sweep
     if overrides:
         selected.check_apart()
     results = options.pop("results", None) or default_results(sweep)
@@ -144,7 +147,7 @@ def plan(
     from suite.launch.progress import make_console
 
     sweep, _ = _load(names or ["quick"], set_, plugin, None)
-    selected = sweep if only is None else sweep.only(only)
+    selected = sweep.only(*only) if only else sweep
     if set_:
         selected.check_apart()
     print_plan(selected, num_cpus or os.cpu_count() or 1, make_console())
@@ -158,7 +161,7 @@ def report(
 ) -> None:
     """Rebuild tables, figures and report.html from the rows of a results folder."""
     from suite.launch.progress import make_console
-    from suite.launch.show import fetched, show_report
+    from suite.launch.show_results import fetched, show_report
     from suite.records import layout
 
     storage = fetched(directory)
@@ -182,7 +185,7 @@ def claims(
 ) -> None:
     """Check the published claims against the rows of a results folder."""
     from suite.launch.progress import make_console
-    from suite.launch.show import show_claims
+    from suite.launch.show_results import show_claims
 
     _plugins(plugin)
     show_claims(directory, only, keep, make_console())
@@ -191,18 +194,21 @@ def claims(
 @app.command("list")
 def list_(
     what: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            help="tasks, models, agents, optimizers, schedules, triggers, interventions, metrics, "
-            "claims, experiments or configs"
+            help="tasks, streams, models, agents, optimizers, schedules, triggers, interventions, "
+            "metrics, claims, experiments or configs"
         ),
-    ],
+    ] = None,
     plugin: Plugin = None,
 ) -> None:
-    """List all parts, claims, experiments or sweeps of one kind."""
-    from suite.launch.catalogue import print_catalogue
-    from suite.launch.progress import make_console
+    """List all parts, claims, experiments or sweeps of one kind; without one, the kinds."""
+    from suite.launch.catalogue import kinds, print_catalogue
+    from suite.launch.progress import make_console, say
 
+    if what is None:
+        say(make_console(), f"list one of: {', '.join(kinds())}")
+        return
     _plugins(plugin)
     print_catalogue(what, make_console())
 

@@ -16,7 +16,7 @@ import psutil
 from suite.errors import ConfigError
 from suite.launch.engines import ENGINES, engine_of
 from suite.launch.outage import Outage, explain, within
-from suite.launch.watch import kill
+from suite.launch.outage_watch import kill
 from suite.run_config import RunConfig
 
 QUIET = {

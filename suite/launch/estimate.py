@@ -21,6 +21,7 @@ from suite.launch.calibrate import LONG_S, Cost
 from suite.launch.engines import Engine, engine_of
 from suite.launch.engines.arithmetic import forward_cost
 from suite.run_config import RunConfig
+from suite.tasks.base import SupervisedTaskConfig
 from suite.training.batched import chunks
 
 PROCESS_BYTES = 500 * 2**20
@@ -180,7 +181,19 @@ def sweep_seconds(
     return pace() * around + max(ends)[0]
 
 
-def estimate_bytes(config: RunConfig) -> int:
-    """Return the predicted memory of a run: process, parameters with Adam's moments, replay."""
+def estimate_bytes(config: RunConfig, at_once: int = 1) -> int:
+    """Return the predicted memory of a trial: process, and for each run what it has for itself.
+
+    That is its parameters with Adam's moments and gradients, the inputs that it keeps ready, and
+    its replay.
+
+    Args:
+        config: one of the runs.
+        at_once: how many the trial trains side by side.
+    """
     _, parameters = forward_cost(config.model, config.model_spec(), 1)
-    return PROCESS_BYTES + 16 * parameters + engine_of(config).replay_bytes(config)
+    value = 8 if config.precision == "float64" else 4
+    own = 4 * value * parameters + engine_of(config).replay_bytes(config)
+    if isinstance(config.task, SupervisedTaskConfig):
+        own += config.task.ready_bytes() * value // 4
+    return PROCESS_BYTES + at_once * own

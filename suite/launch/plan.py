@@ -14,6 +14,7 @@ from suite.launch.estimate import (
     sweep_seconds,
 )
 from suite.launch.progress import duration, say
+from suite.run_config import RunConfig
 from suite.sweeps.sweep import Sweep
 from suite.training.batched import parted_by
 
@@ -30,26 +31,26 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
         console: where to print.
     """
     table = Table(title=f"Plan of {sweep.name}")
-    for column in ("task", "arm", "seeds", "updates", "predicted", "memory"):
+    for column in ("task", "arm", "seeds", "updates", "predicted/run", "memory"):
         right = column not in ("task", "arm", "seeds")
         table.add_column(column, justify="right" if right else "left", overflow="fold")
-    cells: dict[tuple[str, str], list[int]] = {}
-    configs = {}
+    cells: dict[tuple[str, str], list[RunConfig]] = {}
     for trial in sweep.trials:
         if trial.skip is None:
-            cells.setdefault((trial.task, trial.arm), []).append(trial.config.seed)
-            configs[trial.task, trial.arm] = trial.config
+            cells.setdefault((trial.task, trial.arm), []).append(trial.config)
     trials = estimate_trials(sweep.runs.values(), slots, MEASURED_S)
     costs = {run_id: seconds for trial in trials for run_id, seconds in trial.items()}
-    for (task, arm), seeds in cells.items():
-        config = configs[task, arm]
+    at_once = {run_id: len(trial) for trial in trials for run_id in trial}
+    for (task, arm), runs in cells.items():
+        config = runs[-1]
+        most = max(at_once[run.run_id] for run in runs)
         table.add_row(
             task,
             arm,
-            ",".join(map(str, seeds)),
+            ",".join(str(run.seed) for run in runs),
             f"{config.clock().total:,}",
             duration(costs[config.run_id]),
-            f"{estimate_bytes(config) / 2**30:.1f} GiB",
+            f"{estimate_bytes(config, most) / 2**30:.1f} GiB",
         )
     console.print(table)
     for reason, labels in _skips(sweep).items():

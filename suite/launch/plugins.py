@@ -1,6 +1,7 @@
 """Plugins: a user's own tasks, models, schedules, interventions and metrics, without a fork.
 
-A plugin is a Python file or an importable module whose import registers its parts. A worker imports
+A plugin is a Python file or an importable module whose import registers its parts, or environments
+with Gymnasium. A worker imports
 its plugins again for every trial, so that state in a plugin's module does not pass from one run to
 the next. Modules that a plugin imports are not imported again.
 """
@@ -14,11 +15,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from suite.environments import registered
 from suite.errors import ConfigError
 from suite.registry import Registry, within
 
 _LOADED: dict[str, tuple[str, str]] = {}
 """Path and digest of the plugins that are files, by the name of the module made of each."""
+
+_IN_USE: dict[str, str] = {}
+"""Sources of all plugins that this process has loaded, by name; empty for modules."""
 
 
 def read_plugins(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -78,6 +83,21 @@ def load_plugins(plugins: Sequence[Sequence[str]], *, anew: bool = False) -> Non
         except Exception as error:
             said = f"{type(error).__name__}: {error}"
             raise ConfigError("--plugin", name, f"a module that imports ({said})") from error
+        _IN_USE[name] = source
+
+
+def plugins_in_use() -> list[tuple[str, str]]:
+    """Return (name, source) of the plugins of this process, for processes that it starts."""
+    return list(_IN_USE.items())
+
+
+def share_plugins(plugins: Sequence[Sequence[str]]) -> None:
+    """Load what `plugins_in_use` returned in the process that asks; nothing if it is this one.
+
+    Raises:
+        ConfigError: if one cannot be imported.
+    """
+    load_plugins([(name, source) for name, source in plugins if _IN_USE.get(name) != source])
 
 
 def _module_name(name: str, source: str) -> str:
@@ -86,11 +106,15 @@ def _module_name(name: str, source: str) -> str:
 
 
 def _unload(module: str) -> None:
-    """Forget a module, those below it, and the parts that they registered."""
+    """Forget a module, those below it, and the parts and environments that they registered."""
     for known in [known for known in sys.modules if within(known, module)]:
         del sys.modules[known]
     Registry.forget(module)
+    registered.forget(module)
     _LOADED.pop(module, None)
+    for name, source in list(_IN_USE.items()):
+        if _module_name(name, source) == module:
+            del _IN_USE[name]
 
 
 def _load_source(name: str, source: str) -> None:

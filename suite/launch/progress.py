@@ -13,7 +13,7 @@ from rich.live import Live as Screen
 from rich.table import Table
 from rich.text import Text
 
-from suite.launch.live import Live
+from suite.launch.sweep_state import Live
 from suite.text.terminal import SafeConsole, one_line
 
 WIDE = 160
@@ -39,10 +39,10 @@ def duration(seconds: float | None) -> str:
 def make_console() -> Console:
     """Return a console on stdout: as wide as the terminal, or wide enough for a table elsewhere.
 
-    Names and messages cannot control the terminal.
+    Names and messages cannot control the terminal, and square brackets in them are no markup.
     """
     narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return SafeConsole(width=None if narrow else WIDE)
+    return SafeConsole(width=None if narrow else WIDE, markup=False)
 
 
 def say(console: Console, text: str) -> None:

@@ -16,12 +16,12 @@ from rich.console import Console
 from suite.errors import ConfigError
 from suite.launch.backfill import backfill
 from suite.launch.engines import engine_of
-from suite.launch.live import Live, LiveRun
 from suite.launch.mlflow_sink import MlflowSink, check_store, default_uri
 from suite.launch.outage import LOG, Outage, explain, explain_text, keep_traceback, within
 from suite.launch.plugins import digests
 from suite.launch.programs import program
 from suite.launch.progress import say
+from suite.launch.sweep_state import Live, LiveRun
 from suite.launch.tuning import tune_runs
 from suite.ranges import hull
 from suite.records import layout
@@ -313,7 +313,7 @@ def _conclude(
     failures = live.failures()
     unfinished = live.unfinished()
     try:
-        _report(sink, storage, options, console, bool(failures) or unfinished)
+        _report(live, sink, storage, options, console, bool(failures) or unfinished)
     except (ConfigError, OSError) as error:
         keep_traceback(error, storage.root)
         outage = outage or f"the report could not be written: {explain(error)}"
@@ -331,13 +331,19 @@ def _conclude(
 
 
 def _report(
-    sink: MlflowSink, storage: Storage, options: Options, console: Console, incomplete: bool
+    live: Live,
+    sink: MlflowSink,
+    storage: Storage,
+    options: Options,
+    console: Console,
+    incomplete: bool,
 ) -> None:
     """Build, print and upload the report."""
-    from suite.launch.show import fetch_all, show_report
+    from suite.launch.show_results import fetch_all, show_report
 
     fetch_all(storage)
-    summary = show_report(storage.root, console)
+    asked = {(trial.task, trial.arm) for trial in live.sweep.trials}
+    summary = show_report(storage.root, console, asked)
     sink.finish(storage.root / layout.REPORT, summary, incomplete)
     storage.push(layout.REPORT)
     if options.mlflow_uri is None:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from suite.launch.live import Live
 from suite.launch.mlflow_sink import MlflowSink
 from suite.launch.outage import Outage, explain, keep_traceback
 from suite.launch.progress import Progress, say
+from suite.launch.sweep_state import Live
 from suite.records.provenance import now
 from suite.records.storage import Storage
 
 if TYPE_CHECKING:
+    from suite.launch.outage_watch import Watch
     from suite.launch.run import Options
-    from suite.launch.watch import Watch
 
 STOP_LIMIT_S = 60.0
 """Seconds for Tune to end cleanly when it is asked to."""
@@ -54,7 +54,7 @@ def tune_runs(
                 _abandoned.set()
                 raise
             stop.listen()
-        from suite.launch.watch import Watch
+        from suite.launch.outage_watch import Watch
 
         watch = Watch(storage.root, own=options.address is None)
         orderly = False
@@ -83,7 +83,7 @@ def _supervised(
         Outage: if anything else ended it.
     """
     from suite.launch.callback import SweepCallback
-    from suite.launch.watch import supervise
+    from suite.launch.outage_watch import supervise
 
     callback = SweepCallback(live, sink, progress, storage, watch.check, stop.asked)
     try:

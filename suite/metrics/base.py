@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
@@ -36,6 +36,9 @@ Need = Literal[
     "splits",
 ]
 """What a metric reads of an observation; only what somebody needs is computed."""
+
+OF_PARAMETERS = frozenset({"parameters", "update", "initial"})
+"""What is known of any update; without labels, fixed inputs or a network that can be called."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,22 @@ def metric(name: str, unit: str, *needs: Need, range: Range = ANY) -> Callable[[
         return function
 
     return add
+
+
+def check_of_parameters(names: Iterable[str], key: str) -> None:
+    """Check that metrics need no more than `OF_PARAMETERS`.
+
+    Args:
+        names: of the metrics.
+        key: of the list that they are in, for the error.
+
+    Raises:
+        ConfigError: naming the first that needs more, and those that do not.
+    """
+    for index, name in enumerate(names):
+        if not METRICS[name].needs <= OF_PARAMETERS:
+            can = sorted(n for n, m in METRICS.entries().items() if m.needs <= OF_PARAMETERS)
+            raise ConfigError(f"{key}[{index}]", name, f"one of {', '.join(can)}")
 
 
 def plain_state(name: str, value: Any) -> Any:

@@ -156,7 +156,7 @@ def build_model(config: ModelConfig, spec: ModelSpec, seed: int) -> nn.Module:
     The state of torch's global generator is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` seeds the GPUs too
         return config.build(spec)
 
 

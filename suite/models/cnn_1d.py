@@ -67,8 +67,9 @@ class Cnn1dConfig(ModelConfig):
         """
         shape = self.take(spec, Floats).shape
         if len(shape) not in (1, 2) or shape[-1] < SHORTEST:
-            wanted = f"a model for inputs of shape {shape}"
-            raise ConfigError("model.kind", self.kind, f"{wanted}; signals, {SHORTEST} samples up")
+            wanted = f"a model for inputs of shape {shape}; cnn_1d is for signals of shape "
+            wanted += f"(length,) or (channels, length), with a length of at least {SHORTEST}"
+            raise ConfigError("model.kind", self.kind, wanted)
         bias = self.norm == "none"
         channels = shape[0] if len(shape) == 2 else 1
         layers: list[nn.Module] = [Signals(channels)]

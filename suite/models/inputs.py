@@ -18,7 +18,8 @@ class Floats:
     """
 
     words: ClassVar[str] = (
-        "arrays of floats: 'mlp'; 'cnn', 'resnet' or 'vit' for images; 'cnn_1d' for signals"
+        "arrays of floats: 'mlp'; 'cnn', 'resnet' or 'vit' for images, 'minatar_cnn' for boards; "
+        "'cnn_1d' for signals"
     )
     dtype: ClassVar[torch.dtype] = torch.float32
     distinct: ClassVar[int] = 0

@@ -21,7 +21,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from suite.errors import ConfigError
 from suite.models.base import ACTIVATIONS, MODELS, Aside, ModelConfig, ModelSpec, Tap
 from suite.models.batched import BatchedModel, Parameters
 from suite.models.closed_forms import quadratic_form, tangent_kernel, under
@@ -43,6 +45,8 @@ class Linearised(nn.Module):
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
+        for parameter in inner.parameters():  # forward mode takes no other order of a norm's inputs
+            parameter.data = parameter.data.contiguous()
         self._trained = tuple(classify(inner))
         self.output_layers = tuple(INNER + name for name in output_layers(inner))
         _load_forward_mode()
@@ -51,7 +55,7 @@ class Linearised(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs shaped as the inner network's."""
-        network = self.start.model
+        network, inputs = self.start.model, inputs.contiguous()
         first = self._first()
         now = dict(self.inner.named_parameters())  # tensors, in a functional call
         moved = {name: now[name] - p for name, p in first.items()}
@@ -60,7 +64,8 @@ class Linearised(nn.Module):
             value: Tensor = functional_call(network, parameters, (inputs,))
             return value
 
-        value, change = to_first_order(outputs, first, moved)
+        with sdpa_kernel(SDPBackend.MATH):  # the one attention that has a forward mode
+            value, change = to_first_order(outputs, first, moved)
         result: Tensor = value + change
         return result
 
@@ -153,8 +158,19 @@ class LinearisedConfig(WrapperConfig):
     kind: Literal["linearised"] = "linearised"
 
     def build(self, spec: ModelSpec) -> nn.Module:
-        """Return the expansion, with the inputs and outputs of the inner network."""
-        return Linearised(self.build_inner(spec))
+        """Return the expansion, with the inputs and outputs of the inner network.
+
+        Raises:
+            ConfigError: if the inner network cannot serve the spec, or has running statistics.
+        """
+        inner = self.build_inner(spec)
+        if any(getattr(module, "track_running_stats", False) for module in inner.modules()):
+            given = getattr(self.inner, "norm", self.inner.kind)
+            wanted = (
+                "norm layers without running statistics, such as 'layer'; an expansion has none"
+            )
+            raise ConfigError("model.inner.norm", given, wanted)
+        return Linearised(inner)
 
     @classmethod
     def batched(cls, configs: Sequence[ModelConfig], like: Tensor) -> BatchedModel | None:

@@ -1,11 +1,12 @@
-"""Multi-layer perceptron, plain or normalised before each nonlinearity."""
+"""Multi-layer perceptron, plain or with a norm layer at each nonlinearity."""
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import nn
 
 from suite.errors import ConfigError
@@ -13,7 +14,7 @@ from suite.models.activations import ActivationName, activation, copies_of
 from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec
 from suite.models.head_spec import PLAIN
 from suite.models.inputs import Floats
-from suite.models.normalize import NormKind, norm
+from suite.models.normalize import NormKind, NormPlace, check_place, norm, with_norm
 from suite.models.q_head import with_head
 
 
@@ -28,17 +29,21 @@ class MlpConfig(ModelConfig):
     Attributes:
         width: units of a layer.
         depth: hidden layers.
-        norm: norm layers before the nonlinearities.
+        norm: norm layers at the nonlinearities.
         activation: nonlinearity; the doubling ones double what the next map takes. Agents have
             ReLU.
+        norm_place: ``before`` the nonlinearities or ``after``. Agents have them before.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"activation"})
+    later: ClassVar[frozenset[str]] = frozenset({"activation", "norm_place"})
     kind: Literal["mlp"] = "mlp"
     width: Annotated[int, Field(ge=1)] = 256
     depth: Depth = 2
     norm: NormKind = "none"
     activation: ActivationName = "relu"
+    norm_place: NormPlace = "before"
+
+    _place = field_validator("norm_place")(check_place)
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, *spec.inputs), outputs (batch, spec.outputs).
@@ -53,10 +58,15 @@ class MlpConfig(ModelConfig):
         if not plain and self.activation != "relu":
             wanted = "'relu', which the last layers of a value network have"
             raise ConfigError("model.activation", self.activation, wanted)
+        if not plain and self.norm_place != "before":
+            wanted = "'before', as in the last layers of a value network"
+            raise ConfigError("model.norm_place", self.norm_place, wanted)
+        norms = partial(norm, self.norm)
         for _ in range(self.depth if plain else self.depth - 1):
-            layers += [nn.Linear(width, self.width, bias=bias), *norm(self.norm, self.width)]
-            layers.append(activation(self.activation))
-            width = self.width * copies_of(layers[-1])
+            hidden = activation(self.activation)
+            layers.append(nn.Linear(width, self.width, bias=bias))
+            layers += with_norm(hidden, norms, self.width, self.norm_place)
+            width = self.width * copies_of(hidden)
         if plain:
             layers.append(nn.Linear(width, spec.outputs, bias=bias))
             return nn.Sequential(*layers)

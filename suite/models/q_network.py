@@ -32,9 +32,17 @@ class ConvolutionsConfig(ModelConfig):
     hidden: Annotated[int, Field(ge=1)] = 512
     norm: Literal["none", "layer"] = "none"
 
+    def images(self, spec: ModelSpec) -> tuple[int, ...]:
+        """Return the shape of inputs: channels, height, width.
+
+        Raises:
+            ConfigError: if they are no images that the convolutions can take.
+        """
+        return frames_of(self, spec)
+
     def build(self, spec: ModelSpec) -> nn.Module:
-        """Return the network: inputs (batch, *spec.inputs) bytes, outputs (batch, actions)."""
-        shape = frames_of(self, spec)
+        """Return the network: inputs (batch, *spec.inputs), outputs (batch, actions)."""
+        shape = self.images(spec)
         torso: OrderedDict[str, nn.Module] = OrderedDict(pixels=Pixels())
         channels = shape[0]
         for index, (width, kernel, stride) in enumerate(self.layers, start=1):

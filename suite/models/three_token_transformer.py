@@ -18,8 +18,8 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelConfig, ModelSpec, Tap
+from suite.models.heads import heads_divide
 from suite.models.inputs import IntegerPairs
 from suite.models.transformer import attend
 
@@ -83,11 +83,7 @@ class ThreeTokenTransformerConfig(ModelConfig):
     heads: Annotated[int, Field(ge=1)] = 4
     hidden: Annotated[int, Field(ge=1)] = 512
 
-    @model_validator(mode="after")
-    def _heads_divide(self) -> ThreeTokenTransformerConfig:
-        if self.width % self.heads:
-            raise ConfigError("heads", self.heads, f"a divisor of width = {self.width}")
-        return self
+    _heads_divide = model_validator(mode="after")(heads_divide)
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, 2) integers, outputs (batch, spec.outputs).

@@ -16,8 +16,8 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from suite.errors import ConfigError
 from suite.models.base import MODELS, ModelConfig, ModelSpec, Tap, modulus_of
+from suite.models.heads import heads_divide
 from suite.models.normalize import NormKind, norm
 from suite.models.row_sums import sum_of_rows
 
@@ -180,11 +180,7 @@ class TransformerConfig(ModelConfig):
     hidden: Annotated[int, Field(ge=1)] = 512
     norm: NormKind = "none"
 
-    @model_validator(mode="after")
-    def _heads_divide(self) -> TransformerConfig:
-        if self.width % self.heads:
-            raise ConfigError("heads", self.heads, f"a divisor of width = {self.width}")
-        return self
+    _heads_divide = model_validator(mode="after")(heads_divide)
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, 2) integers, outputs (batch, modulus).

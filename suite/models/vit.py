@@ -32,6 +32,7 @@ from torch.nn import functional as F
 
 from suite.errors import ConfigError
 from suite.models.base import MODELS, Depth, ModelConfig, ModelSpec, Tap
+from suite.models.heads import heads_divide
 from suite.models.inputs import Floats
 from suite.models.normalize import norm
 from suite.params import ParamRole
@@ -139,11 +140,7 @@ class VitConfig(ModelConfig):
     norm: Literal["layer", "rms"] = "layer"
     branch_norm: bool = False
 
-    @model_validator(mode="after")
-    def _heads_divide(self) -> VitConfig:
-        if self.width % self.heads:
-            raise ConfigError("heads", self.heads, f"a divisor of width = {self.width}")
-        return self
+    _heads_divide = model_validator(mode="after")(heads_divide)
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return the network: inputs (batch, channels, height, width) float.

@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from suite.errors import ConfigError
+from suite.errors import ConfigError, nearest
 from suite.ranges import ANY, SHARE, Range
 from suite.records.asked import ConfigShape, ProvenanceShape
 from suite.records.json_file import read_bytes, read_json
@@ -320,6 +320,24 @@ def load_results(folder: str | Path, metrics: Collection[str] | None = None) -> 
     Args:
         folder: the results folder.
         metrics: names of the metrics to read, by default all.
+
+    Raises:
+        ConfigError: if the folder is not a results folder, or there are rows, but none of a metric
+            that was asked for. Of what happens to some runs only, such as ``alarm``, there may be
+            none.
+    """
+    table = read_results(folder, metrics)
+    there = {*table["metric"].unique()}
+    for name in metrics or ():
+        if name not in there and name not in RECORDED:
+            known = {*read_results(folder)["metric"].unique()}
+            if known:
+                raise ConfigError("metrics", name, nearest(name, known | RECORDED.keys()))
+    return table
+
+
+def read_results(folder: str | Path, metrics: Collection[str] | None = None) -> pd.DataFrame:
+    """Return the rows that `load_results` does; of metrics without any there are none.
 
     Raises:
         ConfigError: if the folder is not a results folder.

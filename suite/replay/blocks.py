@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -59,6 +62,38 @@ class Sample:
     s_t: Array | Tensor
     index: Ints
     weights: Floats | None = None
+
+    def parts(self, size: int) -> list[Sample]:
+        """Return batches of `size` transitions, without a copy."""
+        count = len(self.index)
+        return (
+            [self] if count == size else [self._part(at, at + size) for at in range(0, count, size)]
+        )
+
+    def _part(self, start: int, stop: int) -> Sample:
+        """Return some of the transitions."""
+        rows = slice(start, stop)
+        weights = None if self.weights is None else self.weights[rows]
+        return Sample(
+            self.s_tm1[rows],
+            self.a_tm1[rows],
+            self.r_t[rows],
+            self.discount_t[rows],
+            self.s_t[rows],
+            self.index[rows],
+            weights,
+        )
+
+
+def joined(samples: Sequence[Sample]) -> Sample:
+    """Return the transitions of samples without weights as one sample."""
+    of = {name: [getattr(s, name) for s in samples] for name in vars(samples[0])}
+    del of["weights"]
+    joint: dict[str, Any] = {
+        name: torch.cat(values) if isinstance(values[0], Tensor) else np.concatenate(values)
+        for name, values in of.items()
+    }
+    return Sample(**joint)
 
 
 @dataclass(frozen=True)

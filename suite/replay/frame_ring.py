@@ -33,7 +33,7 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from suite.replay.arrays import load_rows, save_rows, to_numpy
-from suite.replay.blocks import Block, Bools, Sample, Window
+from suite.replay.blocks import Block, Bools, Sample, Window, joined
 from suite.replay.frames import Array, Ints, frame_store
 from suite.replay.sizes import RingSize
 
@@ -44,6 +44,11 @@ ROUNDS = 1000
 
 ACTED, STOPS, STARTS, CUT = (np.uint8(1 << bit) for bit in range(4))
 """The marks of a slot, as bits of one byte."""
+
+
+def _proposed(size: int) -> int:
+    """Return how many slots are looked at for a batch at first: some may not be eligible."""
+    return size + size // 4 + 4
 
 
 class FrameRing:
@@ -103,10 +108,10 @@ class FrameRing:
     def bytes_per_slot(self) -> int:
         """Memory of one slot."""
         arrays = (self._actions, self._rewards, self._marks, self._numbers)
-        return self._frame_bytes + sum(array.itemsize for array in arrays)
+        return self.frame_bytes + sum(array.itemsize for array in arrays)
 
     @property
-    def _frame_bytes(self) -> int:
+    def frame_bytes(self) -> int:
         """Memory of one frame."""
         return self._frames.data.dtype.itemsize * prod(self.frame)
 
@@ -215,13 +220,13 @@ class FrameRing:
         newest = self._heads[lane] - 1
         time = newest - (newest - slot) % self.slots
         oldest = np.maximum(newest - self.slots + 1, 0)
-        times = time[:, None] + self._around
+        times = time[:, None] + self._around[:-1]  # of the last frame no mark is asked for
         stored = times <= newest[:, None]
         if self.stack > 1:
             stored &= times >= oldest[:, None]
         marks = self._marks[base[:, None] + times % self.slots] * stored
         # An action belongs to the window if it and all before it were taken and none ended it.
-        ahead = marks[:, self.stack - 1 : -1]
+        ahead = marks[:, self.stack - 1 :]
         within = ahead & ACTED != 0
         if self.n_step > 1:
             within[:, 1:] &= ahead[:, :-1] & (STOPS | CUT) == 0
@@ -253,7 +258,7 @@ class FrameRing:
         discount_t = np.where(window.stopped, np.float32(0), self._powers[window.length])
         first, end = time - window.depth[:, None], time + length
         # Beyond a stop the next slot may still be to come; its frame then counts for nothing.
-        frames = self._take(window, np.clip(time + self._around, first, end))
+        frames = self._take(window, np.minimum(np.maximum(time + self._around, first), end))
         s_tm1, s_t = frames[:, : self.stack], frames[:, self.n_step :]
         short = (window.length < self.n_step) & ~window.stopped
         if short.any():  # these end before the n-th step, so their last stack lies further back
@@ -275,7 +280,7 @@ class FrameRing:
             RuntimeError: if the ring holds nothing that can be sampled.
         """
         draw = self.uniform if draw is None else draw
-        index = draw(size + size // 4 + 4)
+        index = draw(_proposed(size))
         window = self.resolve(index)
         kept = np.flatnonzero(window.eligible)
         for _ in range(ROUNDS):
@@ -285,6 +290,28 @@ class FrameRing:
             window = self.resolve(index)
             kept = np.flatnonzero(window.eligible)
         raise RuntimeError(f"the replay of {len(self)} slots has nothing that can be sampled")
+
+    def samples(self, size: int, count: int) -> Sample:
+        """Return what `count` calls of `sample` would, one after the other and looked up at once.
+
+        Args:
+            size: of each batch.
+            count: of batches, between which nothing is added.
+
+        Raises:
+            RuntimeError: if the ring holds nothing that can be sampled.
+        """
+        if count == 1:
+            return self.sample(size)
+        before = self.generator.bit_generator.state
+        drawn = _proposed(size)
+        window = self.resolve(self.uniform(count * drawn))
+        eligible = window.eligible.reshape(count, drawn)
+        kept = eligible & (eligible.cumsum(1) <= size)
+        if (kept.sum(1) < size).any():  # one of them draws again before the next one draws
+            self.generator.bit_generator.state = before
+            return joined([self.sample(size) for _ in range(count)])
+        return self.gather(window.at(np.flatnonzero(kept)))
 
     def uniform(self, size: int, generator: np.random.Generator | None = None) -> Ints:
         """Return `size` slots drawn uniformly over all filled ones.
@@ -335,7 +362,7 @@ class FrameRing:
     @property
     def saved_bytes(self) -> int:
         """What `save` writes now."""
-        lasts = self._filled_lasts() * self._frame_bytes
+        lasts = self._filled_lasts() * self.frame_bytes
         return self.lanes * (self._filled() * self.bytes_per_slot + lasts)
 
     def save(self, folder: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, get_args
@@ -17,9 +17,9 @@ from rich.console import RenderableType
 from suite.errors import ConfigError
 from suite.records.layout import REPORT
 from suite.records.reader import (
-    load_results,
     read_config,
     read_provenance,
+    read_results,
     read_sweep,
     status_of,
 )
@@ -45,13 +45,18 @@ from suite.report.statistics.games import (
     games_results,
     with_games,
 )
+from suite.report.statistics.late_scores import LATE_SCORES, late_scores_csv
+from suite.report.statistics.stream_files import stream_files
 from suite.report.statistics.summary import (
+    ArmResult,
     TaskResult,
     as_summary,
     per_seed_csv,
     summarise,
     summary_json,
 )
+from suite.report.tasks_figure import CAPTION as TASKS_CAPTION
+from suite.report.tasks_figure import tasks_grid
 from suite.sweeps.labels import slug
 from suite.text.terminal import visible
 
@@ -61,8 +66,8 @@ SUMMARY = "summary"
 AGGREGATE = "aggregate"
 """Name of the figures and of the file of games taken together."""
 _OURS = re.compile(
-    rf"(({SUMMARY}|{AGGREGATE})(-\d+)?|(curves|published)-[a-z0-9_-]+)\.(svg|png)"
-    r"|published-[a-z0-9_-]+\.csv"
+    rf"(({SUMMARY}|{AGGREGATE})(-\d+)?|(curves|tasks|published)-[a-z0-9_-]+)\.(svg|png)"
+    r"|(tasks|published)-[a-z0-9_-]+\.csv"
 )
 """Names of figures that builds make."""
 _SVG_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -80,7 +85,7 @@ class Report:
         aggregate: contents of ``aggregate.json``, see
             `suite.report.statistics.games.as_aggregate`; empty for a sweep of fewer than two games.
         text: contents of ``table.txt``.
-        figures: all figures, SVG and PNG, and the data of published ones, CSV.
+        figures: all figures, SVG and PNG, and the data of those that are grids, CSV.
         tables: the same as `text` for a `rich.console.Console`, to be printed one by one.
         tasks: the results themselves.
         incidents: task, run, and what happened to it that its score does not show.
@@ -97,16 +102,20 @@ class Report:
     incidents: tuple[tuple[str, str, str], ...]
 
 
-def build_report(results: str | Path) -> Report:
+def build_report(results: str | Path, asked: Collection[tuple[str, str]] | None = None) -> Report:
     """Build ``report/`` of a results folder from the rows so far.
 
     Writes ``report.html``, ``summary.json``, ``per_seed.csv``, ``table.txt``, for several Atari
-    games ``aggregate.json``, and the figures, each whole or not at all; the same results give the
-    same bytes. Figures that an earlier build made and this one does not are removed; nothing else
-    is, and nothing outside ``report/`` is touched, wherever links lead.
+    games ``aggregate.json``, for warm starts and triggers `suite.report.statistics.stream_files`,
+    for runs that are evaluated often `suite.report.statistics.late_scores`, and the figures, each
+    whole or not at all; the same results give the same bytes. Figures that an earlier build made
+    and this one does not are removed; nothing else is, and nothing outside ``report/`` is touched,
+    wherever links lead.
 
     Args:
         results: the results folder.
+        asked: task and arm of the trials that were asked for; other arms without any result are
+            left out of `Report.tables`. None for all.
 
     Raises:
         ConfigError: if it is not a results folder, or the report cannot be written into it.
@@ -118,7 +127,7 @@ def build_report(results: str | Path) -> Report:
     found = {run_id: read_config(root, run_id) for run_id in run_ids}
     configs = {run_id: config for run_id, config in found.items() if config}
     provenances = [p for run_id in run_ids if (p := read_provenance(root, run_id))]
-    rows = load_results(root, [*metrics_drawn(sweep.tasks.values()), *INCIDENTS, *STREAMS])
+    rows = read_results(root, [*metrics_drawn(sweep.tasks.values()), *INCIDENTS, *STREAMS])
     tasks = with_games(summarise(sweep, statuses, rows), configs)
     groups = games_results(tasks, configs)
 
@@ -133,6 +142,12 @@ def build_report(results: str | Path) -> Report:
             write_whole(folder / f"{AGGREGATE}.json", aggregate_json(groups).encode())
         else:
             (folder / f"{AGGREGATE}.json").unlink(missing_ok=True)
+        late = {LATE_SCORES: late_scores_csv(tasks, rows)}
+        for name, lines in (stream_files(tasks, rows, configs) | late).items():
+            if lines:
+                write_whole(folder / name, lines.encode())
+            else:
+                (folder / name).unlink(missing_ok=True)
         text = visible(plain_text(tasks, configs, groups))
         write_whole(folder / "table.txt", text.encode())
         page = render_page(sweep, tasks, groups, drawings, rows, configs, provenances, root)
@@ -146,10 +161,40 @@ def build_report(results: str | Path) -> Report:
         aggregate=as_aggregate(groups),
         text=text,
         figures=tuple(folder / file for drawing in drawings for file in drawing.files),
-        tables=renderables(tasks, configs, groups),
+        tables=renderables(*_printed(tasks, groups, asked, configs)),
         tasks=tuple(tasks),
         incidents=tuple((t.label, *what) for t in tasks for what in incidents(t, rows)),
     )
+
+
+def _printed(
+    tasks: Sequence[TaskResult],
+    groups: Sequence[GamesResult],
+    asked: Collection[tuple[str, str]] | None,
+    configs: Mapping[str, Mapping[str, Any]],
+) -> tuple[list[TaskResult], Mapping[str, Mapping[str, Any]], list[GamesResult]]:
+    """Return what `renderables` takes, without arms that were not asked for and have no result."""
+    if asked is None:
+        return list(tasks), configs, list(groups)
+    kept = []
+    for task in tasks:
+        arms = tuple(
+            arm
+            for arm in task.arms
+            if arm.score.n or arm.failed or (task.label, arm.label) in asked
+        )
+        if arms:
+            kept.append(replace(task, arms=tuple(_among(arm, arms) for arm in arms)))
+    labels = {task.label for task in kept}
+    return kept, configs, [g for g in groups if labels & {task.label for task in g.tasks}]
+
+
+def _among(arm: ArmResult, arms: Sequence[ArmResult]) -> ArmResult:
+    """Return an arm without differences to arms that are left out."""
+    there = {other.label for other in arms}
+    if arm.reference not in there:
+        arm = replace(arm, reference=None, difference=None)
+    return arm if arm.gap_to in there else replace(arm, gap_to=None, gap=None)
 
 
 def check_plain(*folders: Path) -> None:
@@ -201,6 +246,14 @@ def _draw(
                 alt = f"Learning curves of {task.label}, {', '.join(arms)}."
                 words = caption(task, of_task, log_x=log_x)
                 drawings.append(_save(figure, folder, name, task.label, alt, words))
+                grid = tasks_grid(task, of_task, look, arms)
+                if grid is not None:
+                    name = f"tasks-{name.removeprefix('curves-')}"
+                    alt = f"Online accuracy by task of {task.label}, {', '.join(arms)}."
+                    drawn = render(grid)
+                    drawings.append(
+                        _save(drawn, folder, name, task.label, alt, TASKS_CAPTION, data=grid.csv())
+                    )
         drawings += _published(folder)
     made = {folder / file for drawing in drawings for file in drawing.files}
     for old in (folder / FIGURES).iterdir():

@@ -1,14 +1,16 @@
 """The runs of one published experiment, as claims and figures read them: from rows alone.
 
 An experiment is known by the label of its task in a sweep, such as ``kumar2024_fig1``; the same at
-a reduced size carries ``_small`` behind it. An axis "task" adds its values: ``lyle2025_fig7-pong``.
+a reduced size carries ``_small`` behind it. An axis "task" adds its values: ``growing-mnist``. A
+file that is one experiment without a label, as of Atari games, goes by its name: all its tasks are
+the experiment's.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
@@ -34,17 +36,34 @@ Value = TypeVar("Value")
 More = ParamSpec("More")
 
 
+def task_numbers(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the numbers of tasks of a stream that rows have as their layers, (n,), from 0 on."""
+    return rows["layer"].astype(str).to_numpy(dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class Track:
-    """A metric over gradient steps.
+    """A metric over gradient steps, over frames, or over the tasks of a stream.
 
     Attributes:
-        steps: (n,), increasing.
+        steps: (n,), increasing; equal ones where nothing was learnt in between.
         values: (n,).
     """
 
     steps: Array
     values: Array
+
+    @classmethod
+    def over_tasks(cls, rows: pd.DataFrame) -> Track:
+        """Return the finite values of a run by the number of the task, from 1 on.
+
+        Args:
+            rows: of one metric whose layers are numbers of tasks, one row for each task.
+        """
+        rows = rows[np.isfinite(rows["value"].to_numpy(dtype=np.float64))]
+        numbers = task_numbers(rows) + 1
+        order = np.argsort(numbers)
+        return cls(numbers[order].astype(float), rows["value"].to_numpy(dtype=np.float64)[order])
 
     @property
     def first(self) -> float:
@@ -110,8 +129,34 @@ class Repetition(Arms):
         """See `Arms.config`."""
         return self.configs[self._run(arm, task)]
 
-    def track(self, arm: str, metric: str, layer: str = "", task: str | None = None) -> Track:
+    def by_task(self) -> dict[str, Repetition]:
+        """Return a repetition for each task, with its runs alone, in the order of the sweep."""
+        return {
+            task: replace(
+                self,
+                runs={key: run for key, run in self.runs.items() if key[0] == task},
+                lacks=frozenset(key for key in self.lacks if key[0] == task),
+            )
+            for task in self.tasks
+        }
+
+    def track(
+        self,
+        arm: str,
+        metric: str,
+        layer: str = "",
+        task: str | None = None,
+        *,
+        over: Literal["step", "frames"] = "step",
+    ) -> Track:
         """Return a metric of an arm over gradient steps, without what is not finite.
+
+        Args:
+            arm: its label.
+            metric: its name.
+            layer: its layer.
+            task: its task, where several have such an arm.
+            over: gradient steps, or emulator frames.
 
         Raises:
             NotMeasured: if there are no such rows.
@@ -121,8 +166,20 @@ class Repetition(Arms):
         rows = rows[np.isfinite(rows["value"].to_numpy(dtype=np.float64))]
         if rows.empty:
             raise NotMeasured(f"{metric} {layer} of arm {arm!r}")
-        steps = rows["step"].to_numpy(dtype=np.float64)
+        steps = rows[over].to_numpy(dtype=np.float64)
         return Track(steps, rows["value"].to_numpy(dtype=np.float64))
+
+    def over_tasks(self, arm: str, metric: str) -> Track:
+        """Return a metric of an arm over the numbers of the tasks that are its layers, from 1 on.
+
+        Raises:
+            NotMeasured: if there are no such rows.
+        """
+        rows = self.rows[self._run(arm, None)]
+        track = Track.over_tasks(rows[rows["metric"] == metric])
+        if not len(track.steps):
+            raise NotMeasured(f"{metric} of arm {arm!r}")
+        return track
 
     def layers(self, arm: str, metric: str) -> list[str]:
         """Return the layers that a metric of an arm has rows of, in the order of the rows.
@@ -237,6 +294,7 @@ class Results:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         sweep = read_sweep(folder)
+        self._name = sweep.name
         self._set, self._unread = _readable(sweep.overrides)
         self._tasks = sweep.tasks
         self._planned = [trial for trial in sweep.trials if trial.skip is None]
@@ -246,7 +304,7 @@ class Results:
     def _rows(self) -> Mapping[str, pd.DataFrame]:
         """Rows by run; `load_results` repeats those of a run for every task and arm it serves."""
         rows = load_results(self.folder)
-        columns = ["metric", "layer", "step", "value"]
+        columns = ["metric", "layer", "step", "frames", "value"]
         found: dict[str, pd.DataFrame] = {}
         for (run_id, *_), of in rows.groupby(["run_id", "task", "arm"], observed=True)[columns]:
             found.setdefault(str(run_id), of)
@@ -256,6 +314,10 @@ class Results:
         """Return an experiment, None if no run of it is complete."""
         label = name + (SMALL if scale == "small" else "")
         of = re.compile(rf"{re.escape(label)}(-.*)?")
+        if self._name == label and not any(of.fullmatch(task) for task in self._tasks):
+            of = re.compile(
+                ".*"
+            )  # its file is one experiment, whose tasks have no label before them
         trials = [t for t in self._complete if of.fullmatch(t.task) and t.run_id in self._rows]
         if not trials:
             return None

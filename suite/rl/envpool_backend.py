@@ -25,6 +25,33 @@ MOST = 2**31 - 1
 """The longest episode that envpool accepts: in effect no limit."""
 
 
+def make_envpool(task: RLTaskConfig, lanes: int, seed: int, threads: int, limit: int | None) -> Any:
+    """Return envpool's own lanes of a task's environment.
+
+    Args:
+        task: what to make.
+        lanes: number of environments.
+        seed: of the first; the others count on from it.
+        threads: of envpool.
+        limit: its time limit in steps.
+    """
+    import envpool
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the precision of bounds, which are not used
+        pool = envpool.make(
+            task.pool,
+            env_type="gymnasium",
+            num_envs=lanes,
+            num_threads=threads,
+            seed=seed % SEEDS,
+            max_episode_steps=limit,
+            **task.pool_options(),
+        )
+        _ = pool.observation_space  # made now, in silence, and kept
+    return pool
+
+
 class EnvPool:
     """Lanes of one environment, stepped together.
 
@@ -46,20 +73,9 @@ class EnvPool:
         if limit is None:
             limit = envpool.make_spec(task.pool).config.max_episode_steps
         self._limit = limit
-        with warnings.catch_warnings():
-            # Gymnasium warns about the precision of envpool's bounds, which are not used.
-            warnings.simplefilter("ignore")
-            self._pool: Any = envpool.make(
-                task.pool,
-                env_type="gymnasium",
-                num_envs=lanes,
-                num_threads=threads,
-                seed=seed % SEEDS,
-                max_episode_steps=min(limit + 1, MOST),
-                **task.pool_options(),
-            )
-            self.observation_space = self._pool.observation_space
-            self.action_space = self._pool.action_space
+        self._pool = make_envpool(task, lanes, seed, threads, min(limit + 1, MOST))
+        self.observation_space = self._pool.observation_space
+        self.action_space = self._pool.action_space
         self._cut = np.zeros(lanes, np.bool_)  # lanes that envpool does not know to have ended
 
     def reset(self) -> tuple[Array, dict[str, Array]]:

@@ -1,4 +1,4 @@
-"""Environments from envpool or ALE, made with the options of the task and the run's own seed.
+"""Environments of envpool, ALE or Gymnasium, with the task's options and the run's own seed.
 
 Each is imported only when it is used, so one is enough if the other cannot be installed.
 """
@@ -11,7 +11,11 @@ import gymnasium
 import numpy as np
 
 from suite.errors import ConfigError
+from suite.rl.wrapped import WrappedPool
 from suite.seeding import Seeds
+from suite.tasks.envpool import EnvpoolConfig
+from suite.tasks.gym import GymConfig
+from suite.tasks.one_environment import OneEnvironmentConfig
 from suite.tasks.rl import RLTaskConfig
 
 SEEDS = 2**31
@@ -35,11 +39,31 @@ def make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int = 1) -> An
     Raises:
         ConfigError: if the back end is not installed.
     """
+    pool = _make_pool(task, lanes, seed, threads)
+    if isinstance(task, OneEnvironmentConfig) and task.wrap.changes:
+        return WrappedPool(pool, task.wrap)
+    return pool
+
+
+def _make_pool(task: RLTaskConfig, lanes: int, seed: int, threads: int) -> Any:
+    """Return the environments as their simulator has them.
+
+    Raises:
+        ConfigError: if the back end is not installed.
+    """
     try:
         if task.backend == "ale":
             from suite.rl.ale_backend import AlePool
 
             return AlePool(task, lanes, seed, threads)
+        if isinstance(task, GymConfig):
+            from suite.rl.gym_backend import GymPool
+
+            return GymPool(task, lanes, seed)
+        if isinstance(task, EnvpoolConfig):
+            from suite.rl.envpool_ids import EnvpoolIds
+
+            return EnvpoolIds(task, lanes, seed, threads)
         from suite.rl.envpool_backend import EnvPool
 
         return EnvPool(task, lanes, seed, threads)

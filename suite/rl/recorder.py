@@ -67,20 +67,22 @@ class Recorder:
         self.games += len(games)
         self.record(step, agent_steps, [("episode_return", self.layer, g.score) for g in games])
 
-    def measured(self, step: int, agent_steps: int, waited: int, values: Sequence[Value]) -> None:
+    def measured(
+        self, step: int, agent_steps: int, paced: tuple[int, int], values: Sequence[Value]
+    ) -> None:
         """Pass on the learner's values, with the returns and the pace.
 
         Args:
             step: gradient steps made.
             agent_steps: decisions taken.
-            waited: those of them that call for no updates.
+            paced: those of either that the ratio of updates to data is about.
             values: the learner's.
         """
         values = list(values)
         if self.returns:
             values.append(("mean_return_20", self.layer, self.mean_return))
-        if step > 0:
-            achieved = step / max(agent_steps - waited, 1)
+        if paced[0] > 0:
+            achieved = paced[0] / max(paced[1], 1)
             values.append(("updates_per_agent_step", "", achieved))
         now = self.now()
         steps, seconds = agent_steps - self._measured[0], now - self._measured[1]

@@ -8,6 +8,7 @@ from suite.agents.dqn import QLearningConfig
 from suite.errors import ConfigError
 from suite.run_config import RunConfig
 from suite.tasks.rl import RLTaskConfig
+from suite.training.observer import measuring_steps
 
 
 class RLRun(RunConfig):
@@ -31,3 +32,8 @@ class RLRun(RunConfig):
             kind = None if run.agent is None else run.agent.kind
             raise ConfigError("agent", kind, "an agent that learns action values, such as dqn")
         return cls.model_construct(run.model_fields_set, **dict(run))
+
+    def measuring_steps(self) -> list[int]:
+        """Return the gradient steps to measure at: the end of a priming is always one."""
+        clock = self.clock()
+        return sorted({*measuring_steps(self.metrics, clock), clock.priming})

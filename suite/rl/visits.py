@@ -25,7 +25,7 @@ class Visits:
         self.task = task
         self.index, self.over = -1, True
         self._count, self._sum = 0, 0.0  # of the visit's finished games
-        self._evaluated: float | None = None
+        self._evaluated: list[float] = []  # mean return of each evaluation
         self._latest: dict[str, float] = {}  # mean return of the latest visit
 
     @property
@@ -42,7 +42,7 @@ class Visits:
         """Begin the next visit."""
         self.index += 1
         self.over = False
-        self._count, self._sum, self._evaluated = 0, 0.0, None
+        self._count, self._sum, self._evaluated = 0, 0.0, []
 
     def finished(self, games: Sequence[Game]) -> None:
         """Count games of training that ended."""
@@ -50,15 +50,15 @@ class Visits:
         self._sum += sum(game.score for game in games)
 
     def evaluated(self, mean: float) -> None:
-        """Take the mean return of an evaluation; the last one counts for the visit."""
-        self._evaluated = mean
+        """Take the mean return of an evaluation; the task says what they come to."""
+        self._evaluated.append(mean)
 
     def close(self) -> list[Value]:
         """End the visit and return what it came to: not a number if no game was finished."""
         self.over = True
         self._latest.pop(self.layer, None)
-        if self._evaluated is not None:
-            self._latest[self.layer] = self._evaluated
+        if self._evaluated:
+            self._latest[self.layer] = self.task.visit_evaluated(self._evaluated)
         elif self._count:
             self._latest[self.layer] = self._sum / self._count
         return self.task.visit_values(self.index, self._latest)
@@ -70,7 +70,7 @@ class Visits:
             "over": self.over,
             "count": self._count,
             "sum": self._sum,
-            "evaluated": self._evaluated,
+            "evaluated": list(self._evaluated),
             "latest": dict(self._latest),
         }
 
@@ -78,4 +78,6 @@ class Visits:
         """Continue from `state_dict`."""
         self.index, self.over = state["index"], state["over"]
         self._count, self._sum = state["count"], state["sum"]
-        self._evaluated, self._latest = state["evaluated"], dict(state["latest"])
+        evaluated = state["evaluated"]  # up to version 0.2 the last one alone, or none
+        self._evaluated = [evaluated] if isinstance(evaluated, float) else list(evaluated or ())
+        self._latest = dict(state["latest"])

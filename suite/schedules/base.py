@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny
@@ -41,6 +41,10 @@ class AdaptiveSchedule(ABC):
         Returns:
             What the rows should show of it, in the order of the steps.
         """
+
+    def readings(self) -> Mapping[str, float]:
+        """Return what the rows of a measurement should show of its state, by name."""
+        return {}
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

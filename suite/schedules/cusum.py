@@ -90,6 +90,10 @@ class Cusum:
         self.statistic, self._count = 0.0, 0
         return True
 
+    def readings(self) -> dict[str, float]:
+        """Return the statistic, in standard deviations: 0 after an alarm, an alarm above `h`."""
+        return {"cusum_statistic": self.statistic}
+
     def state_dict(self) -> dict[str, Any]:
         """Return all state, as plain data."""
         return {

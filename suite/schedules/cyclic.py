@@ -43,8 +43,5 @@ class CyclicConfig(ScheduleConfig):
 
     def build(self, clock: Clock) -> Schedule:
         """Return `cyclic`."""
-        if self.period is not None:
-            period = clock.period(self.period, "period")
-        else:
-            period = max(1, clock.total // (self.cycles or 1))
+        period = clock.period_or_share(self.period, self.cycles or 1)
         return cyclic(period, self.cycles, clock.steps(self.warmup, "warmup"), self.floor)

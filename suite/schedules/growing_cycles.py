@@ -47,8 +47,5 @@ class GrowingCyclesConfig(ScheduleConfig):
 
     def build(self, clock: Clock) -> Schedule:
         """Return `growing_cycles`."""
-        if self.period is not None:
-            period = clock.period(self.period, "period")
-        else:
-            period = max(1, clock.total // len(self.peaks))
+        period = clock.period_or_share(self.period, len(self.peaks))
         return growing_cycles(period, self.peaks, clock.steps(self.warmup, "warmup"), self.floor)

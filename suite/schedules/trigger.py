@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Protocol
+from collections.abc import Mapping
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import SerializeAsAny
 
@@ -21,6 +22,14 @@ class Trigger(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A trigger that also says where it stands; not all do."""
+
+    def readings(self) -> Mapping[str, float]:
+        """Return numbers for the rows, by name."""
 
 
 class TriggerConfig(Component):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -17,7 +17,7 @@ from suite.schedules.base import (
     ScheduleConfig,
     build_part,
 )
-from suite.schedules.trigger import AnyTrigger, Trigger
+from suite.schedules.trigger import AnyTrigger, Readable, Trigger
 from suite.schedules.warmup_cosine import WarmupCosineConfig
 
 
@@ -57,6 +57,10 @@ class Triggered(AdaptiveSchedule):
         if alarms:
             self.restart = step + 1
         return [Event(index, "alarm") for index in alarms]
+
+    def readings(self) -> Mapping[str, float]:
+        """Return what the trigger says of itself."""
+        return self.trigger.readings() if isinstance(self.trigger, Readable) else {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return all state, as plain data."""

@@ -8,6 +8,7 @@ head to zero. Lyle et al. 2025 do not say. So each is a key of every stream.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Literal
 
 import torch
@@ -78,5 +79,6 @@ class Boundary(Intervention):
             zeros = {name: torch.zeros_like(p) for name, p in self._layer.items()}
             reset_(self._layer, zeros, self._optimizer)
         if self._head == "fresh":
-            reset_(self._layer, self._bound.initial(self._phases.index(step)), self._optimizer)
+            phase = bisect_left(self._phases, step)
+            reset_(self._layer, self._bound.initial(phase), self._optimizer)
         return bool(self._buffers or self._layer)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
+from math import prod
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -20,6 +22,9 @@ from suite.seeding import Seeds
 from suite.streams.boundary import Boundary, Head
 from suite.streams.phase import Length, Phase, Pool
 from suite.tasks.base import Request, SupervisedTask, SupervisedTaskConfig
+
+KEPT = 2**27
+"""Largest size, in bytes, of a phase's inputs that are kept ready rather than made per batch."""
 
 HELD_OUT = "validation"
 """Name of the held-out split that replaces the test set, and of the stream that draws it."""
@@ -52,6 +57,18 @@ class StreamConfig(SupervisedTaskConfig):
     ends_phases: ClassVar[bool] = True
     """Whether it is measured at the end of each phase as well."""
 
+    stream: ClassVar[bool] = True
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "accuracy",
+        "average_online_accuracy",
+        "online_accuracy",
+        "task_online_accuracy",
+        "loss",
+        "effective_lr",
+        "relative_update",
+        "parameter_norm",
+    )
+
     dataset: AnyData = "mnist1d"
     batch_size: Annotated[int, Field(ge=1)] = 128
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -82,6 +99,12 @@ class StreamConfig(SupervisedTaskConfig):
     def data(self) -> DataSpec:
         """The data set's shapes and sizes."""
         return describe(self.dataset)
+
+    @property
+    def minibatches(self) -> bool:
+        """Batches are of equal sizes; phases that end early do so at steps of each run's own."""
+        own = type(self).build is not StreamConfig.build
+        return self.until_accuracy is None and not own
 
     @property
     def pool_size(self) -> int:
@@ -121,6 +144,15 @@ class StreamConfig(SupervisedTaskConfig):
         """Return the batch size of each phase, or what there is."""
         return [min(self.batch_size, length.examples) for length in self.lengths()]
 
+    def bytes_kept(self, examples: int) -> int:
+        """Return the size of a phase's inputs in float32 if they are kept ready, else 0."""
+        size = 4 * examples * prod(self.data.shape)
+        return size if self.augment == "none" and size <= KEPT else 0
+
+    def ready_bytes(self) -> int:
+        """Return the size of the inputs of the largest phase that is kept ready."""
+        return max(map(self.bytes_kept, {length.examples for length in self.lengths()}))
+
     def check(self, run: Request) -> None:
         """Check that the parts of a run fit together.
 
@@ -148,12 +180,11 @@ class StreamConfig(SupervisedTaskConfig):
             raise ConfigError(
                 "budget", budget.model_dump(), "no budget: the task's phases say how long it runs"
             )
-        lengths = self.lengths()
-        starts = [0]
-        for length in lengths:
-            starts.append(starts[-1] + length.steps)
-        per_epoch = tuple(self.per_epoch(length.examples) for length in lengths)
-        return Clock(starts[-1], tuple(starts[:-1]), per_epoch)
+        lengths = self.lengths()  # of up to a million phases, most of them of one size
+        starts = tuple(accumulate((length.steps for length in lengths), initial=0))
+        per_epoch = {size: self.per_epoch(size) for size in {each.examples for each in lengths}}
+        passes = tuple([per_epoch[length.examples] for length in lengths])
+        return Clock(starts[-1], starts[:-1], passes)
 
     def length(self, examples: int, epochs: int | None, steps: int | None) -> Length:
         """Return the length of a phase with so many passes, or so many updates."""

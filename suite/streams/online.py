@@ -25,12 +25,12 @@ class OnlineAccuracy:
         self.updates = self.phase_updates = 0
         self._epoch_updates = 0
 
-    def add(self, accuracy: Tensor) -> None:
-        """Add the accuracy of a batch, a scalar."""
+    def add(self, accuracy: Tensor, updates: int = 1) -> None:
+        """Add the accuracy of a batch, a scalar, or the sum of those of several updates."""
         self._sum += accuracy
-        self.updates += 1
-        self.phase_updates += 1
-        self._epoch_updates += 1
+        self.updates += updates
+        self.phase_updates += updates
+        self._epoch_updates += updates
 
     @property
     def total(self) -> Tensor:

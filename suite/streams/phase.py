@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -76,6 +77,10 @@ class Phase:
             asked for; None keeps all. Held-out data follow it. It does not touch `labels`.
         permutation: (inputs,) input i of the network is input ``permutation[i]`` of the data, all
             axes flattened; None leaves inputs as they are. Held-out data follow it.
+        inputs: what is done to the inputs last, after `permutation` and augmentation: standardised
+            floats (n, *shape) on the device of the run to as many of the same shape and type. Each
+            row for itself, and always alike: inputs are kept, or made again. None leaves them.
+            Held-out data follow it.
         outputs: (outputs,) booleans, which outputs count with ``head: masked``; None for all.
         tested: whether held-out data have right answers.
     """
@@ -85,8 +90,28 @@ class Phase:
     labels: Tensor | None = None
     relabel: Tensor | None = None
     permutation: Tensor | None = None
+    inputs: Callable[[Tensor], Tensor] | None = None
     outputs: Tensor | None = None
     tested: bool = True
+
+    def shown(self, inputs: Tensor) -> Tensor:
+        """Return inputs (n, *shape) as the network sees them in this phase.
+
+        Args:
+            inputs: with `permutation` and augmentation done.
+
+        Raises:
+            ConfigError: if `inputs` makes anything but as many of the same shape and type.
+        """
+        if self.inputs is None:
+            return inputs
+        made = self.inputs(inputs.clone())  # the data may not be changed in place
+        if not isinstance(made, Tensor):
+            raise ConfigError("Phase.inputs", type(made).__name__, "a tensor")
+        if (made.shape, made.dtype) != (inputs.shape, inputs.dtype):
+            wanted = f"{inputs.dtype} of shape {tuple(inputs.shape)}, as it gets them"
+            raise ConfigError("Phase.inputs", f"{made.dtype} of shape {tuple(made.shape)}", wanted)
+        return made
 
     def targets(self, own: Tensor) -> Tensor:
         """Return the labels of its examples, (n,).

@@ -5,31 +5,28 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from suite.clock import Clock
 from suite.data.sets import load
-from suite.data.standardised import Standardised
+from suite.data.standardised import standardised, test_inputs
+from suite.errors import ConfigError
 from suite.losses import CROSS_ENTROPY, MaskedCrossEntropy
 from suite.seeding import Seeds
 from suite.streams.augment import Draws, crop_flip
 from suite.streams.config import HELD_OUT, StreamConfig
 from suite.streams.online import OnlineAccuracy
 from suite.streams.phase import Phase, Pool
-from suite.tasks.base import Batch, SupervisedTask, epoch_order
+from suite.tasks.base import Batch, Network, SupervisedTask, epoch_order
 
 PROBE = 256
 """Inputs on which features are measured."""
 
 EVALUATED = 10_000
 """Largest number of examples that an accuracy is taken on, the first ones of the phase."""
-
-KEPT = 2**27
-"""Largest size, in bytes, of a phase's inputs that are kept ready rather than made per batch."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +58,11 @@ class Current:
         self.start = owner.clock.starts[index]
         self._epoch: Epoch | None = None
         self._ready: Tensor | None = None
-        if owner.config.augment == "none" and owner.bytes_of(len(self.examples)) <= KEPT:
-            self._ready = self._inputs(torch.arange(len(self.examples), device=device))
+        if owner.config.bytes_kept(len(self.examples)):
+            everything = torch.arange(len(self.examples), device=device)
+            self._ready = phase.shown(self._arranged(everything))
 
-    def _inputs(self, index: Tensor) -> Tensor:
+    def _arranged(self, index: Tensor) -> Tensor:
         return arranged(self._owner.inputs(self.examples[index]), self.permutation)
 
     def epoch(self, number: int) -> Epoch:
@@ -81,19 +79,32 @@ class Current:
 
     def batch(self, step: int) -> Batch:
         """Return the batch of gradient step `step`, as if the phase went on for ever."""
+        return self._examples(step, 1)
+
+    def batches(self, step: int, most: int) -> Batch:
+        """Return the batches from `step` on, at most so many and of one epoch, on a first axis."""
+        inputs, targets = self._examples(step, most)
+        return inputs.unflatten(0, (-1, self.size)), targets.view(-1, self.size)
+
+    def _examples(self, step: int, most: int) -> Batch:
+        """Return the examples of at most so many batches, as one."""
         number, within = divmod(step - self.start, self.per_epoch)
         epoch = self.epoch(number)
-        part = slice(within * self.size, (within + 1) * self.size)
+        part = slice(within * self.size, min(within + most, self.per_epoch) * self.size)
         index = epoch.order[part]
-        inputs = self._inputs(index) if self._ready is None else self._ready[index]
+        ready = self._ready
+        if ready is not None:
+            return ready.index_select(0, index), self.targets.index_select(0, index)
+        inputs = self._arranged(index)
         if epoch.draws is not None:
             inputs = crop_flip(inputs, epoch.draws[part], self._owner.black)
-        return inputs, self.targets[index]
+        return self.phase.shown(inputs), self.targets.index_select(0, index)
 
     def first(self, most: int) -> Batch:
         """Return its first examples without augmentation, with the labels that it trains on."""
         index = torch.arange(min(most, len(self.examples)), device=self._owner.device)
-        inputs = self._inputs(index) if self._ready is None else self._ready[: len(index)]
+        ready = self._ready
+        inputs = self.phase.shown(self._arranged(index)) if ready is None else ready[: len(index)]
         return inputs, self.targets[: len(index)]
 
 
@@ -102,7 +113,7 @@ def arranged(inputs: Tensor, permutation: Tensor | None) -> Tensor:
     if permutation is None:
         return inputs
     order = permutation.to(inputs.device)
-    return inputs.flatten(1)[:, order].view(-1, *inputs.shape[1:])
+    return inputs.flatten(1).index_select(1, order).view(-1, *inputs.shape[1:])
 
 
 class Stream(SupervisedTask):
@@ -126,7 +137,7 @@ class Stream(SupervisedTask):
     ) -> None:
         data = load(config.dataset)
         self.config, self.seeds, self.clock, self.device = config, seeds, clock, device
-        self.source = data.source
+        self.source, self._content = data.source, data.content
         labels = torch.from_numpy(data.train_labels)
         self.members = torch.arange(len(labels))
         if config.validation:
@@ -136,14 +147,14 @@ class Stream(SupervisedTask):
             [config.pool_size, len(labels) - config.pool_size]
         )
         self.pool = Pool(labels[self.members], data.classes, config.data.shape)
-        self.train, test = Standardised.splits(data, device)
+        self.train, _ = standardised(data, device)
         self.black = -self.train.mean / self.train.std  # of images
         if config.validation:
             self._test = (self.inputs(kept_out.to(device)), labels[kept_out].to(device))
         else:
             kind = torch.get_default_dtype()
             self._test = (
-                test(slice(None)).to(kind),
+                test_inputs(data, device, kind),
                 torch.from_numpy(data.test_labels).to(device),
             )
         probe = torch.randperm(len(self.members), generator=seeds.torch("probe"))[:PROBE]
@@ -165,10 +176,6 @@ class Stream(SupervisedTask):
     def inputs(self, examples: Tensor) -> Tensor:
         """Return inputs of the training set, (n, *shape), in the precision of the run."""
         return self.train(examples).to(torch.get_default_dtype())
-
-    def bytes_of(self, count: int) -> int:
-        """Return the size of so many inputs."""
-        return 4 * count * prod(self.pool.shape)
 
     def phase_at(self, step: int) -> int:
         """Return the phase that the update `step` belongs to."""
@@ -198,6 +205,19 @@ class Stream(SupervisedTask):
         if index and step - current.start < self.config.transition:
             return self._mixed(batch, index, step - current.start)
         return batch
+
+    def batches(self, step: int, most: int) -> Batch:
+        """Return the batches of updates in a row; of those of a transition one."""
+        index = self.phase_at(step)
+        current = self.current(index)
+        if index and step - current.start < self.config.transition:
+            return super().batches(step, most)
+        return current.batches(step, most)
+
+    def account(self, right: Tensor, batch: Batch, loss: Tensor) -> None:
+        """Keep how many were right."""
+        self.online.add(right.double().sum(), len(right))
+        self.last = (batch, loss)
 
     def _mixed(self, batch: Batch, index: int, since: int) -> Batch:
         """Return a batch in which the phase before still has a share, ``1 - (t + 1) / (n + 1)``."""
@@ -240,7 +260,7 @@ class Stream(SupervisedTask):
             labels = phase.relabel.to(self.device)[labels]
             asked = labels >= 0
             inputs, labels = inputs[asked], labels[asked]
-        return arranged(inputs, phase.permutation), labels
+        return phase.shown(arranged(inputs, phase.permutation)), labels
 
     def held_out(self, index: int) -> Batch | None:
         """Return the held-out data of any phase; None where there is nothing to score."""
@@ -257,7 +277,7 @@ class Stream(SupervisedTask):
         index = self.phase_at(step - 1)
         return index if step in (self._end(index), self._early) else None
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def loss(self, model: Network, batch: Batch) -> Tensor:
         """Return the loss of a batch; how many of it were right is kept."""
         inputs, targets = batch
         outputs = model(inputs)
@@ -288,9 +308,18 @@ class Stream(SupervisedTask):
         self.online.begin_phase()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what has been counted."""
-        return {"online": self.online.state_dict()}
+        """Return what has been counted, and what stands for a user's own data."""
+        return {"online": self.online.state_dict(), "content": self._content}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
+        """Continue from `state_dict`.
+
+        Raises:
+            ConfigError: if a user's own data are no longer what the run began with; the run's id
+                has their path alone.
+        """
+        begun = state.get("content", self._content)
+        if begun != self._content:
+            wanted = f"the arrays that the run began with (sha256 {begun}); --fresh starts again"
+            raise ConfigError("task.dataset", self.source, wanted)
         self.online.load_state_dict(state["online"])

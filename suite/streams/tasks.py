@@ -16,18 +16,6 @@ from suite.streams.phase import Length, Pool, check_one_length, shuffled
 MOST_TASKS = 1_000_000
 """Phases of a stream."""
 
-ONLINE = (
-    "accuracy",
-    "average_online_accuracy",
-    "online_accuracy",
-    "task_online_accuracy",
-    "loss",
-    "effective_lr",
-    "relative_update",
-    "parameter_norm",
-)
-"""Metrics of streams that are scored before each update."""
-
 
 class EqualTasksConfig(StreamConfig):
     """Base of the streams whose tasks all have as many examples and updates.
@@ -40,7 +28,6 @@ class EqualTasksConfig(StreamConfig):
     """
 
     primary_metric: ClassVar[tuple[str, str]] = ("average_online_accuracy", "")
-    default_metrics: ClassVar[tuple[str, ...]] = ONLINE
     tasks: Annotated[int, Field(ge=1, le=MOST_TASKS)] = 10
     examples_per_task: Annotated[int, Field(ge=1)] | None = None
     epochs: Annotated[int, Field(ge=1)] | None = None

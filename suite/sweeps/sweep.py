@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from suite.config import merge, undot
-from suite.errors import ConfigError, nearest
+from suite.errors import MOST_NAMES, ConfigError, listing
 from suite.run_config import RunConfig
 from suite.sweeps import benchmark
 from suite.sweeps.experiment import ExperimentConfig
@@ -127,20 +127,31 @@ class Sweep:
                     arms = f"{trial.task}: {other!r} and {trial.arm!r} are now the same run"
                     raise ConfigError("--set", arms, wanted)
 
-    def only(self, pattern: str) -> Sweep:
-        """Return the sweep with the trials whose ``task/arm/seed`` matches a glob.
+    def only(self, *patterns: str) -> Sweep:
+        """Return the sweep with the trials whose ``task/arm/seed`` matches any of the globs.
 
         Raises:
-            ConfigError: if none does.
+            ConfigError: if one of them matches none that is to be run.
         """
-        matches = matcher(pattern, "--only")
-        kept = tuple(t for t in self.trials if matches(t.label))
-        if not any(t.skip is None for t in kept):
-            labels = [t.label for t in self.trials]
-            raise ConfigError(
-                "--only", pattern, f"a glob over task/arm/seed; {nearest(pattern, labels)}"
-            )
-        return replace(self, trials=kept)
+        kept: set[str] = set()
+        for pattern in patterns:
+            matches = matcher(pattern, "--only")
+            found = [t for t in self.trials if matches(t.label)]
+            if not any(t.skip is None for t in found):
+                reasons = sorted({t.skip for t in found if t.skip})
+                why = f" that is not skipped ({'; '.join(reasons)})" if reasons else ""
+                wanted = f"a glob over task/arm/seed that fits a trial{why}; {self._listing()}"
+                raise ConfigError("--only", pattern, wanted)
+            kept |= {t.label for t in found}
+        return replace(self, trials=tuple(t for t in self.trials if t.label in kept))
+
+    def _listing(self) -> str:
+        """Return the arms of each task, and the seeds, for a message."""
+        seeds = sorted({t.config.seed for t in self.trials})
+        parts = [f"arms of {task}: {listing(plan.arms)}" for task, plan in self.tasks.items()]
+        if len(parts) > MOST_NAMES:
+            parts[MOST_NAMES:] = [f"and {len(parts) - MOST_NAMES:,} more tasks"]
+        return f"{'; '.join(parts)}; seeds: {listing(seeds)}"
 
 
 def load_sweep(

@@ -1,8 +1,9 @@
 """Sweep files: found by name, merged, and split into experiments.
 
-``extends:`` merges this file into another one, one level deep; an axis, or a value of one, that
-this file sets to null is removed. ``include:`` uses the experiments of other files (see
-`suite.sweeps.sweep`), with ``changes:`` to their bases by label.
+``extends:`` merges this file into another one, one level deep, or, without ``experiments:``, into
+its only experiment; an axis, or a value of one, that this file sets to null is removed.
+``include:`` uses the experiments of other files (see `suite.sweeps.sweep`), with ``changes:`` to
+their bases by label.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from suite.config import merge, undot
-from suite.errors import ConfigError, nearest
+from suite.errors import ConfigError, listing, nearest
 from suite.sweeps.experiment import ExperimentConfig
 from suite.sweeps.labels import check_name
 from suite.sweeps.yaml_file import flow_style, read_yaml
@@ -86,7 +87,8 @@ def experiments_of(
         if "extends" in below:
             raise ConfigError(f"{where}extends", ground.stem, "a file that does not extend another")
         below.pop("benchmark", None)
-        document = _lay_over(below, document, where)
+        document = _placed(document, below, where)
+        document = _told(_lay_over(below, document, where), document, path.name)
     document.pop("benchmark", None)
     if "experiments" not in document and "include" not in document:
         _check_keys(document, (*ExperimentConfig.model_fields, *FILE_KEYS), where)
@@ -109,6 +111,55 @@ def experiments_of(
     if not (bodies or included):
         raise ConfigError(f"{where}experiments", bodies, "at least one experiment")
     return {**included, **{label: _spelled_out(body, where) for label, body in bodies.items()}}
+
+
+def _placed(document: dict[str, Any], below: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return a file with keys of an experiment moved into the only one of the file it extends.
+
+    Raises:
+        ConfigError: if that file has several, or this one has some too; the message says what to
+            write.
+    """
+    experiments = below.get("experiments")
+    keys = [key for key in document if key in ExperimentConfig.model_fields]
+    if "include" in below or not isinstance(experiments, Mapping) or not experiments or not keys:
+        return document
+    label = next(iter(experiments))
+    if len(experiments) > 1 or "experiments" in document:
+        if keys == ["description"]:
+            return document
+        key = next(key for key in keys if key != "description")
+        names = f"NAME one of {listing(experiments)}" if len(experiments) > 1 else "it there"
+        name = "NAME" if len(experiments) > 1 else label
+        wanted = f"the key in an experiment, {{experiments: {{{name}: {{{key}: ...}}}}}}, with "
+        raise ConfigError(f"{where}{key}", document[key], wanted + names)
+    rest = {key: value for key, value in document.items() if key not in keys}
+    return {**rest, "experiments": {label: {key: document[key] for key in keys}}}
+
+
+def _told(merged: dict[str, Any], over: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """Return a merged file in which descriptions that are of the other one say what changed it.
+
+    Args:
+        merged: both files.
+        over: the one that extends the other.
+        file: its name.
+    """
+    if "experiments" not in merged:
+        return _marked(merged, over, file)
+    changed = over.get("experiments", {})
+    bodies = {
+        label: _marked(body, changed[label], file) if label in changed else body
+        for label, body in merged["experiments"].items()
+    }
+    return {**merged, "experiments": bodies}
+
+
+def _marked(body: dict[str, Any], over: Mapping[str, Any], file: str) -> dict[str, Any]:
+    told = body.get("description")
+    if not over or "description" in over or not isinstance(told, str) or not told:
+        return body
+    return {**body, "description": f"{told.strip()} (changed by {file})"}
 
 
 def _check_keys(document: Mapping[str, Any], known: Sequence[str], where: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import torch
 from pydantic import SerializeAsAny
-from torch import Tensor, nn
+from torch import Tensor
 
 from suite.agents.base import AgentConfig
 from suite.clock import Clock, Duration
@@ -17,13 +17,16 @@ from suite.config import Component, one_of
 from suite.errors import ConfigError
 from suite.interventions.base import Bound, Intervention, InterventionConfig
 from suite.losses import CROSS_ENTROPY, Criterion
-from suite.models.base import ModelSpec, check_bytes
+from suite.models.base import ModelConfig, ModelSpec, check_bytes
 from suite.ranges import Range
 from suite.registry import Registry
 from suite.seeding import Seeds
 
 Batch = tuple[Tensor, Tensor]
 """Inputs (batch, ...) and targets (batch,), or (batch, outputs) where they are vectors."""
+
+Network = Callable[[Tensor], Tensor]
+"""Inputs (batch, ...) to outputs, in the precision of the loss."""
 
 
 class Resources(Protocol):
@@ -36,6 +39,10 @@ class Resources(Protocol):
 
 class Request(Protocol):
     """The parts of a run that its task looks at; `suite.run_config.RunConfig` is one."""
+
+    @property
+    def model(self) -> ModelConfig:
+        """The network."""
 
     @property
     def agent(self) -> AgentConfig | None:
@@ -72,7 +79,7 @@ class TaskConfig(Component):
         smoke: a partial RunConfig that makes a run of this task last a second, for tests.
     """
 
-    engine: ClassVar[Literal["supervised", "rl"]] = "supervised"
+    engine: ClassVar[Literal["supervised", "rl", "rllib"]] = "supervised"
     primary_metric: ClassVar[tuple[str, str]] = ("accuracy", "test")
     primary_unit: ClassVar[str] = "share"
     default_metrics: ClassVar[tuple[str, ...]] = (
@@ -181,6 +188,14 @@ class TaskConfig(Component):
             ConfigError: if they cannot.
         """
 
+    def clock_of(self, run: Request) -> Clock:
+        """Return the lengths of a run; of most tasks they follow from the budget alone.
+
+        Raises:
+            ConfigError: if the task needs a budget and has none, or the reverse.
+        """
+        return self.clock(run.budget)
+
     def clock(self, budget: Duration | None) -> Clock:
         """Return the lengths of a run with this budget.
 
@@ -197,10 +212,21 @@ class SupervisedTaskConfig(TaskConfig):
         own_data_at_once: whether runs with data of their own gain from being trained side by side;
             not where reading the data takes all the time.
         ends_phases: whether a run is measured at the end of each phase as well.
+        stream: whether data, inputs or labels change from phase to phase.
     """
 
     own_data_at_once: ClassVar[bool] = True
     ends_phases: ClassVar[bool] = False
+    stream: ClassVar[bool] = False
+
+    @property
+    def minibatches(self) -> bool:
+        """Whether its runs can be trained side by side on batches of their own.
+
+        Its loss is then the criterion's, and there are the same number of examples in the batches
+        of all runs of one config.
+        """
+        return False
 
     @property
     def whole_batch(self) -> bool:
@@ -214,6 +240,10 @@ class SupervisedTaskConfig(TaskConfig):
     def examples(self, clock: Clock) -> list[int]:
         """Return the number of examples in an update of each phase."""
         raise NotImplementedError
+
+    def ready_bytes(self) -> int:
+        """Return the size in float32 of inputs that each run keeps for itself, at most."""
+        return 0
 
     def check_memory(self, run: Request) -> None:
         """Check that the data, or a batch of them, can be held.
@@ -257,7 +287,26 @@ class SupervisedTask(ABC):
         The split of the task's score is one of them, if it is scored by one.
         """
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def batches(self, step: int, most: int) -> Batch:
+        """Return the batches of k updates in a row: inputs and targets, (k, batch, ...).
+
+        Args:
+            step: the first of the updates.
+            most: largest k, at least 1; no later phase may begin before the last of so many.
+        """
+        inputs, targets = self.batch(step)
+        return inputs.unsqueeze(0), targets.unsqueeze(0)
+
+    def account(self, right: Tensor, batch: Batch, loss: Tensor) -> None:  # noqa: B027
+        """Hear of updates that were made side by side with other runs'; see `loss`.
+
+        Args:
+            right: shares of their batches that were right before them, (k,), on the device.
+            batch: the last one.
+            loss: before its update, a scalar.
+        """
+
+    def loss(self, model: Network, batch: Batch) -> Tensor:
         """Return the scalar training loss of a batch: the criterion's unless overridden."""
         inputs, targets = batch
         return self.criterion.loss(model(inputs), targets)

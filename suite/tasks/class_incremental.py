@@ -17,7 +17,7 @@ from suite.seeding import Seeds
 from suite.streams.boundary import Head
 from suite.streams.config import StreamConfig
 from suite.streams.phase import Length, Phase, Pool, shuffled
-from suite.tasks.base import TASKS
+from suite.tasks.base import TASKS, SupervisedTaskConfig
 
 
 @TASKS.register("class_incremental")
@@ -43,6 +43,7 @@ class ClassIncrementalConfig(StreamConfig):
         },
         "model": {"kind": "mlp", "width": 8, "depth": 2, "norm": "layer"},
     }
+    default_metrics: ClassVar[tuple[str, ...]] = SupervisedTaskConfig.default_metrics
     kind: Literal["class_incremental"] = "class_incremental"
     head: Head = "masked"
     tasks: Annotated[int, Field(ge=1)] = 5

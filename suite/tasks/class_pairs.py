@@ -16,7 +16,7 @@ from suite.seeding import Seeds
 from suite.streams.boundary import Head
 from suite.streams.config import StreamConfig
 from suite.streams.phase import Length, Phase, Pool, check_one_length, shuffled
-from suite.streams.tasks import MOST_TASKS, ONLINE
+from suite.streams.tasks import MOST_TASKS
 from suite.tasks.base import TASKS
 
 
@@ -44,7 +44,6 @@ class ClassPairsConfig(StreamConfig):
         "model": {"kind": "mlp", "width": 8, "depth": 2, "norm": "layer"},
     }
     primary_metric: ClassVar[tuple[str, str]] = ("average_online_accuracy", "")
-    default_metrics: ClassVar[tuple[str, ...]] = ONLINE
     kind: Literal["class_pairs"] = "class_pairs"
     head: Head = "zero"
     tasks: Annotated[int, Field(ge=1, le=MOST_TASKS)] = 10

@@ -7,16 +7,16 @@ learning and for statistics.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from suite.errors import ConfigError, nearest
 from suite.models.base import ModelSpec
 from suite.models.inputs import Floats
 from suite.ranges import ANY, Range
 from suite.tasks.base import TASKS
-from suite.tasks.rl import RLTaskConfig
+from suite.tasks.one_environment import OneEnvironmentConfig
 
 ENVIRONMENTS = {
     "Acrobot-v1": ModelSpec(inputs=Floats((6,)), outputs=3),
@@ -45,15 +45,8 @@ TIME_LIMITS = {
 
 
 @TASKS.register("classic_control")
-class ClassicControlConfig(RLTaskConfig):
-    """One small control problem, such as CartPole, learnt by deep Q-learning.
-
-    A time limit truncates, so the return is bootstrapped beyond it.
-
-    Attributes:
-        env: name.
-        max_episode_steps: time limit in agent steps; the environment's own by default.
-    """
+class ClassicControlConfig(OneEnvironmentConfig):
+    """One small control problem, such as CartPole, learnt by deep Q-learning."""
 
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {"kind": "classic_control", "learning_starts": 40},
@@ -63,8 +56,6 @@ class ClassicControlConfig(RLTaskConfig):
     }
     kind: Literal["classic_control"] = "classic_control"
     env: str = "CartPole-v1"
-    frame_skip: Literal[1] = 1
-    max_episode_steps: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("env")
     @classmethod
@@ -75,22 +66,12 @@ class ClassicControlConfig(RLTaskConfig):
             )
         return value
 
-    @property
-    def seed_key(self) -> str:
-        """The environment: arms with other ratios start from the same weights."""
-        return f"{self.kind}/{self.env}"
-
-    @property
-    def label(self) -> str:
-        """The environment's name."""
-        return self.env
-
     def spec(self) -> ModelSpec:
         """Return what the environment shows of its state, and the number of its actions."""
         return ENVIRONMENTS[self.env]
 
     @property
-    def returns(self) -> Range:
+    def own_returns(self) -> Range:
         """Up to 500 of CartPole, for instance, one for each step until its time limit.
 
         Catch pays 1 or -1 once; landing on the moon is not bounded.
@@ -100,11 +81,6 @@ class ClassicControlConfig(RLTaskConfig):
         if self.env not in REWARDS:
             return ANY
         return REWARDS[self.env].times(self.time_limit)
-
-    @property
-    def pool(self) -> str:
-        """The environment's name."""
-        return self.env
 
     @property
     def time_limit(self) -> int:

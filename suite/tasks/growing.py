@@ -24,7 +24,7 @@ from suite.streams.phase import (
     shuffled,
     wrong_labels,
 )
-from suite.tasks.base import TASKS
+from suite.tasks.base import TASKS, SupervisedTaskConfig
 
 
 class SubsetConfig(Config):
@@ -70,6 +70,7 @@ class GrowingConfig(StreamConfig):
         },
         "model": {"kind": "mlp", "width": 8, "depth": 2, "norm": "layer"},
     }
+    default_metrics: ClassVar[tuple[str, ...]] = SupervisedTaskConfig.default_metrics
     kind: Literal["growing"] = "growing"
     phases: Annotated[tuple[SubsetConfig, ...], Field(strict=False)] = ()
     chunks: Annotated[int, Field(ge=1, le=10_000)] | None = None

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from suite.clock import Clock, Duration
 from suite.data.checks import CLASSES
-from suite.data.images import SHAPES, TRAIN_SIZES, ImageSetName, load_images
+from suite.data.sets import describe, load
 from suite.errors import ConfigError
 from suite.losses import ONE_HOT_SQUARED
 from suite.models.base import ModelSpec
@@ -24,6 +24,8 @@ from suite.seeding import Seeds
 from suite.tasks.base import TASKS, Batch, SupervisedTask, SupervisedTaskConfig
 
 PROBE = 256
+
+ImageSetName = Literal["digits", "mnist", "cifar10"]
 
 
 @TASKS.register("image_regression")
@@ -71,12 +73,11 @@ class ImageRegressionConfig(SupervisedTaskConfig):
 
     def spec(self) -> ModelSpec:
         """Images (channels, height, width); ten outputs."""
-        return ModelSpec(inputs=Floats(SHAPES[self.dataset]), outputs=CLASSES)
+        return ModelSpec(inputs=Floats(describe(self.dataset).shape), outputs=CLASSES)
 
     def prepare(self) -> None:
-        """Find the files, or download them; digits need none."""
-        if self.dataset != "digits":
-            load_images(self.dataset)
+        """Find the files, or download them."""
+        load(self.dataset)
 
     def examples(self, clock: Clock) -> list[int]:
         """The batch size, or all."""
@@ -90,8 +91,9 @@ class ImageRegressionConfig(SupervisedTaskConfig):
         """
         if budget is None:
             raise ConfigError("budget", None, "a number of gradient steps, such as 20000")
-        if self.points + self.test_points > TRAIN_SIZES[self.dataset]:
-            wanted = f"at most {TRAIN_SIZES[self.dataset]} with task.points"
+        most = describe(self.dataset).train
+        if self.points + self.test_points > most:
+            wanted = f"at most {most} with task.points"
             raise ConfigError("task.test_points", self.test_points, wanted)
         per_epoch = (max(1, self.points // self.examples(Clock(1))[0]),)
         total = Clock(1, steps_per_epoch=per_epoch).steps(budget, "budget")
@@ -108,12 +110,12 @@ class ImageRegression(SupervisedTask):
     criterion = ONE_HOT_SQUARED
 
     def __init__(self, config: ImageRegressionConfig, seeds: Seeds, device: torch.device) -> None:
-        images = load_images(config.dataset)
+        images = load(config.dataset)
         self.source = images.source
         order = torch.randperm(len(images.train_labels), generator=seeds.torch("subset"))
 
         def part(index: Tensor) -> Batch:
-            pixels = torch.from_numpy(images.train_images[index.numpy()])
+            pixels = torch.from_numpy(images.train_inputs[index.numpy()])
             floats = pixels.to(device, torch.get_default_dtype()).div_(255)
             labels = torch.from_numpy(images.train_labels[index.numpy()])
             return floats.permute(0, 3, 1, 2).contiguous(), labels.to(device)

@@ -19,13 +19,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from suite.clock import Clock
 from suite.losses import LOG_CROSS_ENTROPY
 from suite.ranges import ANY, Range
 from suite.seeding import Seeds
-from suite.tasks.base import TASKS, Batch, SupervisedTask
+from suite.tasks.base import TASKS, Batch, Network, SupervisedTask
 from suite.tasks.modular_addition import ModularAddition, ModularAdditionConfig
 
 
@@ -85,7 +85,7 @@ class ModularLogLoss(ModularAddition):
         self.log_boost, self.threshold = math.log(config.boost), config.threshold
         self.log_sum = torch.tensor(-math.inf, dtype=torch.float64, device=device)
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def loss(self, model: Network, batch: Batch) -> Tensor:
         """Return ``log L``, whose gradient is that of ``boost L`` in the first regime.
 
         Each call counts as an update.

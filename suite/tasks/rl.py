@@ -1,25 +1,25 @@
 """Base of the reinforcement-learning tasks: an environment and its update ratio.
 
 There are two units of time: an agent step is one decision, a gradient step is one update. After
-`learning_starts` agent steps, exactly `utd` updates are made per agent step; fractions accumulate::
+`learning_starts` agent steps, exactly `utd` updates are made per agent step; fractions accumulate.
+A priming of n updates (`suite.tasks.priming`) comes before these::
 
-    updates(agent steps) = floor((agent steps - learning_starts) * utd)
+    updates(agent steps) = n + floor((agent steps - learning_starts) * utd)
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from math import prod
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from suite.agents.dqn import QLearningConfig
 from suite.clock import Clock, Duration
-from suite.config import Config
 from suite.errors import ConfigError, nearest
 from suite.metrics.base import METRICS
 from suite.models.base import check_bytes
@@ -27,6 +27,8 @@ from suite.ranges import ANY, Range
 from suite.replay.sizes import RingSize
 from suite.rows import RETURNS
 from suite.tasks.base import Request, TaskConfig
+from suite.tasks.evaluation import EvaluationConfig
+from suite.tasks.priming import PrimingConfig
 from suite.tasks.switch import SwitchConfig
 
 FINEST = 1_000_000
@@ -41,33 +43,6 @@ Utd = Annotated[float, Field(ge=1 / FINEST)]
 
 MOST_LANES = 10_000
 """Environments of a runner, and runners."""
-
-
-class EvaluationConfig(Config):
-    """Whole episodes of the current policy, separate from training.
-
-    Attributes:
-        episodes: number of episodes.
-        every: length between evaluations; without it there is one, at the end.
-        epsilon: share of random actions.
-        noise: whether noisy layers draw noise; without it they act by their means.
-    """
-
-    episodes: Annotated[int, Field(ge=1)] = 100
-    every: Duration | None = None
-    epsilon: Annotated[float, Field(ge=0, le=1)] = 0.001
-    noise: bool = False
-
-    def at_least_one(self, every: int) -> int:
-        """Return the agent steps between evaluations as they are.
-
-        Raises:
-            ConfigError: if there are none.
-        """
-        if every < 1:
-            wanted = "at least one agent step, or no such key for one evaluation at the end"
-            raise ConfigError("task.evaluation.every", every, wanted)
-        return every
 
 
 class RLTaskConfig(TaskConfig):
@@ -87,9 +62,10 @@ class RLTaskConfig(TaskConfig):
             ``fresh`` begins new episodes and counts the open ones as truncated; ``auto`` replays
             up to 200,000 steps of the lanes.
         evaluation: separate episodes; their mean return is then the score of the run.
+        priming: updates on the first `learning_starts` steps alone, before acting goes on.
     """
 
-    engine: ClassVar[Literal["supervised", "rl"]] = "rl"
+    engine: ClassVar[Literal["supervised", "rl", "rllib"]] = "rl"
     primary_metric: ClassVar[tuple[str, str]] = ("mean_return_20", "")
     primary_unit: ClassVar[str] = "return"
     default_metrics: ClassVar[tuple[str, ...]] = (
@@ -100,6 +76,7 @@ class RLTaskConfig(TaskConfig):
     stack: ClassVar[int] = 1
     """Frames in an observation."""
     backends: ClassVar[tuple[str, ...]] = ("envpool",)
+    later: ClassVar[frozenset[str]] = frozenset({"priming"})
 
     backend: str = "envpool"
     frame_skip: int = 1
@@ -110,6 +87,7 @@ class RLTaskConfig(TaskConfig):
     learning_starts: Annotated[int, Field(ge=1)] = 1000
     resume_env: Literal["auto", "replay", "fresh"] = "auto"
     evaluation: EvaluationConfig | None = None
+    priming: PrimingConfig = PrimingConfig()
 
     @field_validator("backend")
     @classmethod
@@ -117,6 +95,13 @@ class RLTaskConfig(TaskConfig):
         if value not in cls.backends:
             raise ConfigError("", value, f"{nearest(value, cls.backends)} for this kind of task")
         return value
+
+    @model_validator(mode="after")
+    def _primes_one_phase(self) -> Self:
+        if self.priming.updates and self.at_switch is not None:
+            expected = "no priming of a sequence, whose visits are its phases; updates: 0"
+            raise ConfigError("priming.updates", self.priming.updates, expected)
+        return self
 
     @property
     def score(self) -> tuple[str, str]:
@@ -145,11 +130,12 @@ class RLTaskConfig(TaskConfig):
 
     def updates(self, agent_steps: int) -> int:
         """Return the number of updates that are due after `agent_steps` agent steps."""
-        return self.updates_for(agent_steps - self.learning_starts)
+        primed = self.priming.updates if agent_steps >= self.learning_starts else 0
+        return primed + self.updates_for(agent_steps - self.learning_starts)
 
     def due(self, update: int) -> int:
         """Return the agent steps after which the update is due, the first being number 1."""
-        return self.learning_starts + self.steps_for(update)
+        return self.learning_starts + self.steps_for(max(0, update - self.priming.updates))
 
     def updates_for(self, agent_steps: int) -> int:
         """Return the number of updates for `agent_steps` agent steps without a warm-up."""
@@ -175,7 +161,7 @@ class RLTaskConfig(TaskConfig):
                 "budget", {unit: value}, "agent steps or frames, as in {agent_steps: 20000}"
             )
         steps = int(value) if unit == "agent_steps" else int(value) // self.frame_skip
-        if self.updates(steps) < 1:
+        if self.updates_for(steps - self.learning_starts) < 1:
             raise ConfigError(
                 "budget",
                 {unit: value},
@@ -185,12 +171,15 @@ class RLTaskConfig(TaskConfig):
         return steps
 
     def clock(self, budget: Duration | None) -> Clock:
-        """Return a clock that knows agent steps and frames besides gradient steps."""
+        """Return a clock that knows agent steps and frames; a priming is its first phase."""
+        primed = self.priming.updates
         return Clock(
             self.updates(self.agent_steps(budget)),
+            (0, primed) if primed else (0,),
             agent_steps_per_step=1 / self.exact_utd,
             frames_per_agent_step=self.frame_skip,
             learning_starts=self.learning_starts,
+            priming=primed,
         )
 
     def in_agent_steps(self, duration: Duration, budget: Duration | None, key: str = "") -> int:
@@ -250,6 +239,7 @@ class RLTaskConfig(TaskConfig):
             self._check_learners(run)
         if self.overlap and self.runners == 0:
             raise ConfigError("task.overlap", True, "false, or task.runners of at least 1")
+        self.priming.check(self.learning_starts, run.agent.replay_capacity, self.overlap)
         self.epsilon_length(run.agent.epsilon.anneal, run.budget)
         self.evaluations(run.budget)
         if (by_error := run.agent.prioritized) is not None:
@@ -380,6 +370,10 @@ class RLTaskConfig(TaskConfig):
     def waited(self, agent_steps: int) -> int:
         """Return how many of the first `agent_steps` agent steps call for no updates."""
         return min(agent_steps, self.learning_starts)
+
+    def visit_evaluated(self, means: Sequence[float]) -> float:
+        """Return what the evaluations of a visit come to: the last of their mean returns."""
+        return means[-1]
 
     def visit_values(self, visit: int, latest: Mapping[str, float]) -> list[tuple[str, str, float]]:
         """Return what the rows say of a finished visit: metric, layer, value.

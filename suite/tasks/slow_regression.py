@@ -54,6 +54,7 @@ class SlowRegressionConfig(SupervisedTaskConfig):
         batch_size: examples per update; 1 there.
     """
 
+    stream: ClassVar[bool] = True
     primary_metric: ClassVar[tuple[str, str]] = ("batch_loss", "")
     primary_unit: ClassVar[str] = "squared error"
     default_metrics: ClassVar[tuple[str, ...]] = (
@@ -86,6 +87,11 @@ class SlowRegressionConfig(SupervisedTaskConfig):
             wanted = f"a multiple of batch_size = {self.batch_size}"
             raise ConfigError("period", self.period, wanted)
         return self
+
+    @property
+    def minibatches(self) -> bool:
+        """Every run draws as many examples."""
+        return type(self).build is SlowRegressionConfig.build
 
     def spec(self) -> ModelSpec:
         """M inputs, one output."""
@@ -167,16 +173,22 @@ class SlowRegression(SupervisedTask):
 
     def batch(self, step: int) -> Batch:
         """Return the batch of an update; those of a block of updates are drawn together."""
-        size = self.config.batch_size
-        phase, within = divmod(step, self.config.period // size)
+        inputs, targets = self.batches(step, 1)
+        return inputs[0], targets[0]
+
+    def batches(self, step: int, most: int) -> Batch:
+        """Return inputs (k, batch, bits) and targets (k, batch), of one block."""
+        config = self.config
+        size = config.batch_size
+        phase, within = divmod(step, config.period // size)
         block, place = divmod(within, BLOCK)
-        name = phase * (self.config.period // BLOCK + 1) + block
+        name = phase * (config.period // BLOCK + 1) + block
         if self._block is None or self._block[0] != name:
-            count = min(BLOCK, self.config.period // size - block * BLOCK) * size
+            count = min(BLOCK, config.period // size - block * BLOCK) * size
             self._block = (name, self._examples(f"batch/{phase}/{block}", phase, count))
         inputs, targets = self._block[1]
-        part = slice(place * size, (place + 1) * size)
-        return inputs[part], targets[part]
+        part = slice(place * size, (place + most) * size)
+        return inputs[part].view(-1, size, config.bits), targets[part].view(-1, size)
 
     def splits(self, step: int) -> Mapping[str, Batch]:
         """Return new examples of the phase of the latest update."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from suite.models.base import build_model
 from suite.rows import Event, Row
 from suite.run_config import RunConfig
 from suite.tasks.base import SupervisedTaskConfig
-from suite.training.checkpoint import load_state, save_state
+from suite.training.checkpoint import alone, load_state, save_state
 from suite.training.observer import Observer
 from suite.training.session import Session
 from suite.training.update import Update
@@ -65,9 +66,10 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def precision(config: RunConfig) -> Iterator[None]:
-    """Make a run's precision that of new tensors while inside."""
+    """Make the precision of a run's parameters that of new tensors while inside."""
     before = torch.get_default_dtype()
-    torch.set_default_dtype(getattr(torch, config.precision))
+    double = config.precision == "float64"
+    torch.set_default_dtype(torch.float64 if double else torch.float32)
     try:
         yield
     finally:
@@ -122,7 +124,7 @@ class SupervisedRun:
         self._spec = task.drawn_spec(seeds)
         model = build_model(config.model, self._spec, seeds.seed("init"))
         self.model = model.to(self.device)
-        bound = Bound.of(self.model, self.clock, self.task.probe, self._fresh)
+        bound = Bound.of(self.model, self.clock, self.task.probe, self._fresh, seeds)
         observer = Observer(
             self.model,
             config.metric_names,
@@ -169,9 +171,7 @@ class SupervisedRun:
             while not self.done:
                 self.enter_phase(session)
                 loss = self._update()
-                if events := self._events(loss):
-                    now = self._now()
-                    session.emit([Row(event.step, 0, now, *event[1:]) for event in events])
+                self.tell(session, self._events(loss))
                 later = self.task.next_step(self.step)
                 ends = later != self.step
                 if ends or self.observer.due(self.step) or self.step % CHECK_EVERY == 0:
@@ -197,8 +197,14 @@ class SupervisedRun:
         """Say so if a phase of the task begins with the next update."""
         if self.step in self._starts:
             self.task.begin_phase()
-            phase = self.clock.starts.index(self.step)
+            phase = bisect_left(self.clock.starts, self.step)
             session.emit([Row(self.step, 0, self._now(), "phase", "", float(phase))])
+
+    def tell(self, session: Session, events: list[Event]) -> None:
+        """Emit the rows of what happened at the update just made."""
+        if events:
+            now = self._now()
+            session.emit([Row(event.step, 0, now, *event[1:]) for event in events])
 
     def look(self, session: Session, later: int | None = None) -> None:
         """Check the loss; measure, report and save what is due after the update just made.
@@ -223,7 +229,14 @@ class SupervisedRun:
 
     def _update(self) -> Tensor:
         """Make one update; return its task loss, on the device."""
-        return self.updates.make(lambda: self.task.loss(self.model, self.task.batch(self.step)))
+        return self.updates.make(lambda: self.task.loss(self._outputs, self.task.batch(self.step)))
+
+    def _outputs(self, inputs: Tensor) -> Tensor:
+        """Return the network's outputs in training; the passes are in the run's precision."""
+        half = self.config.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            outputs: Tensor = self.model(inputs)
+        return outputs.float() if half else outputs
 
     def _events(self, loss: Tensor) -> list[Event]:
         """Show an adaptive schedule the loss of the update just made; return what happened."""
@@ -256,7 +269,7 @@ class SupervisedRun:
 
     def save(self, folder: Path) -> None:
         """Write everything with state into `folder`."""
-        save_state(folder, self.state_dict())
+        save_state(folder, alone(self.state_dict()))
 
     def load(self, folder: Path) -> None:
         """Continue from what `save` wrote."""

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from suite.interventions.base import Bound, Intervention, InterventionStack
 from suite.norms import clip_norm_
-from suite.optimizers import rates, set_rate
+from suite.optimizers import rates, set_rate, step_of
 from suite.rows import Event
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
@@ -60,6 +60,7 @@ class Update:
         self.schedule = config.build_schedule()
         self.stack = InterventionStack(config.interventions, bound, own)
         self.optimizer = config.optimizer.build(bound.model)
+        self._step = step_of(self.optimizer)
         self.stack.attach(self.optimizer)
         self.observer, self.losses = observer, LossLog(what)
         self.step = 0
@@ -80,6 +81,7 @@ class Update:
         loss: Callable[[], Tensor],
         begun: Callable[[bool], None] | None = None,
         ended: Callable[[bool], None] | None = None,
+        derived: bool = False,
     ) -> Tensor:
         """Make one update; return its loss without the interventions', a scalar on the device.
 
@@ -87,6 +89,7 @@ class Update:
             loss: returns the loss, a scalar.
             begun: called before it, with whether an intervention has reset anything by then.
             ended: called after it, with whether one has since; what is measured comes later.
+            derived: whether `loss` itself puts its gradients into the parameters' ``grad``.
         """
         step = self.step
         rate = self.rate(step)
@@ -97,13 +100,17 @@ class Update:
         self.observer.before_update(step)
         found = loss()
         extra = self.stack.extra_loss()
-        for parameter in self.parameters:
-            parameter.grad = None
-        (found if extra is None else found + extra).backward()
+        if derived:
+            if extra is not None:
+                extra.backward()
+        else:
+            for parameter in self.parameters:
+                parameter.grad = None
+            (found if extra is None else found + extra).backward()
         if self._clip is not None:
             clip_norm_([p.grad for p in self.parameters if p.grad is not None], self._clip)
         self.stack.before_step(step, rate)
-        self.optimizer.step()
+        self._step()
         reset = self.stack.after_step(step, rate)
         self.step = step + 1
         if ended is not None:
@@ -127,6 +134,8 @@ class Update:
     def measure(self, splits: Mapping[str, tuple[Tensor, Tensor]] | None = None) -> list[Value]:
         """Return the rate in force, the mean loss since the last call and the run's metrics.
 
+        Between them stands what an adaptive schedule says of itself.
+
         Args:
             splits: inputs and targets to evaluate on.
         """
@@ -134,6 +143,8 @@ class Update:
         values: list[Value] = [("learning_rate", "", group["lr"] / group["scale"])]
         if self.losses:
             values.append(("batch_loss", "", self.losses.mean()))
+        if isinstance(self.schedule, AdaptiveSchedule):
+            values += [(name, "", value) for name, value in self.schedule.readings().items()]
         return values + self.observer.measure(self.step, rates(self.optimizer), splits)
 
     def state_dict(self) -> dict[str, Any]:

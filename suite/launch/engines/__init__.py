@@ -6,12 +6,17 @@ from typing import Any
 
 from suite.launch.engines.base import Engine, Outcome
 from suite.launch.engines.rl import RLEngine
+from suite.launch.engines.rllib import RLlibEngine
 from suite.launch.engines.supervised import SupervisedEngine
 from suite.run_config import RunConfig
 
 __all__ = ["ENGINES", "Engine", "Outcome", "engine_of"]
 
-ENGINES: dict[str, Engine[Any]] = {"supervised": SupervisedEngine(), "rl": RLEngine()}
+ENGINES: dict[str, Engine[Any]] = {
+    "supervised": SupervisedEngine(),
+    "rl": RLEngine(),
+    "rllib": RLlibEngine(),
+}
 """By the name that a task has for its engine."""
 
 

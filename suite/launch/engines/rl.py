@@ -25,7 +25,7 @@ from suite.rl.lanes import Lanes
 from suite.rl.replay import make_ring
 from suite.rl.run import RLRun
 from suite.run_config import RunConfig
-from suite.training.observer import Observer, measuring_steps
+from suite.training.observer import Observer
 
 ACT_OVERHEAD_S = 2e-4
 """Seconds of a step of the lanes beyond arithmetic: emulator, replay, bookkeeping."""
@@ -164,7 +164,7 @@ class RLEngine(Engine[RLRun]):
             longest = task.played(0).time_limit or EPISODE
             rounds = -(-task.evaluation.episodes // EVALUATED_AT_ONCE)
             acting += len(task.evaluations(run.budget)) * rounds * min(EPISODE, longest)
-        measuring = cost.measure * len(measuring_steps(run.metrics, clock))
+        measuring = cost.measure * len(run.measuring_steps())
         return cost.setup + measuring + cost.update * clock.total + cost.act * acting
 
     def start_seconds(self, first: bool) -> float:

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
+from suite.data.kept import is_near
 from suite.launch.calibrate import LONG_S, MOST, WARM_UP, Cost, seconds_each
 from suite.launch.engines.arithmetic import UPDATE_OVERHEAD_S, forward_cost, seconds_of
 from suite.launch.engines.base import Engine, Outcome
 from suite.run_config import RunConfig
-from suite.training.batched import BatchedRun, Descent
+from suite.training.batched import BatchedRun, join
 from suite.training.observer import measuring_steps
 from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRequest, SupervisedRun, precision
+
+SMALL = 3e8
+"""Most operations in an update of a small network, some milliseconds."""
+
+
+def _updates(runs: Sequence[SupervisedRun]) -> Callable[[], None]:
+    """Return a call that makes an update of runs side by side, within the first phase."""
+    joint, clock = join(runs), runs[0].clock
+    stop = min((*clock.starts[1:], clock.total)[0], WARM_UP + MOST)
+    place = itertools.cycle(range(stop))
+
+    def update() -> None:
+        step = next(place)
+        if step == 0:
+            joint.plan(0, stop)
+        joint.update()
+        for run in runs:
+            run.step = step + 1
+
+    return update
 
 
 class SupervisedEngine(Engine[SupervisedRequest]):
@@ -54,9 +77,7 @@ class SupervisedEngine(Engine[SupervisedRequest]):
                 run.begin(session)
             setup = built + looked * len(runs)
             if others:
-                descent = Descent(runs)
-                descent.plan(0, WARM_UP + MOST)
-                seconds = seconds_each(descent.update)
+                seconds = seconds_each(_updates(runs))
             else:
                 seconds = seconds_each(lambda: first._events(first._update()))
             looking = seconds_each(lambda: first._measure(session), warm_up=0)
@@ -64,25 +85,39 @@ class SupervisedEngine(Engine[SupervisedRequest]):
 
     def arithmetic_cost(self, config: RunConfig, at_once: int = 1) -> Cost:
         """Count forward and backward of a batch."""
+        work = seconds_of(self._operations(config))
+        return Cost(0.0, UPDATE_OVERHEAD_S / at_once + work, 0.0)
+
+    def _operations(self, config: RunConfig) -> float:
+        """Return the operations of an update of the first phase."""
         run = self.of(config)
         batch = run.task.examples(run.clock())[0]
-        work = seconds_of(3 * forward_cost(run.model, run.model_spec(), batch)[0])
-        return Cost(0.0, UPDATE_OVERHEAD_S / at_once + work, 0.0)
+        return 3 * forward_cost(run.model, run.model_spec(), batch)[0]
 
     def run_seconds(self, config: RunConfig, cost: Cost) -> float:
         """Return setup, measurements, and the updates of every phase (batches may differ)."""
         run, clock = self.of(config), config.clock()
         seconds = cost.setup + cost.measure * len(measuring_steps(run.metrics, clock))
         spec = run.model_spec()
-        work = [
-            seconds_of(3 * forward_cost(run.model, spec, n)[0]) for n in run.task.examples(clock)
-        ]
+        batches = run.task.examples(clock)
+        work = {n: seconds_of(3 * forward_cost(run.model, spec, n)[0]) for n in set(batches)}
+        updates: Counter[int] = Counter()
         ends = (*clock.starts[1:], clock.total)
+        for start, end, batch in zip(clock.starts, ends, batches, strict=True):
+            updates[batch] += end - start
         return seconds + sum(
-            (end - start) * (cost.update + more - work[0])
-            for start, end, more in zip(clock.starts, ends, work, strict=True)
+            count * (cost.update + work[batch] - work[batches[0]])
+            for batch, count in updates.items()
         )
 
     def at_hand(self, config: RunConfig) -> bool:
-        """Return whether the data are generated or come with the suite."""
-        return getattr(config.task, "dataset", "digits") == "digits"
+        """Return whether the data are generated, come with the suite, or are read in a moment.
+
+        Of other sets only small networks are measured, so that a look at a large set is short.
+        """
+        dataset = getattr(config.task, "dataset", "digits")
+        if dataset == "digits":
+            return True
+        if not (isinstance(dataset, str) and is_near(dataset)):
+            return False
+        return self._operations(config) <= SMALL

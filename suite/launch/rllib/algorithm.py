@@ -6,18 +6,20 @@
         where a visit has ended: another environment, and forget what `task.switch` says
         block <- runner steps the environments    # at most max(lanes, 1 / UTD) agent steps
         ring <- block
-        while updates are due:                    # floor((agent steps - warm-up) * UTD) in all
-            learner <- a batch from the ring
+        while updates are due:                    # floor((agent steps - warm-up) * UTD) in all,
+            learner <- a batch from the ring      # and first those of a priming
         runner <- the learner's weights
 
+Many updates that are due at once, such as those of a priming, are spread over calls of `advance`,
+between which there may be a checkpoint; nothing acts until they are made.
+
 An algorithm works under ``ray.tune.Tuner`` and with ``config.build_algo()``. One call of ``train``
-lasts about `iteration_agent_steps` agent steps or `iteration_s` seconds.
+lasts about `iteration_agent_steps` agent steps, or as many updates of a priming, or `iteration_s`
+seconds.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections import deque
 from dataclasses import replace
@@ -49,7 +51,8 @@ from suite.launch.rllib.sampling import (
     Sampler,
     lanes_of,
 )
-from suite.replay.frame_ring import Ints
+from suite.launch.rllib.temporary import TemporaryFolder
+from suite.replay.frame_ring import Ints, Sample
 from suite.replay.prioritized import PrioritizedRing
 from suite.rl.recorder import Recorder
 from suite.rl.replay import annealing, make_ring
@@ -57,19 +60,25 @@ from suite.rl.run import RLRun
 from suite.rl.visits import Visits
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
-from suite.training.observer import Value, measuring_steps
+from suite.training.observer import Value
 
 CHECK_EVERY = 100
 """Gradient steps between looks at whether the loss is finite."""
 
+MOST_UPDATES = 32
+"""Largest number of updates in one `advance`."""
+
 WARM_UP_BLOCK = 64
 """Largest number of steps of the pool in one block before learning starts."""
+
+BYTES_AT_ONCE = 2**20
+"""Most bytes of the observations of batches that are drawn at once."""
 
 PROBE = 64
 """Observations on which features are read."""
 
 
-class NapDQN(CheckpointedAlgorithm):
+class NapDQN(TemporaryFolder, CheckpointedAlgorithm):
     """Deep Q-learning with rates, targets and interventions counted in gradient steps.
 
     Attributes:
@@ -110,7 +119,7 @@ class NapDQN(CheckpointedAlgorithm):
         adaptive = isinstance(self.run.build_schedule(), AdaptiveSchedule)
         self._eventful = adaptive or bool(self.run.interventions)
         self._beta = annealing(self.run)
-        self._due = frozenset(measuring_steps(self.run.metrics, self.clock))
+        self._due = frozenset(self.run.measuring_steps())
         self._measured_at = 0
         self._evaluations = deque(task.evaluations(self.run.budget))
         self._evaluated = 0
@@ -142,28 +151,39 @@ class NapDQN(CheckpointedAlgorithm):
         return min(self.task.updates(self.agent_steps), self.clock.total) - self.gradient_steps
 
     @property
+    def _primed(self) -> int:
+        """Updates of the priming that are made."""
+        return min(self.gradient_steps, self.clock.priming)
+
+    @property
     def _ends_visit(self) -> bool:
         """Whether the visit has had its agent steps but is not closed yet."""
         return self.agent_steps >= self.visits.end and not self.visits.over
 
     def advance(self) -> None:
-        """Act for one block and make the updates that are then due."""
+        """Act for one block, unless updates are left to make, and make at most `MOST_UPDATES`."""
         if self.visits.over:
             self._enter()
         if self._missing:
             self._refill()
-        if self._acting:
+        if self._acting and self._due_updates <= 0:
             for arrival in self.sampler.sample(self._block(), self._explored):
                 self._remember(arrival)
         due = self._due_updates
         if due > 0 and self.gradient_steps == 0:
             self._start()
-        for _ in range(due):
-            self._learn()
+        left = min(due, MOST_UPDATES)
+        while left > 0:
+            count = min(left, self._at_once)
+            sample = self._sample(count)
+            for batch in self.learning.batches(sample, self.run.agent.batch_size):
+                self._learn(batch, sample.index)
+            left -= count
+        if due > MOST_UPDATES:
+            return
         if due > 0:
             self.sampler.sync(self.learning.weights())
-        while self._evaluations and self.agent_steps >= self._evaluations[0]:
-            self._evaluate()
+        self._evaluate_until(self.agent_steps)
         if self._ends_visit:
             self.recorder.record(self.gradient_steps, self.agent_steps, self.visits.close())
 
@@ -172,9 +192,11 @@ class NapDQN(CheckpointedAlgorithm):
         self.visits.begin()
         switch, visit = self.task.at_switch, self.visits.index
         if switch is None:
+            if self.clock.priming:
+                self._phase(0)
             return
         self.recorder.enter(self.visits.layer)
-        self.recorder.record(self.gradient_steps, self.agent_steps, [("phase", "", float(visit))])
+        self._phase(visit)
         if visit == 0:
             return
         self.sampler.enter(visit)
@@ -187,6 +209,10 @@ class NapDQN(CheckpointedAlgorithm):
         if switch.fresh_network:
             self.recorder.record(self.gradient_steps, self.agent_steps, [("reset", "all", 1.0)])
         self.sampler.sync(self.learning.weights())
+
+    def _phase(self, index: int) -> None:
+        """Record that a phase of the clock begins."""
+        self.recorder.record(self.gradient_steps, self.agent_steps, [("phase", "", float(index))])
 
     @property
     def _explored(self) -> int:
@@ -251,7 +277,12 @@ class NapDQN(CheckpointedAlgorithm):
         return max(1, (due - self.agent_steps) // lanes)
 
     def _start(self) -> None:
-        """Take the probe from what was seen before learning, and measure step 0."""
+        """Take the probe from what was seen before learning, and measure step 0.
+
+        Evaluations that were to come before a priming are not left until after it.
+        """
+        if self.clock.priming:
+            self._evaluate_until(self.task.learning_starts - 1)
         generator = self.run.seeds.numpy("probe")
 
         def draw(size: int) -> Ints:
@@ -260,15 +291,31 @@ class NapDQN(CheckpointedAlgorithm):
         self.learning.start(torch.as_tensor(self.ring.sample(PROBE, draw).s_tm1).clone())
         self._measure()
 
-    def _learn(self) -> None:
-        """Make one update and record what it calls for."""
+    @property
+    def _at_once(self) -> int:
+        """Batches drawn at once; those of a prioritised replay depend on the errors before."""
+        if isinstance(self.ring, PrioritizedRing):
+            return 1
+        sample_bytes = 2 * self.run.agent.batch_size * self.ring.stack * self.ring.frame_bytes
+        return max(1, BYTES_AT_ONCE // sample_bytes)
+
+    def _sample(self, count: int) -> Sample:
+        """Return the batches of the next updates, one after the other."""
         size = self.run.agent.batch_size
         if isinstance(self.ring, PrioritizedRing):
-            sample = self.ring.sample(size, beta=self._beta(self.gradient_steps))
-            self.learning.learn(sample)
-            self.ring.update(sample.index, self.learning.errors())
-        else:
-            self.learning.learn(self.ring.sample(size))
+            return self.ring.sample(size, beta=self._beta(self.gradient_steps))
+        return self.ring.samples(size, count)
+
+    def _learn(self, batch: Any, index: Ints) -> None:
+        """Make one update and record what it calls for.
+
+        Args:
+            batch: as `learning` takes it.
+            index: its slots, where the replay wants to know of errors.
+        """
+        self.learning.learn(batch)
+        if isinstance(self.ring, PrioritizedRing):
+            self.ring.update(index, self.learning.errors())
         self.gradient_steps += 1
         if self._eventful:
             for step, metric, layer, value in self.learning.events():
@@ -278,6 +325,8 @@ class NapDQN(CheckpointedAlgorithm):
             self._measure()
         elif self.gradient_steps % CHECK_EVERY == 0:
             self.learning.check()
+        if self.gradient_steps == self.clock.priming:
+            self._phase(1)
 
     def _measure(self) -> None:
         values = self.learning.measure()
@@ -288,8 +337,14 @@ class NapDQN(CheckpointedAlgorithm):
     def _record(self, values: list[Value]) -> None:
         """Hand on a measurement."""
         waited = self.task.waited(self.agent_steps)
-        self.recorder.measured(self.gradient_steps, self.agent_steps, waited, values)
+        paced = self.gradient_steps - self._primed, self.agent_steps - waited
+        self.recorder.measured(self.gradient_steps, self.agent_steps, paced, values)
         self._measured_at = self.agent_steps
+
+    def _evaluate_until(self, agent_steps: int) -> None:
+        """Make the evaluations that are to come after at most so many agent steps of the run."""
+        while self._evaluations and self._evaluations[0] <= agent_steps:
+            self._evaluate()
 
     def _evaluate(self) -> None:
         """Let the policy play in separate environments and record the returns."""
@@ -309,10 +364,10 @@ class NapDQN(CheckpointedAlgorithm):
 
     def training_step(self) -> None:
         """Go on for `iteration_agent_steps`, `iteration_s` or to the end of the budget."""
-        until = self.agent_steps + self.config.iteration_agent_steps
+        until = self.agent_steps + self._primed + self.config.iteration_agent_steps
         deadline = time.monotonic() + self.config.iteration_s
         games = self.recorder.games
-        while self.agent_steps < until and not self.finished:
+        while self.agent_steps + self._primed < until and not self.finished:
             self.advance()
             if time.monotonic() > deadline:
                 break
@@ -338,16 +393,3 @@ class NapDQN(CheckpointedAlgorithm):
         """Return the results of an iteration, done when the run is `finished`."""
         results = super().step()
         return {**results, DONE: self.finished}
-
-    def _setup_logdir(self) -> None:
-        """Without Tune's storage there is nothing to keep: use a temporary folder."""
-        if self._storage is not None:
-            super()._setup_logdir()  # type: ignore[no-untyped-call]
-        else:
-            self._logdir: Any = tempfile.mkdtemp(prefix="nap-dqn-")
-
-    def cleanup(self) -> None:
-        """Stop runner and learner."""
-        super().cleanup()
-        if self._storage is None:
-            shutil.rmtree(self._logdir, ignore_errors=True)

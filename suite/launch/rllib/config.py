@@ -10,6 +10,7 @@ from ray.rllib.utils.from_config import NotProvided
 from ray.util.debug import log_once
 
 from suite.errors import ConfigError
+from suite.launch.plugins import plugins_in_use
 from suite.launch.rllib.learner import NapLearner
 from suite.launch.rllib.module import QModule
 from suite.launch.rllib.runner import EnvPoolRunner
@@ -25,6 +26,7 @@ class NapDQNConfig(AlgorithmConfig):
 
     Attributes:
         run: the `suite.run_config.RunConfig`, as plain data.
+        plugins: (name, source) of the user's own parts, which remote runners and learners load.
         iteration_agent_steps: agent steps of one call of ``train``, about.
         iteration_s: seconds after which a call of ``train`` ends sooner. RLlib's own work between
             two calls takes milliseconds, so neither should be small.
@@ -37,6 +39,7 @@ class NapDQNConfig(AlgorithmConfig):
             algo_class = NapDQN
         super().__init__(algo_class=algo_class)
         self.run: dict[str, Any] | None = None
+        self.plugins: list[tuple[str, str]] = []
         self.iteration_agent_steps = ITERATION
         self.iteration_s = 1.0
         self.env_runner_cls = EnvPoolRunner  # type: ignore[assignment]  # RLlib types it None
@@ -50,14 +53,17 @@ class NapDQNConfig(AlgorithmConfig):
         self,
         *,
         run: Any = NotProvided,
+        plugins: Any = NotProvided,
         iteration_agent_steps: Any = NotProvided,
         iteration_s: Any = NotProvided,
         **kwargs: Any,
     ) -> Self:
-        """Set the run, as plain data, and the length of an iteration."""
+        """Set the run, as plain data, its plugins and the length of an iteration."""
         super().training(**kwargs)
         if run is not NotProvided:
             self.run = run
+        if plugins is not NotProvided:
+            self.plugins = plugins
         if iteration_agent_steps is not NotProvided:
             self.iteration_agent_steps = iteration_agent_steps
         if iteration_s is not NotProvided:
@@ -100,7 +106,7 @@ def algorithm_config(run: RunConfig) -> NapDQNConfig:
     run = RLRun.of(run)
     config = (
         NapDQNConfig()
-        .training(run=run.model_dump(mode="json"))
+        .training(run=run.model_dump(mode="json"), plugins=plugins_in_use())
         .env_runners(
             num_env_runners=run.task.runners,
             num_envs_per_env_runner=run.task.lanes,

@@ -14,7 +14,8 @@ from suite.launch.rllib.module import QModule
 from suite.rl.envs import pool_seed
 from suite.rl.lanes import Game, Lanes
 from suite.run_config import RunConfig
-from suite.tasks.rl import EvaluationConfig, RLTaskConfig
+from suite.tasks.evaluation import EvaluationConfig
+from suite.tasks.rl import RLTaskConfig
 
 LANES = 10
 """Largest number of environments that are played side by side."""

@@ -14,7 +14,7 @@ RLlib's own schedules and target updates count environment steps and are not use
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,8 +26,10 @@ from torch import Tensor, nn
 
 from suite.interventions.base import Bound
 from suite.interventions.reset import chosen, reset_
+from suite.launch.plugins import share_plugins
 from suite.launch.rllib.module import SELECTOR, TM1, QModule, T, check_compiler
 from suite.models.base import build_model
+from suite.models.chain import chain_layers
 from suite.optimizers import clear_state
 from suite.replay.frame_ring import Sample
 from suite.rl.run import RLRun
@@ -35,6 +37,7 @@ from suite.rows import Event
 from suite.run_config import RunConfig
 from suite.tasks.switch import SwitchConfig
 from suite.training.observer import Observer, Value
+from suite.training.q_chain import QChain
 from suite.training.q_learning import (
     categorical_loss,
     categorical_target,
@@ -85,21 +88,47 @@ class NapLearner(TorchLearner):
     """Learns the run of `config.run`.
 
     Attributes:
-        errors: of the latest batch, (batch,): TD errors, or losses of distributions.
-        each: losses of the latest batch before any weights, (batch,).
         events: what happened at updates, since somebody took the list.
     """
 
     def build(self) -> None:
         """Build module, stack, optimizer and observer."""
-        self.run = RLRun.of(RunConfig.from_mapping(self.config.run))  # type: ignore[attr-defined]
+        config: Any = self.config
+        share_plugins(config.plugins)
+        self.run = RLRun.of(RunConfig.from_mapping(config.run))
         self.clock = self.run.clock()
         self.events: list[Event] = []
-        self.errors = self.each = torch.empty(0)
+        self._errors = self._each = torch.empty(0)
         super().build()
         if self.run.agent.compile:
             check_compiler(self.device_in_use)
         self._trained = self.module[DEFAULT_MODULE_ID]
+        self._chain = self._closed_form()
+        self._noisy = bool(self.net.noisy)
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether gradients come from `QChain` and not from autograd."""
+        return self._chain is not None
+
+    def _closed_form(self) -> QChain | None:
+        """Return the loss in closed form, if there is one of this network and agent."""
+        agent, net = self.run.agent, self.net
+        own = type(self).compute_loss_for_module is NapLearner.compute_loss_for_module
+        plain = agent.distribution is None and agent.precision == "fp32" and not agent.compile
+        if not own or not plain or self.distributed or chain_layers(net.q) is None:
+            return None
+        return QChain(net.q, net.target, agent.double, agent.loss)
+
+    @property
+    def errors(self) -> Tensor:
+        """Of the latest batch, (batch,): TD errors, or losses of distributions."""
+        return self._errors if self._chain is None else self._chain.errors
+
+    @property
+    def each(self) -> Tensor:
+        """Losses of the latest batch before any weights, (batch,)."""
+        return self._each if self._chain is None else self._chain.each
 
     @property
     def step(self) -> int:
@@ -122,9 +151,16 @@ class NapLearner(TorchLearner):
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Bind the interventions, then make the run's optimizer; RLlib is given no rate to set."""
         q = self.net.q
-        self.bound = Bound.of(q, self.clock, self._noise(), self._fresh)
+        self.bound = Bound.of(q, self.clock, self._noise(), self._fresh, self.run.seeds)
         run = self.run
-        self.observer = Observer(q, run.metric_names, run.metrics, self.clock, None)
+        self.observer = Observer(
+            q,
+            run.metric_names,
+            run.metrics,
+            self.clock,
+            None,
+            phase_ends=self.clock.priming > 0,
+        )
         self.updates = Update(run, self.bound, self.observer, "TD loss", run.agent.grad_clip)
         self.stack, self.schedule = self.updates.stack, self.updates.schedule
         self.optimizer, self.losses = self.updates.optimizer, self.updates.losses
@@ -163,14 +199,30 @@ class NapLearner(TorchLearner):
         self.learn(batch[DEFAULT_MODULE_ID])
         return {}, {}, {}
 
+    def split(self, fields: dict[str, Tensor], size: int) -> Sequence[Mapping[str, Tensor]]:
+        """Return batches that are learnt from one after the other.
+
+        Args:
+            fields: `FIELDS` of all of them, (batches * size, ...).
+            size: of a batch.
+        """
+        if self._chain is not None:
+            return self._chain.split(fields, size)
+        if len(fields["a_tm1"]) == size:
+            return [fields]
+        parts = zip(*(value.split(size) for value in fields.values()), strict=True)
+        return [dict(zip(fields, values, strict=True)) for values in parts]
+
     def learn(self, batch: Mapping[str, Tensor]) -> None:
         """Make one update; nothing waits for the device unless a schedule must see every loss.
 
         Args:
-            batch: `FIELDS`, on the learner's device.
+            batch: `FIELDS`, on the learner's device, or one from `split`.
         """
         self.stack.set_probe(batch["s_tm1"])
-        self.updates.make(lambda: self._loss(batch), self._begun, self._ended)
+        derived = self.closed_form
+        loss = self._derived if derived else self._loss
+        self.updates.make(lambda: loss(batch), self._begun, self._ended, derived)
         self.events += self.updates.events(lambda: self._shared(self.each.mean()).item())
 
     def _loss(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -179,6 +231,10 @@ class NapLearner(TorchLearner):
             module_id=DEFAULT_MODULE_ID, config=self.config, batch=batch, fwd_out=values
         )
 
+    def _derived(self, batch: Mapping[str, Tensor]) -> Tensor:
+        assert self._chain is not None
+        return self._chain.gradients(batch)
+
     def _begun(self, reset: bool) -> None:
         if reset:
             self.net.sync_target()
@@ -186,7 +242,8 @@ class NapLearner(TorchLearner):
     def _ended(self, reset: bool) -> None:
         if reset or self.step % self.run.agent.target_every == 0:
             self.net.sync_target()
-        self.net.silence()
+        if self._noisy:
+            self.net.silence()
 
     def _shared(self, loss: Tensor) -> Tensor:
         """Return the loss averaged over all learners, so that they come to the same conclusions."""
@@ -216,7 +273,7 @@ class NapLearner(TorchLearner):
                 r_t, discount_t, fwd_out[T], fwd_out[SELECTOR], self.net.atoms
             )
             losses = categorical_loss(fwd_out[TM1], a_tm1, target)
-            self.errors = losses.detach()
+            self._errors = losses.detach()
         else:
             if agent.double:
                 target = double_q_target(r_t, discount_t, fwd_out[T], fwd_out[SELECTOR])
@@ -224,8 +281,8 @@ class NapLearner(TorchLearner):
                 target = q_learning_target(r_t, discount_t, fwd_out[T])
             error = td_error(fwd_out[TM1], a_tm1, target)
             losses = elementwise_loss(error, agent.loss)
-            self.errors = error.detach()
-        self.each = losses.detach()
+            self._errors = error.detach()
+        self._each = losses.detach()
         return (losses * batch["weights"]).mean() if "weights" in batch else losses.mean()
 
     def measure(self) -> list[Value]:

@@ -7,6 +7,7 @@ the step, the seeds and the averaged gradients, so their networks stay equal.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,7 +37,10 @@ class Learning(Protocol):
     def start(self, probe: Tensor) -> None:
         """Begin the run at step 0, with the observations on which features are read."""
 
-    def learn(self, sample: Sample) -> None:
+    def batches(self, sample: Sample, size: int) -> Sequence[Any]:
+        """Return batches of `size` of a sample as `learn` takes them, in their order."""
+
+    def learn(self, batch: Any) -> None:
         """Make one update."""
 
     def switch(self, switch: SwitchConfig) -> None:
@@ -69,9 +73,13 @@ class LocalLearning:
         """Begin the run."""
         self.learner.start(probe)
 
-    def learn(self, sample: Sample) -> None:
+    def batches(self, sample: Sample, size: int) -> Sequence[Any]:
+        """Return batches on the learner's device, moved there at once."""
+        return self.learner.split(to_tensors(sample, self.device), size)
+
+    def learn(self, batch: Any) -> None:
         """Make one update."""
-        self.learner.learn(to_tensors(sample, self.device))
+        self.learner.learn(batch)
 
     def switch(self, switch: SwitchConfig) -> None:
         """Go on in another environment."""
@@ -124,9 +132,13 @@ class RemoteLearning:
         """Begin the run."""
         self._all("start", probe)
 
-    def learn(self, sample: Sample) -> None:
+    def batches(self, sample: Sample, size: int) -> Sequence[Any]:
+        """Return samples."""
+        return sample.parts(size)
+
+    def learn(self, batch: Any) -> None:
         """Make one update, every learner on its part of the batch."""
-        fields = {k: v for k, v in vars(sample).items() if v is not None and k != "index"}
+        fields = {k: v for k, v in vars(batch).items() if v is not None and k != "index"}
         count = len(self.workers)
         parts = {k: np.array_split(np.asarray(v), count) for k, v in fields.items()}
         calls = [

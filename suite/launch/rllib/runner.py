@@ -15,7 +15,10 @@ import torch
 from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.env import INPUT_ENV_SPACES
 from ray.rllib.env.env_runner import EnvRunner
+from torch import Tensor
 
+from suite.launch.plugins import share_plugins
+from suite.models.chain import chain_layers
 from suite.replay.frame_ring import Array, Block
 from suite.rl.envs import pool_seed
 from suite.rl.lanes import Game, Lanes
@@ -78,6 +81,7 @@ class EnvPoolRunner(EnvRunner):
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
+        share_plugins(config.plugins)
         self.run = RLRun.of(RunConfig.from_mapping(config.run))
         self.task = self.run.task
         self.generator = self.run.seeds.numpy(f"explore/{self.worker_index}")
@@ -90,8 +94,8 @@ class EnvPoolRunner(EnvRunner):
 
     def make_env(self) -> None:
         """Make the lanes, or make them again, each at the start of an episode."""
-        played, keep = self.task.played(self.visit), self.task.kept_steps()
-        self.lanes = Lanes(played, self.task.lanes, self._pool_seed(), keep)
+        played = self.task.played(self.visit)
+        self.lanes = Lanes(played, self.task.lanes, self._pool_seed(), played.kept_steps())
         self.exploration = Exploration.of(self.run, self.visit)
         self.env = self.lanes.pool
         self.spaces = self.lanes.spaces
@@ -104,6 +108,8 @@ class EnvPoolRunner(EnvRunner):
         """Build the network that acts."""
         spec = self.config.get_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
         self.module = spec.build()
+        self._layers = chain_layers(self.module.q) if self.module.z is None else None
+        self._parameters = dict(self.module.q.named_parameters())
         if self.worker_index:
             self.module.noise = self.run.seeds.torch(f"noise/act/{self.worker_index}")
 
@@ -164,8 +170,18 @@ class EnvPoolRunner(EnvRunner):
             return random
         self.module.draw_noise()
         with torch.inference_mode():
-            greedy = self.module.greedy(torch.from_numpy(self.lanes.obs)).numpy()
+            greedy = self._greedy(torch.from_numpy(self.lanes.obs)).numpy()
         return np.where(explores, random, greedy)
+
+    def _greedy(self, observations: Tensor) -> Tensor:
+        """Return the actions of the largest values, of a chain without the calls of its modules."""
+        if self._layers is None:
+            actions: Tensor = self.module.greedy(observations)
+            return actions
+        values = observations.flatten(1)
+        for layer in self._layers:
+            values, _ = layer.forward(self._parameters, values)
+        return values.argmax(1)
 
     @torch.no_grad()
     def _take(self, weights: list[Array]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import ray
 import torch
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from torch import Tensor
 
@@ -143,7 +143,11 @@ class RemoteSampler:
         self._asked = [(i, actors[i].sample.remote(**request)) for i in healthy]
 
     def drain(self) -> list[Arrival]:
-        """Wait for everything that was asked for."""
+        """Wait for everything that was asked for.
+
+        Raises:
+            Exception: what a runner raised, such as `EnvironmentFailed`.
+        """
         asked, self._asked = self._asked, []
         arrivals, self._lost = self._lost, []
         for runner, answer in asked:
@@ -152,6 +156,8 @@ class RemoteSampler:
             except RayActorError:
                 self.manager.set_actor_state(runner, healthy=False)
                 rollout = None
+            except RayTaskError as error:  # its text is the runner's traceback
+                raise error.cause from error
             if rollout is not None and rollout.life != self._lives[runner]:
                 self._begin(runner)
                 rollout = None

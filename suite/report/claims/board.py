@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from suite.errors import ConfigError, nearest
 from suite.records.json_file import dumps
@@ -113,22 +113,21 @@ def as_table(verdicts: Sequence[Verdict]) -> Table:
     if any(v.kept for v in verdicts):
         below.append("+ kept from an earlier board")
     if below:
-        table.caption, table.caption_justify = escape("\n".join(below)), "left"
+        table.caption, table.caption_justify = Text("\n".join(below)), "left"
     for heading in ("claim", "scale", "verdict", "effect [95%]", "holds if", "n"):
         table.add_column(heading, no_wrap=heading != "claim")
     styles = {"holds": "green", "fails": "red", "inconclusive": "yellow", "not run": "dim"}
     for v in verdicts:
-        word = f"[{styles[v.verdict]}]{v.verdict}[/]"
-        name = f"{v.claim.id} {v.claim.says}"
+        name = Text(f"{v.claim.id} {v.claim.says}")
         if v.effect is None and v.why:
-            name += f" [dim]({escape(v.why)})[/]"
+            name.append(f" ({v.why})", "dim")
         scale = v.scale + "*" * bool(v.changed) + "+" * v.kept
         table.add_row(
             name,
             scale,
-            word,
-            effect(v),
-            str(v.claim.holds),
+            Text(v.verdict, styles[v.verdict]),
+            Text(effect(v)),
+            Text(str(v.claim.holds)),
             str(v.n),
         )
     return table

@@ -7,7 +7,7 @@ these lines. It is logarithmic if the metric's scale is. Below, on the same x ax
 rate in force; the effective rate, measured (``|dW| / |W|`` of the latest update, heavy lines) and
 nominal (``lr / |W|``, thin lines), geometric means over runs; and the change of the activation
 pattern, if it was measured. Runs that are not complete are thin lines, with a cross at their end.
-Triangles mark a trigger's alarms, dotted lines the starts of phases.
+Triangles and thin vertical lines mark a trigger's alarms, dotted lines the starts of phases.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from suite.report.drawing.curves import (
 from suite.report.drawing.lines import APART, BROKEN, dashes, draw_runs, line
 from suite.report.drawing.style import GREY, LEGEND_SIZE, WIDTH, ArmStyle, plain, text_width
 from suite.report.page.wording import metric_label
-from suite.report.statistics.statistics import FEWEST
+from suite.report.statistics.statistics import FEWEST, Array
 from suite.report.statistics.summary import TaskResult
 
 LEARNING_RATE = ("learning_rate", "")
@@ -51,6 +51,8 @@ MOST_ARMS = 8
 """Most arms of one figure; a task with more gets several, each with the reference."""
 MOST_PHASES = 12
 """Most phase starts that are drawn."""
+MOST_ALARMS = 60
+"""Most alarms of a figure with lines through its panels; of more only the triangles are drawn."""
 CHARACTERS = 16
 """Characters of an axis label that fit an inch."""
 
@@ -145,6 +147,7 @@ def task_figure(
             draw(panel, arm, styles[arm], index, len(arms))
         _limits(panel, log_x=log_x)
         _phase_lines(axes, rows, x, first=panel is panels[0])
+        _alarm_lines(axes, rows, x, styles, arms)
     for axes in grid[:-1, 0]:
         axes.tick_params(labelbottom=False)
     count_axis(grid[-1, 0], task.record.x, end, log=log_x)
@@ -267,26 +270,42 @@ def _phase_starts(rows: pd.DataFrame, x: str) -> list[tuple[float, int]]:
     return starts if len(starts) <= MOST_PHASES else []
 
 
+def _alarm_steps(rows: pd.DataFrame, x: str, arms: Sequence[str]) -> dict[str, Array]:
+    """Return where the runs of each arm alarmed, (alarms,); arms without alarms are left out."""
+    alarms = rows[rows["metric"] == "alarm"]
+    found = {arm: alarms.loc[alarms["arm"] == arm, x].to_numpy(np.float64) for arm in arms}
+    return {arm: where for arm, where in found.items() if len(where)}
+
+
+def _alarm_lines(
+    axes: Axes, rows: pd.DataFrame, x: str, styles: Mapping[str, ArmStyle], arms: Sequence[str]
+) -> None:
+    """Draw a thin vertical line at each alarm, in the colour of its arm, unless there are many."""
+    found = _alarm_steps(rows, x, arms)
+    if sum(map(len, found.values())) > MOST_ALARMS:
+        return
+    for arm, alarms in found.items():
+        for where in alarms:
+            axes.axvline(where, color=styles[arm].colour, lw=0.5, alpha=0.5, zorder=0.6)
+
+
 def _alarms(
     axes: Axes, rows: pd.DataFrame, x: str, styles: Mapping[str, ArmStyle], arms: Sequence[str]
 ) -> None:
     """Mark the alarms of all runs along the top edge of the panel of the learning rate."""
-    alarms = rows[rows["metric"] == "alarm"]
-    for arm in arms:
-        where = alarms.loc[alarms["arm"] == arm, x].to_numpy(np.float64)
-        if len(where):
-            axes.plot(
-                where,
-                np.ones(len(where)),
-                "v",
-                transform=axes.get_xaxis_transform(),
-                color=styles[arm].colour,
-                ms=4.5,
-                mec="white",
-                mew=0.4,
-                clip_on=False,
-                zorder=5,
-            )
+    for arm, where in _alarm_steps(rows, x, arms).items():
+        axes.plot(
+            where,
+            np.ones(len(where)),
+            "v",
+            transform=axes.get_xaxis_transform(),
+            color=styles[arm].colour,
+            ms=4.5,
+            mec="white",
+            mew=0.4,
+            clip_on=False,
+            zorder=5,
+        )
 
 
 def _legend_handles(

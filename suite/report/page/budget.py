@@ -116,8 +116,10 @@ def _asked(config: Mapping[str, Any]) -> str:
         return ""
     if isinstance(length := task.get("visit_length"), Mapping) and len(length) == 1:
         unit, value = next(iter(length.items()))
-        games = len(task.get("games", ()))
-        return f"{task.get('visits')} visits to each of {games} games for {_count(value, unit)}"
+        what = "games" if "games" in task else "environments"
+        number, visits = len(task.get(what, ())), task.get("visits")
+        plural = "" if visits == 1 else "s"
+        return f"{visits} visit{plural} to each of {number} {what} for {_count(value, unit)}"
     phases = task.get("phases")
     if isinstance(phases, list | tuple):
         return ", then ".join(_phase(phase) for phase in phases if isinstance(phase, Mapping))

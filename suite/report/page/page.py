@@ -180,7 +180,7 @@ def _task(
         "notes": task.record.notes,
         "troubles": troubles(task),
         "incidents": incidents(task, rows),
-        "streams": stream_tables(task, rows),
+        "streams": stream_tables(task, rows, configs),
         "drawings": [_drawing(d) for d in drawings if d.task == task.label],
     }
 

@@ -132,6 +132,8 @@ def reading(task: TaskResult) -> tuple[str, list[tuple[str, list[str]]]]:
         return "No run of this task has a result yet", []
     compared = [arm for arm in task.arms if arm.reference is not None]
     if not compared:
+        if any(map(task.record.reference_of, task.record.arms)):
+            return "None of these arms is the reference of another, so no differences are given", []
         return "This task has no reference arm, so no differences are given", []
     if len(task.references) > 1:
         return "Against each arm's own reference", _verdicts(compared, task)

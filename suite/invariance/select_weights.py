@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from suite.invariance.decide import NO_ROWS, Selection, row_axis, scale_invariant
+from suite.invariance.scale_invariance import NO_ROWS, Selection, row_axis, scale_invariant
 from suite.norms import Per
 from suite.params import ParamRole, classify
 

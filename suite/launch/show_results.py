@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from suite.errors import ConfigError
+from suite.errors import ConfigError, listing
 from suite.launch.progress import say
 from suite.records import layout
 from suite.records.reader import read_sweep
 from suite.records.storage import Storage
+
+COMMITTED = ("figures", "claims.json")
+"""What results that are kept for reading have instead of rows."""
 
 
 def fetch_all(storage: Storage) -> None:
@@ -33,7 +37,10 @@ def fetched(directory: str) -> Storage:
     storage = Storage(directory)
     storage.pull(layout.SWEEP)
     if not (storage.root / layout.SWEEP).is_file():
-        raise ConfigError("DIR", directory, "a results folder with a sweep.json")
+        wanted = "a results folder with a sweep.json"
+        if any((storage.root / name).exists() for name in COMMITTED):
+            wanted += "; this one has tables and figures of a sweep, but not the rows of its runs"
+        raise ConfigError("DIR", directory, wanted)
     fetch_all(storage)
     return storage
 
@@ -58,7 +65,11 @@ def show_claims(directory: str, only: str, kept: Path | None, console: Console) 
         for name, fate in fates.items():
             if fate != "kept":
                 say(console, f"Not kept: {name}: {fate}.")
-    judged = [v for v in verdicts if v.verdict != "not run"]
+    judged = [v for v in verdicts if v.verdict != "not run" or v.left_out]
+    if only == "*" and not judged:
+        names = listing(dict.fromkeys(v.claim.experiment for v in verdicts))
+        say(console, f"No claim is about an experiment of this sweep. Claims are about {names}.")
+        return
     console.print(as_table(judged if only == "*" else verdicts))
     if only == "*" and len(judged) < len(verdicts):
         others = len(verdicts) - len(judged)
@@ -71,11 +82,19 @@ def show_claims(directory: str, only: str, kept: Path | None, console: Console) 
     storage.push(layout.REPORT)
 
 
-def show_report(results: Path, console: Console) -> dict[str, Any]:
-    """Build the report, print the table and the path of the page; return the summary."""
+def show_report(
+    results: Path, console: Console, asked: Collection[tuple[str, str]] | None = None
+) -> dict[str, Any]:
+    """Build the report, print the table and the path of the page; return the summary.
+
+    Args:
+        results: a results folder.
+        console: where to print.
+        asked: task and arm of what was run, see `suite.report.build.build_report`.
+    """
     from suite.report.build import build_report
 
-    report = build_report(results)
+    report = build_report(results, asked)
     for table in report.tables:
         console.print(table)
     for label, who, what in report.incidents:

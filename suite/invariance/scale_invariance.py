@@ -29,8 +29,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from suite.invariance.inputs import made_up
-from suite.invariance.passes import Passes, Values, change, reach, unwrap, widened
+from suite.invariance.forward_passes import Passes, Values, change, reach, unwrap, widened
+from suite.invariance.guessed_inputs import made_up
 from suite.norms import Per, wide_type
 from suite.params import ParamRole, classify, layer_name
 

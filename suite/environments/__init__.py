@@ -1,0 +1,1 @@
+"""What environments show and take: read from Gymnasium and envpool, without the engine."""

@@ -1,0 +1,1 @@
+"""RLlib's own algorithms as an engine of the suite."""

@@ -1,0 +1,190 @@
+"""Q-learning's loss and gradients in closed form, for networks that are chains of simple layers.
+
+An update of a small network takes as long as PyTorch needs to start its operations, and autograd
+starts most of them. Here the derivatives of the layers are those of `suite.models.chain`, and that
+of the loss is written out: with d = target - q(s_tm1, a_tm1), a batch of B and weights w,
+
+    c = d, or d clipped to [-1, 1] for ``huber``
+    dL / dq(s_tm1, a_tm1) = -w c / B,    L = -sum_batch (d - c / 2) dL / dq(s_tm1, a_tm1).
+
+What does not depend on the online network is computed for all batches of a block at once: the
+target network's values, and -w / B at the place of each action. The numbers are those of autograd
+up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from suite.models.chain import Chain, Flatten, chain_layers
+from suite.training.q_learning import LossName, elementwise_loss, q_learning_target
+
+
+class Block:
+    """Batches that follow one another.
+
+    Args:
+        fields: of all batches, (batches * size, ...).
+        size: of a batch.
+
+    Attributes:
+        first: the first batch that `targets` has something of.
+        made_with: the state of the target network that `targets` are of.
+        targets: by batch, (size, 1), or (size, actions) where the online network chooses.
+        slopes: by batch, -w / B at the place of the action and 0 elsewhere, (size, actions).
+    """
+
+    def __init__(self, fields: Mapping[str, Tensor], size: int) -> None:
+        self.fields, self.size = fields, size
+        self._parts: dict[str, tuple[Tensor, ...]] = {}
+        self.first = 0
+        self.made_with: tuple[int, ...] = ()
+        self.targets: tuple[Tensor, ...] = ()
+        self.slopes: tuple[Tensor, ...] = ()
+
+    def parts(self, name: str) -> tuple[Tensor, ...]:
+        """Return a field by batch, (size, ...)."""
+        if name not in self._parts:
+            self._parts[name] = self.fields[name].split(self.size)
+        return self._parts[name]
+
+
+class Batch(Mapping[str, Tensor]):
+    """A batch of a block, by field.
+
+    Args:
+        block: it belongs to.
+        index: among the batches of the block.
+    """
+
+    def __init__(self, block: Block, index: int) -> None:
+        self.block, self.index = block, index
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a field, (batch, ...)."""
+        return self.block.parts(name)[self.index]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names of the fields."""
+        return iter(self.block.fields)
+
+    def __len__(self) -> int:
+        """Return the number of fields."""
+        return len(self.block.fields)
+
+
+class QChain:
+    """The loss of a network of action values that is a chain.
+
+    Args:
+        online: the network that is trained; gradients are put into ``grad`` of its parameters.
+        target: its copy.
+        double: whether the online network chooses the action behind the window.
+        loss: of an error.
+    """
+
+    def __init__(self, online: nn.Module, target: nn.Module, double: bool, loss: LossName) -> None:
+        layers = chain_layers(online)
+        if layers is None:
+            raise ValueError("the network is not a chain")
+        self._double, self._loss = double, loss
+        self._online, self._target = list(online.parameters()), list(target.parameters())
+        self._names = [name for name, _ in online.named_parameters()]
+        self._layers, self._flat = layers, isinstance(layers[0], Flatten)
+        self._places: list[int] = []
+        self._errors = torch.empty(0, 1)
+
+    @property
+    def errors(self) -> Tensor:
+        """TD errors of the latest batch, (batch,)."""
+        return self._errors.squeeze(1)
+
+    @property
+    def each(self) -> Tensor:
+        """Their losses before any weights, (batch,)."""
+        return elementwise_loss(self.errors, self._loss)
+
+    def split(self, fields: Mapping[str, Tensor], size: int) -> list[Batch]:
+        """Return the batches of a block, for one call of `gradients` after the other.
+
+        Args:
+            fields: ``s_tm1, a_tm1, r_t, discount_t, s_t``, perhaps ``weights``, of all batches.
+            size: of a batch.
+        """
+        block = Block(fields, size)
+        return [Batch(block, index) for index in range(len(fields["a_tm1"]) // size)]
+
+    def _look(self) -> None:
+        """Find the parameters again if their memory has changed."""
+        places = [p.data_ptr() for p in self._online]
+        if places == self._places:
+            return
+        self._places = places
+        self._now = dict(zip(self._names, [p.detach() for p in self._online], strict=True))
+        self._chain = Chain(self._layers, self._now)
+        self._gradients = list(self._chain.gradients.values())
+
+    def _inputs(self, observations: Tensor) -> Tensor:
+        return observations.flatten(1) if self._flat else observations
+
+    def _values(self, parameters: list[Tensor], observations: Tensor) -> Tensor:
+        named = dict(zip(self._names, parameters, strict=True))
+        return self._chain.forward(named, self._inputs(observations))[0]
+
+    def _prepare(self, block: Block, first: int) -> None:
+        """Compute what batches from `first` on need of the target network."""
+        of = {name: value[first * block.size :] for name, value in block.fields.items()}
+        q_t = self._values([p.detach() for p in self._target], of["s_t"])
+        made = q_t
+        if not self._double:
+            made = q_learning_target(of["r_t"], of["discount_t"], q_t).unsqueeze(1)
+        block.targets, block.first = made.split(block.size), first
+        if block.slopes:
+            return
+        a_tm1, weights = block.fields["a_tm1"].unsqueeze(1), block.fields.get("weights")
+        shares = q_t.new_full(a_tm1.shape, -1.0 / block.size)
+        if weights is not None:
+            shares.mul_(weights.unsqueeze(1))
+        places = q_t.new_zeros(len(a_tm1), q_t.shape[1]).scatter_(1, a_tm1, shares)
+        block.slopes = places.split(block.size)
+
+    def _targets(self, batch: Batch) -> Tensor:
+        """Return the targets of a batch, (batch, 1)."""
+        block, index = batch.block, batch.index
+        state = tuple([p._version for p in self._target])
+        if block.made_with != state or index < block.first:
+            self._prepare(block, index)
+            block.made_with = state
+        found = block.targets[index - block.first]
+        if not self._double:
+            return found
+        best = self._values(list(self._now.values()), batch["s_t"]).argmax(1, keepdim=True)
+        r_t, discount_t = batch["r_t"].unsqueeze(1), batch["discount_t"].unsqueeze(1)
+        return torch.addcmul(r_t, discount_t, found.gather(1, best))
+
+    @torch.no_grad()
+    def gradients(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Put the gradients of the mean loss into the online parameters; return it, a scalar.
+
+        Args:
+            batch: from `split`, or fields alone, each (batch, ...).
+        """
+        if not isinstance(batch, Batch):
+            batch = self.split(batch, len(batch["a_tm1"]))[0]
+        self._look()
+        targets, block, index = self._targets(batch), batch.block, batch.index
+        s_tm1 = self._inputs(batch["s_tm1"])
+        q_tm1, context = self._chain.forward(self._now, s_tm1)
+        chosen = q_tm1.gather(1, block.parts("a_tm1")[index].unsqueeze(1))
+        self._errors = slope = error = targets - chosen
+        if self._loss == "huber":
+            slope = error.clamp(-1.0, 1.0)
+        output_gradients = slope * block.slopes[index]
+        self._chain.backward(self._now, s_tm1, output_gradients, context)
+        for parameter, gradient in zip(self._online, self._gradients, strict=True):
+            if parameter.grad is not gradient:
+                parameter.grad = gradient
+        return torch.sub(error, slope, alpha=0.5).mul(output_gradients).sum().neg_()
