@@ -12,14 +12,16 @@ BENCH_STAMP := $(VENV)/.installed-bench
 run: $(STAMP)
 	$(BIN)/python run_suite.py $(ARGS)
 
-# Launch tests start a Ray of their own and wait a lot: two files at once, their tests in order.
+# Launch tests start a Ray of their own and wait a lot: three files at once, the longest first, their tests in order.
+LAUNCH := -q -n 3 --dist loadfile tests/launch/test_quick.py tests/launch/test_run.py tests/launch/test_stops.py tests/launch
+
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow" -q -n auto --maxprocesses 4 --dist worksteal --ignore tests/launch
-	$(BIN)/python -m pytest -m "not slow" -q -n 2 --dist loadfile tests/launch
+	$(BIN)/python -m pytest -m "not slow" $(LAUNCH)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -q -n auto --maxprocesses 4 --dist worksteal --ignore tests/launch
-	$(BIN)/python -m pytest -m slow -q -n 2 --dist loadfile tests/launch
+	$(BIN)/python -m pytest -m slow $(LAUNCH)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -31,6 +33,7 @@ bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/core.py --json results/benchmarks/core.json
 	$(BIN)/python benchmarks/rl.py --json results/benchmarks/rl.json
 	$(BIN)/python benchmarks/grokking.py --json results/benchmarks/grokking.json
+	$(BIN)/python benchmarks/vision.py --json results/benchmarks/vision.json
 
 soak: $(STAMP)
 	$(BIN)/python benchmarks/soak.py --json results/benchmarks/soak.json

@@ -31,7 +31,10 @@ class Contender:
 
 
 def interleaved(
-    contenders: Mapping[str, Callable[[], object]], seconds: float, rounds: int
+    contenders: Mapping[str, Callable[[], object]],
+    seconds: float,
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Return seconds per call of each contender, one value per round.
 
@@ -39,6 +42,8 @@ def interleaved(
         contenders: calls to time, by name.
         seconds: how long each segment lasts, to the end of its last call.
         rounds: how often every contender has its turn.
+        clock: what is timed by; ``time.process_time`` counts this process's work alone, in all of
+            its threads, so that other processes disturb it little.
     """
     for call in contenders.values():
         call()
@@ -46,8 +51,8 @@ def interleaved(
     found: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, call in contenders.items():
-            calls, start = 0, time.perf_counter()
-            while (elapsed := time.perf_counter() - start) < seconds:
+            calls, start = 0, clock()
+            while (elapsed := clock() - start) < seconds:
                 call()
                 calls += 1
             found[name].append(elapsed / calls)

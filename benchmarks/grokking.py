@@ -24,7 +24,7 @@ from plain_transformer import plain_forward
 from suite.config import merge
 from suite.models.transformer import GrokkingTransformer
 from suite.run_config import RunConfig
-from suite.training.batched import Descent, batch_key
+from suite.training.batched import batch_key, join
 from suite.training.supervised import SupervisedRun, keep_freed_memory
 
 RUNS = 16
@@ -92,16 +92,16 @@ def side_by_side(configs: Sequence[RunConfig], steps: int = STEPS) -> Callable[[
     """Return a call that makes `steps` updates of all runs at once."""
     assert len({batch_key(config) for config in configs}) == 1, "runs that cannot be joined"
     runs = [SupervisedRun(config, torch.device("cpu")) for config in configs]
-    descent = Descent(runs)
+    joint = join(runs)
 
     def call() -> None:
         start = runs[0].step
-        descent.plan(start, start + steps)
+        joint.plan(start, start + steps)
         for _ in range(steps):
-            descent.update()
+            joint.update()
         for run in runs:
             run.step = start + steps
-        descent.hand_over()
+        joint.hand_over()
         for run in runs:
             run.losses.mean()
 

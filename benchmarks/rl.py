@@ -16,8 +16,10 @@ Pace, higher is better:
   ``utd1_vs_rllib_uniform`` with both plain: uniform replay, neither double nor dueling.
 - ``bf16_vs_bare``: agent steps per second of the algorithm in bf16 over the bare loop's updates
   per second in fp32.
-- ``overhead_vs_sb3``, ``overhead_vs_rllib``: agent steps per second on CartPole with two hidden
-  layers of 64, where next to nothing is arithmetic, as on a fast device.
+- ``overhead_vs_sb3``, ``overhead_vs_rllib``: agent steps on CartPole with two hidden layers of 64,
+  where next to nothing is arithmetic, as on a fast device, per second of processor time.
+- ``utd8_tiny_vs_sb3``, ``utd8_tiny_vs_sbx``: the same with eight updates per agent step, over
+  stable-baselines3's DQN and over SBX's, which makes all eight in one call that JAX has compiled.
 - ``sampling_vs_envpool``: agent steps per second of the runner with its policy, 8 lanes, over a
   bare envpool loop with the same network and share of random actions.
 - ``rainbow_vs_handwritten``: agent steps per second of Rainbow over a single-file Rainbow loop.
@@ -83,6 +85,11 @@ GROUPS: tuple[dict[str, Callable[[], Contender]], ...] = (
         "tiny_rllib": lambda: peers.rllib(tiny=True, steps=100),
     },
     {
+        "utd8_engine": lambda: engine.engine(engine.tiny_run(8), steps=100),
+        "utd8_sb3": lambda: peers.sb3(tiny=True, steps=100, utd=8),
+        "utd8_sbx": lambda: peers.sbx(steps=100, utd=8),
+    },
+    {
         "envpool": lambda: handwritten.envpool_loop(lanes=8, steps=64),
         "runner": lambda: engine.runner(lanes=8, steps=64),
     },
@@ -115,17 +122,27 @@ FIGURES = (
         "overhead_vs_sb3": ("tiny_sb3", "tiny_engine"),
         "overhead_vs_rllib": ("tiny_rllib", "tiny_engine"),
     },
+    {
+        "utd8_tiny_vs_sb3": ("utd8_sb3", "utd8_engine"),
+        "utd8_tiny_vs_sbx": ("utd8_sbx", "utd8_engine"),
+    },
     {"sampling_vs_envpool": ("envpool", "runner")},
     {"rainbow_vs_handwritten": ("handwritten_rainbow", "rainbow")},
     {"per_1m_vs_10k": ("per_1m", "per_10k")},
 )
 """Of each group: figures, as the seconds of one contender over those of another."""
 
+BY_PROCESSOR = {"tiny_engine", "utd8_engine"}
+"""Contenders whose groups are timed by the processor time of this process, with one thread: there
+is nothing to share out, and threads that wait for each other would count as work."""
+
 
 def available(contender: str) -> bool:
     """Return whether this machine has what the contender needs."""
     if contender.endswith("sb3"):
         return find_spec("stable_baselines3") is not None
+    if contender.endswith("sbx"):
+        return find_spec("sbx") is not None
     if contender.endswith("bf16"):
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return True
@@ -140,9 +157,13 @@ def compare(
     """Return the figures of a group, and the seconds per unit of work of all it needs."""
     threads = torch.get_num_threads()
     needed = {name for pair in figures.values() for name in pair}
+    by_processor = bool(BY_PROCESSOR & needed)
+    torch.set_num_threads(1 if by_processor else threads)
     contenders = {name: build() for name, build in builders.items() if name in needed}
-    torch.set_num_threads(threads)  # independent of earlier settings
-    timed = interleaved({k: c.call for k, c in contenders.items()}, seconds, rounds)
+    torch.set_num_threads(1 if by_processor else threads)  # independent of earlier settings
+    clock = time.process_time if by_processor else time.perf_counter
+    timed = interleaved({k: c.call for k, c in contenders.items()}, seconds, rounds, clock)
+    torch.set_num_threads(threads)
     for contender in contenders.values():
         contender.close()
     per_unit = {k: [t / contenders[k].work for t in times] for k, times in timed.items()}

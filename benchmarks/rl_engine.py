@@ -60,10 +60,10 @@ def atari_run(**overrides: Any) -> RLRun:
     return RLRun.of(RunConfig.from_mapping(mapping))
 
 
-def tiny_run() -> RLRun:
-    """Return DQN on CartPole at UTD 1 with two hidden layers of 64 units."""
+def tiny_run(utd: int = 1) -> RLRun:
+    """Return DQN on CartPole with two hidden layers of 64 units, `utd` updates per agent step."""
     return atari_run(
-        task={"kind": "classic_control", "utd": 1.0, "learning_starts": WARM_UP},
+        task={"kind": "classic_control", "utd": float(utd), "learning_starts": WARM_UP},
         model={"kind": "mlp", "width": 64, "depth": 2},
     )
 

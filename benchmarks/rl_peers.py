@@ -1,6 +1,6 @@
-"""The peers at the same work: stable-baselines3's DQN and RLlib's stock DQN.
+"""The peers at the same work: the DQNs of stable-baselines3, of SBX (its JAX twin) and of RLlib.
 
-Both get the network, batch, optimizer epsilon where they have one, share of random actions, room
+All get the network, batch, optimizer epsilon where they have one, share of random actions, room
 and warm-up that the suite's own contenders have, and frames from the same envpool, which is faster
 than the preprocessing that their documentation shows. What still differs is in `DIFFERENCES`.
 """
@@ -28,6 +28,9 @@ from suite.rl.envs import make_pool
 DIFFERENCES = {
     "sb3": "Adam as it comes (not fused), gradient clipped at 10 (its default), both observations "
     "of a transition stored whole, CartPole from gymnasium",
+    "sbx": "no clipping, all updates of an agent step in one scan, a sample of replay for all of "
+    "them, both observations of a transition stored whole, CartPole from gymnasium; the target "
+    "network is copied every so many agent steps, as in sb3",
     "rllib": "Adam as it comes (not fused, epsilon 1e-8: its setting is ignored), frames scaled to "
     "float32 by the environment (it cannot read bytes), CartPole from gymnasium; in "
     "utd1_vs_rllib both sides have its defaults (double, dueling, replay by errors with exponent "
@@ -62,8 +65,40 @@ class Frames(gymnasium.Env[Any, Any]):
         return self._scaled(obs), reward, bool(terminated[0]), bool(truncated[0]), {}
 
 
-def sb3(tiny: bool, steps: int) -> Contender:
-    """`steps` agent steps of stable-baselines3's DQN, with as many updates."""
+def settings(utd: int) -> dict[str, Any]:
+    """Return what stable-baselines3 and SBX are asked for."""
+    return {
+        "learning_rate": 6.25e-5,
+        "buffer_size": CAPACITY,
+        "learning_starts": WARM_UP,
+        "batch_size": BATCH,
+        "train_freq": 1,
+        "gradient_steps": utd,
+        "target_update_interval": TARGET_EVERY,
+        "exploration_initial_eps": EPSILON,
+        "exploration_final_eps": EPSILON,
+    }
+
+
+def going(model: Any, steps: int) -> Contender:
+    """`steps` agent steps of a model of stable-baselines3's kind, after the warm-up."""
+    model.learn(WARM_UP + 10, log_interval=None)
+    go = lambda: model.learn(steps, log_interval=None, reset_num_timesteps=False)  # noqa: E731
+    return Contender(go, steps, model.get_env().close)
+
+
+def sbx(steps: int, utd: int) -> Contender:
+    """`steps` agent steps of SBX's DQN on CartPole, with `utd` times as many updates."""
+    # An extra that may be absent.
+    from sbx import DQN  # type: ignore[import-not-found, unused-ignore]
+
+    policy = {"net_arch": [64, 64], "optimizer_kwargs": {"eps": 1.5e-4}}
+    environment = gymnasium.make("CartPole-v1")
+    return going(DQN("MlpPolicy", environment, policy_kwargs=policy, **settings(utd)), steps)
+
+
+def sb3(tiny: bool, steps: int, utd: int = 1) -> Contender:
+    """`steps` agent steps of stable-baselines3's DQN, with `utd` times as many updates."""
     # An extra that may be absent.
     from stable_baselines3 import DQN  # type: ignore[import-not-found, unused-ignore]
     from stable_baselines3.common.vec_env import (  # type: ignore[import-not-found, unused-ignore]
@@ -110,21 +145,11 @@ def sb3(tiny: bool, steps: int) -> Contender:
     model = DQN(
         "MlpPolicy" if tiny else "CnnPolicy",
         gymnasium.make("CartPole-v1") if tiny else Pool(),
-        learning_rate=6.25e-5,
-        buffer_size=CAPACITY,
-        learning_starts=WARM_UP,
-        batch_size=BATCH,
-        train_freq=1,
-        gradient_steps=1,
-        target_update_interval=TARGET_EVERY,
-        exploration_initial_eps=EPSILON,
-        exploration_final_eps=EPSILON,
         policy_kwargs={"optimizer_kwargs": {"eps": 1.5e-4}},
         device="cpu",
+        **settings(utd),
     )
-    model.learn(WARM_UP + 10, log_interval=None)
-    go = lambda: model.learn(steps, log_interval=None, reset_num_timesteps=False)  # noqa: E731
-    return Contender(go, steps, model.get_env().close)
+    return going(model, steps)
 
 
 def rllib(tiny: bool, steps: int, stock: bool = False) -> Contender:

@@ -20,7 +20,7 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get(
 # Trials are as urgent as the tests that wait for them; by default Ray's workers give way.
 os.environ.setdefault("RAY_worker_niceness", "0")
 # What tests share is imported by its bare name; `mypy_path` in pyproject.toml says the same.
-SHARED = ("references", "contracts", "invariance", "replay", "launch/shared")
+SHARED = ("references", "contracts", "invariance", "replay", "launch/shared", "report/shared")
 sys.path[:0] = [str(Path(__file__).parent / name) for name in SHARED]
 
 
@@ -37,7 +37,9 @@ def _one_thread() -> Iterator[None]:
 def _same_draws() -> None:
     """A test draws the same from the global generators, whichever tests ran before it."""
     random.seed(0)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # `torch.manual_seed` formats the stack for each backend
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(0)
 
 
 @pytest.fixture

@@ -94,6 +94,38 @@ def test_stable_baselines_takes_a_step(load: Callable[[str], Any]) -> None:
     contender.close()
 
 
+def test_sbx_takes_a_step(load: Callable[[str], Any]) -> None:
+    pytest.importorskip("sbx")
+    contender = load("rl_peers").sbx(steps=2, utd=3)
+    contender.call()
+    contender.close()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of torch's own compiler
+def test_paths_for_gpus_are_checked_on_a_cpu(
+    load: Callable[[str], Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = load("gpu")
+    assert gpu.main(["--device", "cpu"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"{name:<12} ok" in told for name in ("ring", *gpu.BOUNDS))
+    assert all(f"{name:<12} " in told.split("us an update")[0] for name in gpu.BOUNDS)
+    monkeypatch.setattr(gpu, "BOUNDS", {**gpu.BOUNDS, "bf16": 1e-9})
+    monkeypatch.setattr(gpu, "times", lambda *_: {})
+    assert gpu.main(["--device", "cpu"]) == 1, "what is beyond its bound fails"
+
+
+def test_without_a_gpu_the_checks_say_so(
+    load: Callable[[str], Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert load("gpu").main([]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "--device cpu" in told
+
+
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_small_soak_looks_at_both_processes(
@@ -159,6 +191,52 @@ def test_both_loops_of_the_laboratory_make_the_same_updates(
     assert seen[0].step == seen[1].step == 3
     for mine, other in zip(seen[0].model.parameters(), seen[1].model.parameters(), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
+
+
+def test_runs_of_streams_make_the_same_updates_at_once(load: Callable[[str], Any]) -> None:
+    grokking, vision = load("grokking"), load("vision")
+    assert vision.batched in vision.FIGURES
+    configs = [vision.permuted(seed, "digits", 400) for seed in range(2)]
+    seen: list[Any] = []
+    real = grokking.SupervisedRun
+
+    def kept(*arguments: Any) -> Any:
+        seen.append(real(*arguments))
+        return seen[-1]
+
+    grokking.SupervisedRun = kept
+    for call in (grokking.one_at_a_time(configs[0], 5), grokking.side_by_side(configs, 5)):
+        for _ in range(6):  # a task has 25 updates
+            call()
+    grokking.SupervisedRun = real
+    alone, first, second = seen
+    assert alone.step == first.step == second.step == 30
+    for mine, other in zip(alone.model.parameters(), first.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
+    assert not torch.equal(first.model[1].weight, second.model[1].weight)
+
+
+def test_gains_at_once_are_measured_of_runs_that_can_be_joined(
+    load: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vision = load("vision")
+    assert [name for name in vision.BATCHED if f"``{name}``" not in vision.__doc__] == []
+    assert [i.kind for i in vision.BATCHED["mlp_batched_l2_init"](0).interventions] == ["l2_init"]
+    without_files = ("mlp_batched_digits", "slow_regression_batched")
+    cheap = {name: vision.BATCHED[name] for name in without_files}
+    monkeypatch.setattr(vision, "BATCHED", cheap)
+    monkeypatch.setattr(vision, "RUNS", 2)
+    steps = {"alone": 0, "joined": 0}
+
+    def once(calls: dict[str, Callable[[], None]], **keys: Any) -> dict[str, list[float]]:
+        for name, call in calls.items():
+            call()
+            steps[name] += 1
+        return {"alone": [3.0], "joined": [2.0]}
+
+    monkeypatch.setattr(vision, "interleaved", once)
+    assert vision.batched(1) == dict.fromkeys(cheap, 3.0)
+    assert steps == {"alone": 2, "joined": 2}
 
 
 def test_mutated_sweep_files_are_planned_or_refused(

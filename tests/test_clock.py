@@ -45,11 +45,16 @@ def counted(draw: st.DrawFn) -> tuple[Clock, list[int]]:
     warm_up, phases = draw(st.integers(0, 12)), draw(st.integers(1, 4))
     length = warm_up + draw(st.integers(6, 25))
     again = draw(st.booleans())
+    primed = draw(st.integers(0, 9)) if phases == 1 and warm_up > 0 else 0
     made, starts = [0], []
     for phase in range(phases):
         starts.append(made[-1])
         credit = Fraction(0)
         for step in range(length):
+            if primed and step == warm_up - 1:
+                made.append(primed)
+                starts.append(primed)
+                continue
             if step >= warm_up or (phase > 0 and not again):
                 credit += utd
             made.append(made[-1] + int(credit))
@@ -61,7 +66,8 @@ def counted(draw: st.DrawFn) -> tuple[Clock, list[int]]:
         frames_per_agent_step=4,
         learning_starts=warm_up,
         phase_agent_steps=length if phases > 1 else None,
-        waits_again=again,
+        waits_again=again and not primed,
+        priming=primed,
     )
     return clock, made
 
@@ -84,7 +90,7 @@ def test_what_is_left_counts_on_from_where_it_begins(
     offset = data.draw(st.integers(0, clock.total - 1))
     # It begins with the agent step that calls for update `offset`, or with a phase.
     begins = next(n for n, updates in enumerate(made) if updates >= offset)
-    if offset in clock.starts:
+    if offset in clock.starts and not clock.priming:
         begins = clock.starts.index(offset) * (clock.phase_agent_steps or 0)
     left = clock.after(offset)
     for taken, updates in enumerate(made[begins:]):

@@ -14,6 +14,7 @@ from suite.errors import ConfigError
 from suite.launch.catalogue import config_folders
 from suite.run_config import ResourcesConfig, RunConfig
 from suite.sweeps.sweep import load_sweep
+from suite.tasks.base import TASKS
 
 BASE: dict[str, Any] = {
     "task": {"kind": "modular_addition", "modulus": 11},
@@ -126,12 +127,17 @@ def test_an_engine_s_result_version_changes_its_run_ids(monkeypatch: pytest.Monk
                 "budget": {"agent_steps": 2000},
             }
         ),
+        "rllib": RunConfig.from_mapping(dict(TASKS["rllib"].smoke)),
     }
-    before = {engine: config.run_id for engine, config in configs.items()}
+
+    def ids() -> dict[str, str]:  # of copies, for a config makes its id once
+        return {engine: config.model_copy().run_id for engine, config in configs.items()}
+
+    before = ids()
     assert RESULT_VERSION.keys() == configs.keys()
     for engine in configs:
         monkeypatch.setitem(RESULT_VERSION, engine, 999)
-        changed = {name for name, config in configs.items() if config.run_id != before[name]}
+        changed = {name for name, found in ids().items() if found != before[name]}
         assert changed == {engine}
         monkeypatch.undo()
 
@@ -237,3 +243,12 @@ def test_nothing_is_repaired_silently(
     with pytest.raises(ConfigError) as caught:
         smoke(**changes).check()
     assert caught.value.key == key
+
+
+def test_a_copy_has_an_id_of_its_own() -> None:
+    config = RunConfig.from_mapping(BASE)
+    before = config.run_id
+    changed = config.model_copy(update={"seed": config.seed + 1})
+    assert changed.run_id != before
+    assert changed.run_id == RunConfig.from_mapping({**BASE, "seed": config.seed + 1}).run_id
+    assert config.model_copy() == config

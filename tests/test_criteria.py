@@ -13,6 +13,7 @@ from suite.losses import (
     PRECISE_CROSS_ENTROPY,
     SQUARED,
     Criterion,
+    MaskedCrossEntropy,
     VectorSquared,
 )
 
@@ -31,6 +32,38 @@ def test_losses_and_slopes_of_many_runs(criterion: Criterion, shared: bool) -> N
         own = criterion.loss(outputs[run], targets[0 if shared else run])
         assert losses[run].item() == pytest.approx(own.item(), rel=1e-12)
         (gradient,) = torch.autograd.grad(own, outputs)
+        torch.testing.assert_close(slopes[run], gradient[run], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_classes_of_many_runs(masked: bool) -> None:
+    outputs, targets = drawn(3, 6, 4).requires_grad_(), torch.tensor([[0, 1, 1, 0, 1, 0]] * 3)
+    criteria: list[Criterion] = [CROSS_ENTROPY] * 3
+    if masked:  # another class is left out in each run
+        criteria = [MaskedCrossEntropy(torch.zeros(4, dtype=torch.float64)) for _ in range(3)]
+        for run, criterion in enumerate(criteria):
+            assert isinstance(criterion, MaskedCrossEntropy)
+            criterion.only(torch.arange(4) != (2, 3, 2)[run])
+    joint = criteria[0].joined(criteria)
+    losses, slopes = joint.output_gradients(outputs.detach(), targets)
+    right = joint.correct(outputs.detach(), targets)
+    for run, criterion in enumerate(criteria):
+        own = criterion.loss(outputs[run], targets[run])
+        (gradient,) = torch.autograd.grad(own, outputs)
+        assert losses[run].item() == pytest.approx(own.item(), rel=1e-12)
+        assert right[run] == criterion.correct(outputs[run], targets[run])
+        torch.testing.assert_close(slopes[run], gradient[run], rtol=1e-12, atol=1e-15)
+        assert (slopes[run, :, (2, 3, 2)[run]] == 0).all() == masked
+
+
+def test_outputs_may_have_an_axis_of_one() -> None:
+    outputs, targets = drawn(3, 5, 1).requires_grad_(), drawn(3, 5)
+    losses, slopes = SQUARED.output_gradients(outputs.detach(), targets)
+    assert slopes.shape == outputs.shape
+    for run in range(3):
+        own = SQUARED.loss(outputs[run], targets[run])
+        (gradient,) = torch.autograd.grad(own, outputs)
+        assert losses[run].item() == pytest.approx(own.item(), rel=1e-12)
         torch.testing.assert_close(slopes[run], gradient[run], rtol=1e-12, atol=1e-15)
 
 

@@ -57,12 +57,12 @@ def test_core_imports_and_trains_without_ray_mlflow_and_envpool() -> None:
     assert out.strip() == "trained"
 
 
-def test_every_module_outside_launch_imports_without_them() -> None:
+def test_every_module_outside_launch_rllib_and_rl_imports_without_them() -> None:
     root = Path(suite.__file__).parent
     modules = [
         ".".join(("suite", *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
         for path in sorted(root.rglob("*.py"))
-        if not {"launch", "rl"} & set(path.relative_to(root).parts)
+        if not {"launch", "rllib", "rl"} & set(path.relative_to(root).parts)
     ]
     assert len(modules) > 40
     _run(f"import importlib\nfor name in {modules!r}: importlib.import_module(name)")
@@ -87,6 +87,13 @@ def test_nothing_but_launch_imports_launch() -> None:
     for path in root.rglob("*.py"):
         if "launch" not in path.relative_to(root).parts:
             assert "suite.launch" not in path.read_text(encoding="utf-8"), path
+
+
+def test_nothing_but_launch_imports_rllib() -> None:
+    root = Path(suite.__file__).parent
+    for path in root.rglob("*.py"):
+        if path.relative_to(root).parts[0] not in ("rllib", "launch"):
+            assert "suite.rllib" not in path.read_text(encoding="utf-8"), path
 
 
 def test_import_suite_loads_nothing_heavy() -> None:

@@ -9,11 +9,12 @@ import pytest
 import suite
 
 
-@pytest.mark.parametrize("old", suite._MOVED)
-def test_a_module_of_version_0_1_is_found_with_a_warning(old: str) -> None:
-    new = importlib.import_module(f"suite.{suite._MOVED[old]}")
+@pytest.mark.parametrize("old", [*suite._MOVED, *suite._MOVED_LATER])
+def test_a_module_of_an_earlier_version_is_found_with_a_warning(old: str) -> None:
+    new = importlib.import_module(f"suite.{(suite._MOVED | suite._MOVED_LATER)[old]}")
+    since = "0.2" if old in suite._MOVED else "0.3"
     sys.modules.pop(f"suite.{old}", None)
-    with pytest.warns(DeprecationWarning, match=rf"suite\.{old} is {new.__name__} since 0.2"):
+    with pytest.warns(DeprecationWarning, match=rf"suite\.{old} is {new.__name__} since {since}"):
         found = importlib.import_module(f"suite.{old}")
     assert found is new
     assert new.__spec__ is not None

@@ -15,18 +15,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from suite.config import merge
 from suite.launch.catalogue import config_folders
+from suite.launch.plugins import load_plugins, read_plugins
 from suite.registry import Registry
 from suite.run_config import RunConfig
+from suite.streams.config import StreamConfig
 from suite.sweeps.sweep import load_sweep
 from suite.sweeps.yaml_file import parse_yaml
 from suite.tasks.base import TASKS
+from suite.training.session import MemorySession
+from suite.training.supervised import SupervisedRun
 
 ROOT = Path(__file__).parent.parent
 README, PARTS = ROOT / "README.md", ROOT / "docs" / "adding_parts.md"
+STREAMS = ROOT / "docs" / "streams.md"
+RESULTS = ROOT / "docs" / "results.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\w+\.(?:py|yaml))\n")
@@ -35,6 +42,7 @@ FOLDERS = {
     "inverse_sqrt.py": "schedules",
     "weight_clip.py": "interventions",
     "confidence.py": "metrics",
+    "negated.py": "tasks",
 }
 """The parts that pages show and the folders of the package that they may lie in."""
 
@@ -54,7 +62,9 @@ def every(language: str) -> list[Any]:
 
 def files(language: str) -> dict[str, str]:
     """Return the blocks that begin with the name of a file, by that name."""
-    texts = [block.values[0] for page in (README, PARTS) for block in blocks(page, language)]
+    texts = [
+        block.values[0] for page in (README, PARTS, STREAMS) for block in blocks(page, language)
+    ]
     return {found[1]: text for text in texts if (found := FILE.match(text))}
 
 
@@ -64,7 +74,7 @@ YAML = [block for block in every("yaml") if not FILE.match(block.values[0])]
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder with the files of the README and of the page on parts in it."""
+    """An empty current folder with the files that pages show in it."""
     monkeypatch.chdir(tmp_path)
     for name, text in {**files("python"), **files("yaml")}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -98,6 +108,8 @@ def test_code_runs_as_it_stands(
 ) -> None:
     if "results/runs/quick" in code:
         monkeypatch.chdir(request.getfixturevalue("results").parents[2])
+    if "suite.rllib" in code:
+        request.getfixturevalue("started_ray")
     namespace: dict[str, Any] = {"__name__": "__main__"}
     if ">>>" in code:
         example = doctest.DocTestParser().get_doctest(code, namespace, "page", None, 0)
@@ -133,7 +145,7 @@ def test_fragments_of_configs_fit_together(text: str) -> None:
 
 
 def test_the_sweep_of_the_readme(here: Path) -> None:
-    sweep = load_sweep(["warm_start.yaml"], config_folders())
+    sweep = load_sweep(["my_warm_start.yaml"], config_folders())
     ((name, plan),) = sweep.tasks.items()
     assert name == "warm_start_digits"
     assert len(plan.arms) == 2 * 3 * 2
@@ -145,9 +157,15 @@ def test_the_sweep_of_the_readme(here: Path) -> None:
     for point in points:
         assert plan.reference[f"nap,rewarmed,{point}"] == f"nap,constant,{point}"
         assert set(plan.gap_to.values()) == {f"free,fresh,{p}" for p in points}
-    (here / "wide.yaml").write_text("extends: warm_start\nbase: {model.width: 128}\n")
-    models: list[Any] = [t.config.model for t in load_sweep(["wide.yaml"], []).trials]
-    assert {model.width for model in models} == {128}
+
+
+def test_the_file_of_the_readme_that_extends_a_shipped_one(here: Path) -> None:
+    shipped, wide = (load_sweep([name], config_folders()) for name in ("warm_start", "wide.yaml"))
+    assert wide.tasks.keys() == shipped.tasks.keys() == {"warm_start"}
+    assert wide.tasks["warm_start"].arms == shipped.tasks["warm_start"].arms
+    assert {trial.config.seed for trial in wide.trials} == {0, 1, 2}
+    models: list[Any] = [trial.config.model for trial in wide.trials]
+    assert {model.channels for model in models} == {50}
 
 
 TRAIN = """
@@ -194,10 +212,26 @@ def test_the_parts_on_the_page_train(where: str, here: Path) -> None:
     assert "'confidence'" in done.stdout
 
 
-def test_summary_has_the_keys_of_the_readme(results: Path) -> None:
+def test_the_stream_on_its_page_trains(here: Path) -> None:
+    load_plugins(read_plugins([str(here / "negated.py")]))
+    module = TASKS["negated"].__module__
+    try:
+        sweep = load_sweep(["negated.yaml"], [], ["task.epochs=1", "task.tasks=2", "seeds=[0]"])
+        assert len(sweep.runs) == 2
+        run, session = SupervisedRun(next(iter(sweep.runs.values()))), MemorySession()
+        run.train(session)
+        task: Any = run.task
+        assert torch.equal(task.held_out(1)[0], -task.held_out(0)[0])
+        layers = {row.layer for row in session.rows if row.metric == "task_online_accuracy"}
+        assert layers == {"0", "1"}
+    finally:
+        Registry.forget(module)
+
+
+def test_summary_has_the_keys_of_its_page(results: Path) -> None:
     from suite.report.build import build_report
 
-    (block,) = blocks(README, "json")
+    (block,) = blocks(RESULTS, "json")
     shown = json.loads(block.values[0])
     report = build_report(results)
     for task, arms in shown.items():
@@ -205,7 +239,7 @@ def test_summary_has_the_keys_of_the_readme(results: Path) -> None:
             assert list(report.summary[task][arm]) == list(entry)
     for name in ("report.html", "summary.json", "per_seed.csv", "table.txt", "figures"):
         assert (results / "report" / name).exists()
-        assert name in README.read_text(encoding="utf-8")
+        assert name in RESULTS.read_text(encoding="utf-8")
 
 
 def commands() -> list[Any]:
@@ -270,6 +304,22 @@ def test_pages_of_parts_name_all_their_keys() -> None:
         for name, words in found:
             for key in set(registry[name].model_fields) - {"kind"}:
                 assert f"`{key}`" in words, f"{name}: {key}"
+
+
+def test_the_page_on_streams_names_all_their_keys() -> None:
+    text = STREAMS.read_text(encoding="utf-8")
+    table = re.search(r"^## Keys of each stream$\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    assert table
+    rows = dict(re.findall(r"^\| (`.*?) \| (.*) \|$", table[1], re.MULTILINE))
+    own = {kind: words for kinds, words in rows.items() for kind in re.findall(r"`(\w+)`", kinds)}
+    own["label_noise"] += own["label_permuted"]  # "the same, and"
+    streams = {name for name, task in TASKS.entries().items() if getattr(task, "stream", False)}
+    assert own.keys() == streams - {"warm_start_images"}
+    for name, words in own.items():
+        task: Any = TASKS[name]
+        shared = set() if name == "slow_regression" else set(StreamConfig.model_fields)
+        for key in set(task.model_fields) - shared - {"kind"}:
+            assert f"`{key}`" in words, f"{name}: {key}"
 
 
 def test_cluster_files_are_those_that_the_readme_names() -> None:

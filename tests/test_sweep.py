@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,40 @@ def test_extends_one_level(tmp_path: Path) -> None:
         _load(tmp_path / "third.yaml")
 
 
+def test_keys_at_the_top_go_into_the_only_experiment_of_the_extended_file(tmp_path: Path) -> None:
+    ground = {"experiments": {"one": {**BODY, "description": "Of 10 updates."}}}
+    (tmp_path / "ground.yaml").write_text(yaml.safe_dump(ground, sort_keys=False))
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: ground\nseeds: [3]\nbase.budget: 5\n")
+    sweep = _load(path)
+    assert list(sweep.tasks) == ["one"]
+    assert {(t.config.seed, t.config.clock().total) for t in sweep.trials} == {(3, 5)}
+    assert sweep.tasks["one"].description == "Of 10 updates. (changed by mine.yaml)"
+    path.write_text("extends: ground\nseeds: [3]\ndescription: Of seed 3.\n")
+    assert _load(path).tasks["one"].description == "Of seed 3."
+    path.write_text(f"extends: ground\nexperiments: {{two: {json.dumps(BODY)}}}\n")
+    assert list(_load(path).tasks) == ["one", "two"]
+    path.write_text("extends: ground\nseeds: [3]\nexperiments: {one: {base: {budget: 4}}}\n")
+    written = r"mine\.yaml: seeds: got \[3\]; expected the key in an experiment, "
+    with pytest.raises(ConfigError, match=written + r"\{experiments: \{one: \{seeds: "):
+        _load(path)
+
+
+def test_keys_at_the_top_over_several_experiments_are_told_where_to_go(tmp_path: Path) -> None:
+    ground = {"experiments": {"one": {**BODY, "description": "A."}, "two": BODY}}
+    ground["experiments"]["two"] = {**BODY, "description": "B."}
+    (tmp_path / "ground.yaml").write_text(yaml.safe_dump(ground, sort_keys=False))
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: ground\naxes: {}\n")
+    with pytest.raises(
+        ConfigError, match=r"NAME: \{axes: \.\.\.\}\}\}, with NAME one of one, two$"
+    ):
+        _load(path)
+    path.write_text("extends: ground\nexperiments: {one: {seeds: [3]}}\n")
+    plans = _load(path).tasks
+    assert [plan.description for plan in plans.values()] == ["A. (changed by mine.yaml)", "B."]
+
+
 def test_several_experiments_in_one_file(tmp_path: Path) -> None:
     path = tmp_path / "both.yaml"
     path.write_text(yaml.safe_dump({"experiments": {"one": BODY, "two": BODY}}, sort_keys=False))
@@ -99,6 +135,13 @@ def test_several_experiments_in_one_file(tmp_path: Path) -> None:
     assert sweep.only("two/*/0").trials[0].label == "two/plain/0"
     with pytest.raises(ConfigError, match="--only: got 'three/"):
         sweep.only("three/*")
+    labels = [t.label for t in sweep.trials if t.label in ("one/plain/0", "two/plain/0")]
+    assert [t.label for t in sweep.only("two/plain/0", "*/plain/0").trials] == labels
+    left_out = replace(sweep, trials=tuple(replace(t, skip="too dear") for t in sweep.trials))
+    with pytest.raises(
+        ConfigError, match=r"fits a trial that is not skipped \(too dear\); arms of one"
+    ):
+        left_out.only("two/*")
 
 
 def test_set_lays_values_over_runs_with_their_types(tmp_path: Path) -> None:
@@ -190,16 +233,6 @@ def test_yaml_as_people_write_it() -> None:
     for bad in ("{a: 1, a: 2}", "[1", "a: b: c"):
         with pytest.raises(ConfigError, match="YAML"):
             parse_yaml(bad, "t")
-
-
-def test_every_sweep_file_loads_and_plans() -> None:
-    from suite.launch.catalogue import config_folders
-
-    names = sorted(path.stem for folder in config_folders() for path in folder.glob("*.yaml"))
-    assert "quick" in names
-    for name in names:
-        sweep = load_sweep([name], config_folders())
-        assert sweep.runs
 
 
 def test_a_file_that_extends_takes_rungs_out_with_null(tmp_path: Path) -> None:

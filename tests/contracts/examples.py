@@ -7,7 +7,7 @@ a default, or if with its defaults it does nothing that a dozen updates could sh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -79,14 +79,26 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"every": 2},
             {"every": 4, "shrink": 0.7, "perturb": 0.1, "reset_optimizer": False},
         ],
+        "update_noise": [
+            {"std": 1e-3},
+            {"std": 1.0, "scale_with_lr": True, "roles": ["gain", "weight"]},
+        ],
         "weight_decay": [{"coefficient": 3.0}, {"coefficient": 5.0, "roles": ["gain", "weight"]}],
     },
     "model": {
-        "cnn": [{}, {"activation": "crelu"}],
+        "cnn": [
+            {},
+            {"activation": "crelu", "norm_place": "after"},
+            {"blocks": [4, 8], "hidden": 16, "norm": "rms"},
+        ],
         "cnn_1d": [{}, {"channels": 8, "activation": "fourier"}],
         "linearised": [{"inner": {"kind": "mlp", "width": 8}}],
         "mean_field_mlp": [{"width": 8, "init_scale": 2.0}],
-        "mlp": [{}, {"width": 8, "activation": "leaky_relu"}],
+        "mlp": [
+            {},
+            {"width": 8, "activation": "leaky_relu"},
+            {"width": 8, "norm": "layer", "norm_place": "after"},
+        ],
         "pair_relu": [{"width": 16}, {"width": 8, "scale": 2.0, "zero_output": True}],
         "resnet": [
             {"depth": 8, "width": 8},
@@ -127,6 +139,11 @@ def tasks(engine: str) -> list[str]:
     return [kind for kind, task in TASKS.entries().items() if task.engine == engine]
 
 
+def agents(engine: str) -> list[Any]:
+    """Return a parameter for each example of each agent of an engine."""
+    return [p for p in every("agent") if AGENTS[p.values[0]["kind"]].engine == engine]
+
+
 def norms(kind: str) -> list[dict[str, Any]]:
     """Return a model's example with each normalisation that it knows."""
     (settings, *_) = EXAMPLES.get("model", {}).get(kind, [{}])
@@ -142,7 +159,7 @@ def check_or_skip(run: RunConfig) -> None:
     try:
         run.check()
     except ConfigError as error:
-        if not error.key.startswith("interventions."):
+        if not error.key.startswith("interventions"):
             raise
         pytest.skip(str(error))
     if reason := run.skip_reason():
@@ -183,12 +200,45 @@ def equal(a: Any, b: Any) -> bool:
     return type(a) is type(b) and bool(a == b)
 
 
-class Interrupted(MemorySession):
-    """A session that ends at the checkpoint after `stop` updates."""
+class Continued(MemorySession):
+    """A session that goes on from the checkpoint in `folder`, or begins if that is None."""
 
-    def __init__(self, folder: Path, stop: int) -> None:
+    def __init__(self, folder: Path | None) -> None:
         super().__init__()
-        self.folder, self.stop, self.step = folder, stop, 0
+        self.folder = folder
+
+    def latest(self) -> Path | None:
+        return self.folder
+
+
+class Saving(MemorySession):
+    """A session in a folder that saves at `stop`."""
+
+    def __init__(self, folder: Path, stop: int | None = None) -> None:
+        super().__init__()
+        self.folder, self.stop = folder, stop
+        self.step = 0
+
+    def progress(self, step: int, total: int) -> None:
+        self.step = step
+
+    def checkpoint_due(self) -> bool:
+        return self.step == self.stop
+
+    def save(self, step: int, write: Callable[[Path], object]) -> None:
+        self.folder.mkdir(exist_ok=True)
+        write(self.folder)
+
+    def latest(self) -> Path | None:
+        return self.folder if self.folder.exists() else None
+
+
+class Interrupted(Continued):
+    """A session that ends at the checkpoint after `stop` updates, which is made in `into`."""
+
+    def __init__(self, into: Path, stop: int, since: Path | None = None) -> None:
+        super().__init__(since)
+        self.into, self.stop, self.step = into, stop, 0
 
     def progress(self, step: int, total: int) -> None:
         self.step = step
@@ -197,16 +247,5 @@ class Interrupted(MemorySession):
         return self.step >= self.stop
 
     def save(self, step: int, write: Any) -> None:
-        write(self.folder)
+        write(self.into)
         raise KeyboardInterrupt
-
-
-class Continued(MemorySession):
-    """A session that goes on from the checkpoint in `folder`."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder = folder
-
-    def latest(self) -> Path:
-        return self.folder

@@ -55,6 +55,8 @@ def _run_with(noun: str, part: dict[str, Any]) -> dict[str, Any]:
             run["interventions"] = [part]
         elif noun == "trigger":
             run["schedule"] = {"kind": "triggered", "trigger": part}
+        elif noun == "agent" and run.get(noun, {}).get("kind") == part["kind"]:
+            run[noun] |= part
         elif noun != "task":
             run[noun] = part
         try:

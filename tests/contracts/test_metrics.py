@@ -6,6 +6,7 @@ import copy
 import io
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -134,17 +135,24 @@ AT_ENDS = ("task_online_accuracy", "task_accuracy", "forgetting", "backward_tran
 """Metrics that are measured where a task of a stream ends."""
 
 
+@cache
+def _unmeasured(task: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the model and the optimizer after a smoke run without metrics."""
+    run = SupervisedRun(RunConfig.from_mapping({**TASKS[task].smoke, "metrics": {"names": []}}))
+    run.train(MemorySession())
+    return run.model.state_dict(), run.optimizer.state_dict()
+
+
 @pytest.mark.parametrize("name", sorted(METRICS.entries()))
 @pytest.mark.parametrize("task", tasks("supervised"))
 def test_measuring_changes_nothing(name: str, task: str, smoke: Callable[..., RunConfig]) -> None:
     """A run with the metric ends as one without; its rows are there at every measuring step."""
-    plain = SupervisedRun(smoke(task, metrics={"names": []}))
-    plain.train(MemorySession())
+    plain_model, plain_optimizer = _unmeasured(task)
     session = MemorySession()
     measured = SupervisedRun(smoke(task, metrics={"names": [name], "every": 2}))
     measured.train(session)
-    assert equal(measured.model.state_dict(), plain.model.state_dict())
-    assert equal(measured.optimizer.state_dict(), plain.optimizer.state_dict())
+    assert equal(measured.model.state_dict(), plain_model)
+    assert equal(measured.optimizer.state_dict(), plain_optimizer)
     steps = {row.step for row in session.rows if row.metric == name}
     last, starts = measured.clock.total, measured.clock.starts
     due = set(range(0, last + 1, 2)) | {last}

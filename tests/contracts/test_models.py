@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
-from examples import every, inputs_of, norms
+from examples import agents, inputs_of, norms
 from projected import PINNED
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from suite.errors import ConfigError
-from suite.invariance.decide import scale_invariant
-from suite.invariance.select import select
+from suite.invariance.scale_invariance import scale_invariant
+from suite.invariance.select_weights import select
 from suite.models.base import (
     ACTIVATIONS,
     MODELS,
@@ -56,21 +58,27 @@ def _refusal(run: RunConfig) -> ConfigError | None:
     return None
 
 
-def _all(config: dict[str, Any]) -> list[RunConfig]:
-    """Return the smoke runs of all tasks with the model, once for each head that agents ask for."""
+def _all(config: dict[str, Any]) -> list[tuple[RunConfig, ConfigError | None]]:
+    """Return, for each task and each head that agents ask for, a smoke run and its refusal."""
+    return _asked(json.dumps(config))
+
+
+@cache
+def _asked(config: str) -> list[tuple[RunConfig, ConfigError | None]]:
+    model = json.loads(config)
     runs: dict[Any, RunConfig] = {}
     for kind, task in TASKS.entries().items():
-        smoke = {**task.smoke, "model": config}
-        agents = [smoke["agent"] | p.values[0] for p in every("agent")] if "agent" in smoke else []
-        for mapping in [smoke | {"agent": agent} for agent in agents] or [smoke]:
+        smoke = {**task.smoke, "model": model}
+        parts = [p.values[0] for p in agents(task.engine)] if "agent" in smoke else []
+        for mapping in [smoke | {"agent": smoke["agent"] | part} for part in parts] or [smoke]:
             run = RunConfig.from_mapping(mapping)
             runs.setdefault((kind, run.model_spec()), run)
-    return list(runs.values())
+    return [(run, _refusal(run)) for run in runs.values()]
 
 
 def _fits(config: dict[str, Any]) -> list[RunConfig]:
     """Return those that the model agrees to serve."""
-    runs = [run for run in _all(config) if _refusal(run) is None]
+    runs = [run for run, refusal in _all(config) if refusal is None]
     assert runs, f"no task of the suite can test the model {config['kind']!r}"
     return runs
 
@@ -103,7 +111,7 @@ def test_initial_weights_depend_on_the_seed_alone(config: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("config", MODELS_AND_NORMS)
 def test_a_task_that_does_not_fit_is_refused_by_name(config: dict[str, Any]) -> None:
-    for error in map(_refusal, _all(config)):
+    for _, error in _all(config):
         if error is not None:
             *inner, _ = error.key.removeprefix("model.").split(".")
             asked = config
@@ -148,7 +156,7 @@ def test_roles_cover_every_trainable_parameter(config: dict[str, Any]) -> None:
 @pytest.mark.parametrize("config", MODELS_AND_NORMS)
 def test_weights_called_scale_invariant_are(config: dict[str, Any]) -> None:
     for run in _heads(config):
-        model, inputs = _build(run).double(), inputs_of(run, 3)
+        model, inputs = _build(run).double(), inputs_of(run, 2)
         inputs = inputs.double() if inputs.is_floating_point() else inputs
         before, names = model(inputs), scale_invariant(model, inputs).names
         for factor in (0.5, 6.0):  # so that each is half as large, then three times
@@ -174,7 +182,7 @@ def test_projection_takes_the_same_tensors_as_ever(config: dict[str, Any], name:
     for run in _heads(config):
         model = _build(run)
         found["matrices"].add(select(model, "matrices", "tensor", None).names)
-        names = select(model, "invariant", "tensor", inputs_of(run, 3)).names
+        names = select(model, "invariant", "tensor", inputs_of(run, 2)).names
         found["invariant"].add(names)
         if config.get("norm", "none") != "none":
             for _ in range(2):  # the second time from memory

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from examples import WATCHFUL, equal, every, facts, tasks
+from examples import WATCHFUL, agents, equal, every, facts, tasks
 
 from suite.metrics.base import METRICS, Observation, StatefulMetric, metric
 from suite.rows import RECORDED, Row
@@ -30,7 +30,7 @@ RUNS = [
     *(pytest.param(kind, {}, id=kind) for kind in RL),
     *(
         pytest.param("classic_control", {"agent": SMALL | p.values[0]}, id=p.id)
-        for p in every("agent")
+        for p in agents("rl")
         if SMALL | p.values[0] != SMALL
     ),
 ]

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
-from examples import Continued, Interrupted, check_or_skip, equal, every, facts, tasks, units
+from examples import (
+    Continued,
+    Interrupted,
+    agents,
+    check_or_skip,
+    equal,
+    every,
+    facts,
+    tasks,
+    units,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +43,6 @@ TRIGGERED = [
     pytest.param({"kind": "triggered", "trigger": t.values[0]}, id=f"triggered-{t.id}")
     for t in every("trigger")
 ]
-AGENTS = every("agent")
 CYCLIC = pytest.param({"kind": "cyclic", "period": 5, "warmup": 1}, id="cyclic")
 ARMS = [
     *(pytest.param({"interventions": [*i.values]}, id=i.id) for i in every("intervention")),
@@ -100,7 +110,12 @@ def _durations(config: Config) -> Iterator[str]:
     ("kind", "agent"),
     [
         *(pytest.param(kind, None, id=kind) for kind in SUPERVISED),
-        *(pytest.param(k, *a.values, id=f"{k}-{a.id}") for k in tasks("rl") for a in AGENTS),
+        *(
+            pytest.param(k, *a.values, id=f"{k}-{a.id}")
+            for engine in ("rl", "rllib")
+            for k in tasks(engine)
+            for a in agents(engine)
+        ),
     ],
 )
 def test_a_length_in_a_unit_that_the_task_lacks_is_refused_before_anything_is_made(
@@ -186,22 +201,33 @@ def _state(run: SupervisedRun) -> dict[str, Any]:
     return {key: value for key, value in run.state_dict().items() if key != "seconds"}
 
 
-@pytest.mark.parametrize("kind", SUPERVISED)
+def _drawn(run: SupervisedRun) -> list[Any]:
+    batches = [run.task.batch(step) for step in range(run.clock.total)]
+    return [run.model.state_dict(), run.task.splits(1), batches, run.task.probe]
+
+
+@cache
+def _drawn_by(kind: str, seed: int) -> tuple[RunConfig, list[Any]]:
+    """Return the smoke run of a task with a seed, and what it draws."""
+    config = RunConfig.from_mapping({**TASKS[kind].smoke, "seed": seed})
+    return config, _drawn(SupervisedRun(config, CPU))
+
+
 @pytest.mark.parametrize("intervention", every("intervention"))
+@pytest.mark.parametrize("kind", SUPERVISED)
 def test_arms_are_paired(kind: str, intervention: dict[str, Any], smoke: Smoke) -> None:
-    plain, seeded = SupervisedRun(smoke(kind), CPU), SupervisedRun(smoke(kind, seed=1), CPU)
     config = smoke(kind, interventions=[intervention], schedule="single_cycle")
     check_or_skip(config)
-    arm = SupervisedRun(config, CPU)
-    assert arm.config.run_id != plain.config.run_id
+    plain, expected = _drawn_by(kind, 0)
+    assert config.run_id != plain.run_id
+    assert equal(_drawn(SupervisedRun(config, CPU)), expected)
 
-    def drawn(run: SupervisedRun) -> list[Any]:
-        batches = [run.task.batch(step) for step in range(run.clock.total)]
-        return [run.model.state_dict(), run.task.splits(1), batches, run.task.probe]
 
-    assert equal(drawn(arm), drawn(plain))
-    of_seed = slice(None if plain.config.model.random_start else 2, None, 2)
-    pairs = zip(drawn(seeded)[of_seed], drawn(plain)[of_seed], strict=True)
+@pytest.mark.parametrize("kind", SUPERVISED)
+def test_seeds_draw_differently(kind: str) -> None:
+    (plain, drawn), (_, seeded) = _drawn_by(kind, 0), _drawn_by(kind, 1)
+    of_seed = slice(None if plain.model.random_start else 2, None, 2)
+    pairs = zip(seeded[of_seed], drawn[of_seed], strict=True)
     assert not any(equal(a, b) for a, b in pairs)
 
 
@@ -254,8 +280,9 @@ def test_training_resumes_to_the_last_bit(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Train 2n equals train n, save, load, train n: parameters, optimizer state and rows.
+    """A run without a stop equals one that is saved, and loaded into a new one, at several steps.
 
+    Equal are parameters, optimizer state and rows; the steps are the half and where phases begin.
     A metric that reads the state of the moment alone gives equal rows for equal states, so these
     are measured once per task and the others in every arm.
     """
@@ -265,13 +292,17 @@ def test_training_resumes_to_the_last_bit(
     check_or_skip(run)
     whole, rows = _train(run)
     clock = run.clock()
-    for stop in {*clock.starts[1:], clock.total // 2}:
-        first, rest = Interrupted(tmp_path, stop), Continued(tmp_path)
+    pieces: list[Row] = []
+    folder: Path | None = None
+    for stop in sorted({*clock.starts[1:], clock.total // 2}):
+        piece = Interrupted(tmp_path / str(stop), stop, folder)
+        piece.into.mkdir()
         with pytest.raises(KeyboardInterrupt):
-            _train(run, first)
-        resumed, _ = _train(run, rest)
-        assert facts(first.rows + rest.rows) == facts(rows)
-        assert equal(_state(resumed), _state(whole))
+            _train(run, piece)
+        pieces, folder = pieces + piece.rows, piece.into
+    resumed, last = _train(run, Continued(folder))
+    assert facts(pieces + last) == facts(rows)
+    assert equal(_state(resumed), _state(whole))
     steady = equal(whole.task.batch(0), whole.task.batch(1))  # a loss that falls may never alarm
     if schedule["kind"] == "triggered" and not steady:
         assert any(row.metric == "alarm" for row in rows), "no alarm: give an example that does"

@@ -20,7 +20,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from suite.data import cifar10, images, mnist, sets
+from suite.data import cifar10, fetch, mnist, sets
+from suite.data.kept import is_near
 from suite.errors import ConfigError
 
 EACH = {"train": 3, "test": 2}
@@ -32,7 +33,7 @@ Rows = tuple[NDArray[np.uint8], NDArray[np.int64]]
 def _refused(name: Any) -> str:
     sets.load.cache_clear()
     with pytest.raises(ConfigError) as error:
-        images.load_images(name)
+        sets.load(name)
     assert error.value.key == "task.dataset"
     assert "expected" in str(error.value)
     return str(error.value)
@@ -81,19 +82,19 @@ def _both(folder: Path, small: dict[str, Rows], encoding: str = "PNG") -> Path:
 )
 def test_parquet_is_read(folder: Path, small: dict[str, Rows], encoding: str, source: str) -> None:
     _both(folder, small, encoding)
-    loaded = images.load_images("cifar10")
+    loaded = sets.load("cifar10")
     assert loaded.source == source
     assert np.array_equal(loaded.train_labels, small["train"][1])
     if encoding == "PNG":
-        assert np.array_equal(loaded.train_images, small["train"][0])
+        assert np.array_equal(loaded.train_inputs, small["train"][0])
     sets.load.cache_clear()
-    again = images.load_images("cifar10")  # from the decoded copy
-    assert np.array_equal(again.train_images, loaded.train_images)
+    again = sets.load("cifar10")  # from the decoded copy
+    assert np.array_equal(again.train_inputs, loaded.train_inputs)
     assert again.source == loaded.source
     for kept in (folder.parent / "cache" / "decoded").iterdir():
         kept.write_bytes(kept.read_bytes()[:1000])
     sets.load.cache_clear()
-    assert np.array_equal(images.load_images("cifar10").test_images, loaded.test_images)
+    assert np.array_equal(sets.load("cifar10").test_inputs, loaded.test_inputs)
 
 
 def test_one_jpeg_among_others_is_said(folder: Path, small: dict[str, Rows]) -> None:
@@ -101,7 +102,7 @@ def test_one_jpeg_among_others_is_said(folder: Path, small: dict[str, Rows]) -> 
     cells = [{"bytes": _encode(image), "path": "x"} for image in small["train"][0]]
     cells[7]["bytes"] = _encode(small["train"][0][7], "JPEG")
     _parquet(path, small["train"], img=cells)
-    assert "lossy" in images.load_images("cifar10").source
+    assert "lossy" in sets.load("cifar10").source
 
 
 def _cells(small: dict[str, Rows], row: int, code: bytes | None) -> list[Any]:
@@ -157,7 +158,7 @@ def test_parquet_of_something_else_is_refused(
     assert str(path) in message
     assert "the train split of CIFAR-10" in message or "labels" in message
     with pytest.raises(ConfigError, match=found):
-        images.load_images("cifar10")
+        sets.load("cifar10")
 
 
 def test_another_number_of_rows_and_no_parquet_are_refused(
@@ -232,8 +233,8 @@ def test_an_archive_is_read_if_its_checksum_is_right(
     assert f"{path}: MD5 {md5}" in message
     assert "c58f30108f718f92721af3b95e74349a" in message
     _accept(monkeypatch, md5)
-    loaded = images.load_images("cifar10")
-    assert np.array_equal(loaded.train_images, small["train"][0])
+    loaded = sets.load("cifar10")
+    assert np.array_equal(loaded.train_inputs, small["train"][0])
     assert np.array_equal(loaded.test_labels, small["test"][1])
 
 
@@ -305,8 +306,8 @@ def _write(folder: Path, contents: list[bytes], form: str) -> list[Path]:
 @pytest.mark.parametrize("form", ["packed", "plain", "torch"])
 def test_mnist_is_read(folder: Path, digits: list[NDArray[np.uint8]], form: str) -> None:
     _write(folder, [_idx(array) for array in digits], form)
-    loaded = images.load_images("mnist")
-    assert np.array_equal(loaded.train_images[..., 0], digits[0])
+    loaded = sets.load("mnist")
+    assert np.array_equal(loaded.train_inputs[..., 0], digits[0])
     assert np.array_equal(loaded.test_labels, digits[3])
     assert loaded.source == "MNIST"
 
@@ -360,3 +361,21 @@ def test_missing_files_are_named(folder: Path) -> None:
     assert "cifar10/train.parquet + cifar10/test.parquet" in message
     assert str(folder) in message
     assert "no network" in message
+
+
+def test_a_set_is_near_if_its_files_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, named = tmp_path / "cache", tmp_path / "named"
+    monkeypatch.setattr(fetch, "cache_folder", lambda: cache)
+    monkeypatch.setenv(fetch.VARIABLE, str(named))
+    (named / "mnist").mkdir(parents=True)
+    (cache / "decoded").mkdir(parents=True)
+    assert not is_near("mnist")
+    (cache / "decoded" / "mnist1d-0123.npz").touch()
+    assert is_near("mnist1d")
+    assert not is_near("mnist")
+    (named / "mnist" / "train").touch()
+    assert is_near("mnist")
+    for name in ("", "*", "**", ".", "..", "/x", str(named / "mnist"), "../named/mnist"):
+        assert not is_near(name)

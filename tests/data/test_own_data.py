@@ -88,7 +88,7 @@ def _same(a: DataSet, b: DataSet) -> bool:
     st.integers(1, 6),
     st.sampled_from([1, 3]),
     st.lists(st.integers(0, 3), max_size=6),
-    st.lists(st.integers(0, 3), min_size=1, max_size=6),
+    st.lists(st.integers(0, 3), max_size=6),
     st.integers(0, 2**31),
 )
 def test_all_forms_give_back_the_same_arrays(
@@ -103,7 +103,7 @@ def test_all_forms_give_back_the_same_arrays(
     root = tmp_path_factory.mktemp("sets")
     generator = np.random.default_rng(seed)
     parts = []
-    for labels in (sorted([0, 1, 2, 3, *more]), sorted(of_test)):
+    for labels in (sorted([0, 1, 2, 3, *more]), sorted([0, 1, 2, 3, *of_test])):
         shape = (len(labels), height, width, channels)
         parts.append((generator.integers(0, 256, shape, np.uint8), np.array(labels)))
     train, test = parts
@@ -187,6 +187,11 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
         "{root}/test/cat: the class cat, which is not in train'; "
         "expected a class of {root}/train, such as class 000",
     ),
+    "class of train": (
+        _without("test/class 001"),
+        "{root}/test: no examples for testing of 1 of 3 classes (class class 001)'; "
+        "expected some of each class that {root}/train has",
+    ),
     "sizes": (
         _with(IMAGE, _png(np.zeros((4, 5, 3), np.uint8))),
         "{root}/train/class 000/5.png: 4 x 5 pixels, and 5 x 4 in {root}/train/class 000/0000.png'",
@@ -225,8 +230,8 @@ def test_floats_of_any_shape(tmp_path: Path, shape: tuple[int, ...], kind: str) 
     test = np.array([2, 2, 0, 1], np.uint8)
     path = tmp_path / "own.npz"
     names = ("train_images", "train_labels", "test_images", "test_labels")
-    arrays = (inputs[0], labels, inputs[1], test)
-    np.savez_compressed(path, **dict(zip(names, arrays, strict=True)), other=3)  # type: ignore[arg-type]
+    arrays: dict[str, Any] = dict(zip(names, (inputs[0], labels, inputs[1], test), strict=True))
+    np.savez_compressed(path, **arrays, other=3)
     config = NpzData(npz=str(path))
     data = load(config)
     assert describe(config) == DataSpec(shape, 3, 6, 4, False, "own") == data.spec("own")
@@ -266,6 +271,14 @@ OTHER_ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
     "gap": ({"y_train": SIX // 2 * 2}, "labels for training up to 4, but none is 1"),
     "from one": ({"y_train": SIX + 1}, "labels for training up to 6, but none is 0"),
     "of test": ({"y_test": SIX}, "the label 5 for testing, which training does not have"),
+    "untested": (
+        {"y_test": np.zeros(6, int)},
+        "no examples for testing of 2 of 3 classes (classes 1, 2)'; expected some of each class",
+    ),
+    "many untested": (
+        {"x_train": _bytes(9, 5, 4, 3), "y_train": np.arange(9), "y_test": SIX * 0},
+        "no examples for testing of 8 of 9 classes (classes 1, 2, 3, 4, 5, ...)",
+    ),
     "empty": ({"x_test": _bytes(0, 5, 4, 3), "y_test": SIX[:0]}, "no examples for testing"),
     "objects": ({"y_train": SIX.astype(object)}, "cannot be read (ValueError: Object arrays"),
 }
@@ -359,6 +372,15 @@ def test_other_tables_are_refused(tmp_path: Path, other: str) -> None:
     message = _refused(config)
     assert f"{path}: " in message
     assert found.format(path=path) in message
+
+
+def test_tables_without_some_classes_for_testing_are_refused(tmp_path: Path) -> None:
+    config = _as_parquet(tmp_path, _images(), _images(seed=1))
+    train, test = config._paths
+    images, labels = _images(seed=1)
+    _table(test, (images[labels != 1], labels[labels != 1]))
+    found = f"{test}: no examples for testing of 1 of 3 classes (class 1)'"
+    assert f"{found}; expected some of each class that {train} has" in _refused(config)
 
 
 def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:

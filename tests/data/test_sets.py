@@ -10,7 +10,6 @@ import pytest
 
 from suite.config import FORMS, Config, merge
 from suite.data.folder import FolderData
-from suite.data.images import SHAPES, TRAIN_SIZES, load_images
 from suite.data.npz import NpzData
 from suite.data.parquet import ParquetData
 from suite.data.sets import OWN, AnyData, DataName, describe, load
@@ -85,11 +84,3 @@ def test_the_description_is_what_is_loaded(name: DataName) -> None:
         assert np.unique(labels).tolist() == list(range(spec.classes))
         assert labels.dtype == np.int64
     assert load(name) is data
-
-
-def test_image_sets_of_other_tasks_are_the_same() -> None:
-    assert SHAPES == {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
-    assert TRAIN_SIZES == {"digits": 1437, "mnist": 60_000, "cifar10": 50_000}
-    data, images = load("digits"), load_images("digits")
-    assert images.train_images is data.train_inputs
-    assert (images.source, int(images.test_labels.sum())) == ("scikit-learn digits (8x8)", 1563)

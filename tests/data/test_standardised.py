@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from suite.data.base import DataSet
-from suite.data.images import ImageSetName
-from suite.data.sets import load
+from suite.data.sets import DataName, load
 from suite.data.standardised import Standardised
 from suite.errors import ConfigError
 
@@ -23,7 +22,7 @@ CPU = torch.device("cpu")
         pytest.param("cifar10", marks=pytest.mark.slow),
     ],
 )
-def test_images_are_standardised_by_channel(name: ImageSetName) -> None:
+def test_images_are_standardised_by_channel(name: DataName) -> None:
     try:
         data = load(name)
     except ConfigError as error:

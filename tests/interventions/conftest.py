@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from suite.clock import Clock
 from suite.interventions.base import INTERVENTIONS, Bound, InterventionStack
 from suite.optimizers import OPTIMIZERS, OptimizerConfig, set_rate
+from suite.seeding import Seeds
 
 LR = 0.01
+SEEDS = Seeds("bench", 0)
 
 
 class Bench:
@@ -39,7 +41,7 @@ class Bench:
         self.net = self.fresh(0)
         self.named = dict(self.net.named_parameters())
         parsed = [INTERVENTIONS[c["kind"]].from_mapping(c) for c in configs]
-        bound = Bound.of(self.net, clock or Clock(100), self.batch(-1), self.fresh)
+        bound = Bound.of(self.net, clock or Clock(100), self.batch(-1), self.fresh, SEEDS)
         self.stack = InterventionStack(parsed, bound)
         self.acts: list[int] = []  # numbers of updates made when the network was reset
         mapping = {"kind": "adam", "lr": LR, **(optimizer or {})}

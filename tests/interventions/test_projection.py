@@ -13,7 +13,7 @@ from suite.clock import Clock
 from suite.errors import ConfigError
 from suite.interventions.base import INTERVENTIONS, Bound, InterventionStack
 from suite.interventions.normalize_project import decay_to_init_, joint_project_, project_
-from suite.invariance.decide import check_invariant
+from suite.invariance.scale_invariance import check_invariant
 from suite.norms import Per, squared_norms
 
 

@@ -257,3 +257,24 @@ def test_in_a_run_draws_follow_from_seed_and_step_and_rows_show_the_resets(
     assert not torch.equal(run._fresh(4).get_parameter("1.weight"), weight)
     seeded, _ = train(seed=1)
     assert not torch.equal(seeded._fresh(8).get_parameter("1.weight"), weight)
+
+
+@pytest.mark.parametrize(("layers", "fresh"), [("all", {1, 4}), ("head", {4}), ("last", set())])
+def test_running_statistics_of_the_layers_start_again(
+    layers: str, fresh: set[int], bench: Any
+) -> None:
+    def make() -> nn.Module:
+        return nn.Sequential(
+            *(nn.Linear(4, 6, bias=False), nn.BatchNorm1d(6), nn.ReLU()),
+            *(nn.Linear(6, 5, bias=False), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 2)),
+        )
+
+    run = bench(make, {"kind": "reset", "every": 5, "layers": layers}).update(4)
+    norms = {index: run.net[index] for index in (1, 4)}
+    held = {name: (id(b), b.data_ptr()) for name, b in run.net.named_buffers()}
+    run.update()
+    for index, norm in norms.items():
+        started = norm.running_mean.eq(0).all() and norm.running_var.eq(1).all()
+        assert bool(started) == (index in fresh)
+        assert norm.num_batches_tracked.item() == (0 if index in fresh else 5)
+    assert {name: (id(b), b.data_ptr()) for name, b in run.net.named_buffers()} == held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import yaml
 
 from suite.launch import cli, start
 from suite.launch.outage import LOG
-from suite.launch.run import Options, results_folder
+from suite.launch.run import Options, results_folder, sweep_record
 from suite.sweeps.sweep import load_sweep
 
 ROOT = Path(__file__).parent.parent.parent
@@ -69,6 +70,8 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "task.fraction",
         "less than 1",
     ),
+    "unknown task": (_base(task={"kind": "my_stream"}), "task.kind", "needs --plugin FILE"),
+    "unknown metric": (_base(metrics={"names": ["mine"]}), "metrics.names[0]", "--plugin FILE"),
     "unknown game": (
         _base(
             task={"kind": "atari", "game": "Braekout"},
@@ -224,6 +227,63 @@ def test_list(what: str, name: str, call: Call) -> None:
     assert name in out
 
 
+def test_list_without_a_kind_names_the_kinds_and_each_can_be_listed(call: Call) -> None:
+    from suite.launch.catalogue import kinds
+
+    code, out, _ = call("list")
+    assert code == 0
+    assert out == f"list one of: {', '.join(kinds())}\n"
+
+
+def test_streams_are_listed_and_other_tasks_are_not(call: Call) -> None:
+    _, out, _ = call("list", "streams")
+    for name in ("growing", "permuted", "class_pairs", "slow_regression"):
+        assert f"\n {name} " in out
+    assert "modular_addition" not in out
+
+
+def test_square_brackets_are_printed(call: Call) -> None:
+    _, out, _ = call("list", "metrics")
+    assert "A[k, j] - A[j, j]" in out
+    _, out, _ = call("list", "tasks")
+    assert "noise: []" in out
+
+
+def test_only_may_be_repeated_and_a_miss_names_each_arm_once(call: Call, tmp_path: Path) -> None:
+    axes = {"arm": {"plain": {}, "low": {"optimizer.lr": 1.0e-4}, "high": {"optimizer.lr": 0.1}}}
+    sweep = _sweep(tmp_path / "s.yaml", axes=axes, seeds=[0, 1, 2])
+    code, out, _ = call("plan", sweep, "--only", "*/plain/*", "--only", "*/high/1")
+    assert code == 0
+    assert "4 runs" in out
+    assert " low " not in out
+    code, _, err = call("plan", sweep, "--only", "*/plain/*", "--only", "*/lwo/*")
+    assert code == 2
+    assert "--only: got '*/lwo/*'; expected a glob over task/arm/seed that fits a trial" in err
+    assert "; arms of modular_addition_11: plain, low, high; seeds: 0, 1, 2" in err
+    assert "known" not in err
+
+
+def test_a_sweep_without_claims_says_what_claims_are_about(call: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    record = sweep_record(load_sweep([_sweep(tmp_path / "s.yaml")], []), "", "0" * 16)
+    (folder / "sweep.json").write_text(json.dumps(record))
+    code, out, _ = call("claims", str(folder))
+    assert code == 0
+    (line,) = out.splitlines()
+    assert line.startswith("No claim is about an experiment of this sweep. Claims are about ")
+    assert "kumar2024_fig1" in line
+    assert [path.name for path in folder.iterdir()] == ["sweep.json"]
+
+
+@pytest.mark.parametrize("command", ["report", "claims"])
+def test_results_that_are_kept_for_reading_have_no_rows(command: str, call: Call) -> None:
+    code, _, err = call(command, str(ROOT / "results" / "grokking"))
+    assert code == 2
+    assert "this one has tables and figures of a sweep, but not the rows of its runs" in err
+    assert "but not the rows" not in call(command, "nowhere")[2]
+
+
 def test_experiments_are_listed_with_files_claims_and_figures() -> None:
     from suite.launch.catalogue import _experiments
 
@@ -239,7 +299,7 @@ def test_help_and_the_copied_script(tmp_path: Path) -> None:
     """run_suite.py copied alone into an empty folder is all that is needed."""
     shutil.copy(ROOT / "run_suite.py", tmp_path)
     environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": ""}
-    for arguments, said in ((["--help"], "plan"), (["plan", "quick"], "predicted core hours")):
+    for arguments, said in ((["--help"], "plan"), (["plan", "quick"], "predicted core ")):
         done = subprocess.run(
             [sys.executable, "run_suite.py", *arguments],
             cwd=tmp_path,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +17,21 @@ from suite.launch.engines import arithmetic, engine_of, rl, supervised
 from suite.launch.engines.arithmetic import UPDATE_OVERHEAD_S
 from suite.run_config import RunConfig
 from suite.sweeps.sweep import Sweep, Trial
+from suite.tasks.base import SupervisedTaskConfig
+from suite.training.supervised import SupervisedRequest
 
 
 def run(seed: int, **keys: object) -> RunConfig:
     task = {"kind": "quadratic_regression"}
     base = {"task": task, "model": {"kind": "committee"}, "optimizer": {"kind": "sgd"}}
     return RunConfig.model_validate({**base, "budget": 1000, "seed": seed, **keys})
+
+
+def stream(seed: int, **keys: object) -> RunConfig:
+    """Return a run of phases of two updates, fewer than are timed."""
+    task = {"kind": "permuted", "dataset": "digits", "batch_size": 16, "tasks": 9, "steps": 2}
+    model = {"kind": "mlp", "width": 8}
+    return RunConfig.from_mapping({"task": task, "model": model, "seed": seed, **keys})
 
 
 def cartpole(**task: Any) -> RunConfig:
@@ -38,6 +49,80 @@ def cartpole(**task: Any) -> RunConfig:
             "metrics": {"every": 100},
         }
     )
+
+
+def test_streams_side_by_side_are_one_trial() -> None:
+    arms = [[stream(seed, interventions=i) for seed in range(4)] for i in ([], ["l2_init"])]
+    trials = estimate.estimate_trials([*arms[0], *arms[1]], slots=2)
+    assert [set(trial) for trial in trials] == [{r.run_id for r in arm} for arm in arms]
+    alone = 18 * UPDATE_OVERHEAD_S
+    assert [*trials[0].values()] == pytest.approx([alone / 4] * 4)
+
+
+@pytest.mark.parametrize("schedule", ["task_aligned", "single_cycle", "cyclic"])
+def test_groups_with_schedules_are_measured(schedule: str) -> None:
+    mapping = {"kind": schedule} | ({"period": 4} if schedule == "cyclic" else {})
+    group = [stream(seed, schedule=mapping) for seed in range(2)]
+    cost = engine_of(group[0])._measured([SupervisedRequest.of(run) for run in group])
+    assert cost.update > 0
+
+
+def test_memory_of_a_trial_counts_what_each_run_has_for_itself() -> None:
+    """Two layers of 8 units on digits, of 64 pixels and 10 classes; 1,437 images."""
+    parameters = (64 + 1) * 8 + (8 + 1) * 8 + (8 + 1) * 10
+    ready = 4 * 1437 * 64
+    for at_once in (1, 5):
+        found = estimate.estimate_bytes(stream(0), at_once) - estimate.PROCESS_BYTES
+        assert found == at_once * (16 * parameters + ready)
+    double = estimate.estimate_bytes(stream(0, precision="float64"), 5) - estimate.PROCESS_BYTES
+    assert double == 5 * 2 * (16 * parameters + ready)
+
+
+@pytest.mark.parametrize(
+    ("keys", "kept"),
+    [
+        ({"dataset": "mnist", "examples_per_task": 10_000}, 4 * 10_000 * 784),
+        ({"dataset": "mnist", "examples_per_task": 42_799}, 4 * 42_799 * 784),
+        ({"dataset": "mnist", "examples_per_task": 42_800}, 0),  # 2^27 / (4 * 784) is 42,799.02
+        ({"dataset": "mnist", "examples_per_task": 100, "augment": "crop_flip"}, 0),
+    ],
+)
+def test_inputs_are_kept_ready_up_to_a_size(keys: dict[str, Any], kept: int) -> None:
+    task = {"kind": "random_labels", "tasks": 2, "steps": 2, **keys}
+    found = RunConfig.from_mapping({"task": task, "model": "mlp"}).task
+    assert isinstance(found, SupervisedTaskConfig)
+    assert found.ready_bytes() == kept
+
+
+def test_a_plan_has_the_memory_of_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "MEASURED_S", 0.0)
+    task = {"kind": "random_labels", "dataset": "mnist", "examples_per_task": 42_799}
+    task |= {"tasks": 2, "steps": 2}
+    runs = [stream(seed, task=task) for seed in range(16)]
+    assert print_memory(runs, slots=1) == [f"{0.5 + 16 / 8:.1f} GiB"]
+    assert print_memory(runs, slots=16) == [f"{0.5 + 1 / 8:.1f} GiB"]
+
+
+def print_memory(runs: Sequence[RunConfig], slots: int) -> list[str]:
+    """Return what the column of memory of a plan says."""
+    trials = [Trial("t", "a", run) for run in runs]
+    console = Console(record=True, width=200, file=io.StringIO())
+    plan.print_plan(Sweep("s", {}, tuple(trials)), slots, console)
+    return re.findall(r"[0-9.]+ GiB", console.export_text())
+
+
+def test_large_data_are_looked_at_for_small_networks_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = {"kind": "permuted", "dataset": "mnist", "tasks": 2, "epochs": 1}
+    at_hand = engine_of(stream(0)).at_hand
+    for near in (True, False):
+        monkeypatch.setattr(supervised, "is_near", lambda name, near=near: near)
+        assert at_hand(stream(0))
+        assert at_hand(stream(0, task=task)) == near
+        assert not at_hand(stream(0, task=task, model={"kind": "mlp", "width": 4096}))
+        signals = {"kind": "growing", "dataset": "mnist1d", "chunks": 10, "steps": 9}
+        assert at_hand(stream(0, task=signals, model={"kind": "cnn_1d"})) == near
 
 
 @pytest.fixture(autouse=True)
@@ -118,10 +203,11 @@ def test_a_sweep_is_more_than_its_runs() -> None:
     [
         [run(0)],
         [run(seed) for seed in range(3)],
+        [stream(seed) for seed in range(3)],
         [cartpole()],
         [cartpole(lanes=3)],
     ],
-    ids=["alone", "side by side", "rl", "rl with lanes"],
+    ids=["alone", "side by side", "streams side by side", "rl", "rl with lanes"],
 )
 def test_costs_are_measured(group: list[RunConfig], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "MOMENT_S", 0.0)

@@ -20,10 +20,10 @@ from rich.console import Console
 
 from suite.launch import mlflow_sink, mlflow_store
 from suite.launch.backfill import backfill
-from suite.launch.live import Live, LiveRun
 from suite.launch.mlflow_rows import Chooser, LiveRow, differences, read_rows
 from suite.launch.mlflow_sink import MlflowSink, default_uri
 from suite.launch.run import Options, _tell_of_mlflow
+from suite.launch.sweep_state import Live, LiveRun
 from suite.records import layout
 
 pytestmark = [

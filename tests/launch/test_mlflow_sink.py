@@ -13,9 +13,9 @@ from mlflow.tracking import MlflowClient
 from suite.errors import ConfigError
 from suite.launch.backfill import backfill
 from suite.launch.keys import BY_GAME, metric_key
-from suite.launch.live import Live, LiveRun
 from suite.launch.mlflow_sink import MAX_KEYS, MlflowSink, check_store, default_uri
 from suite.launch.progress import Progress, make_console
+from suite.launch.sweep_state import Live, LiveRun
 from suite.launch.trainable import Reporter
 from suite.records.storage import Storage
 from suite.rows import Row

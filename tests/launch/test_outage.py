@@ -16,13 +16,13 @@ import pytest
 import yaml
 from rich.console import Console
 
+from suite.launch import outage_watch
 from suite.launch import run as run_module
-from suite.launch import watch
 from suite.launch.callback import Stopped, SweepCallback
-from suite.launch.live import Live, LiveRun
 from suite.launch.outage import LOG, Outage, explain, explain_trial, within
+from suite.launch.outage_watch import Watch, supervise
 from suite.launch.run import Options, run_sweep
-from suite.launch.watch import Watch, supervise
+from suite.launch.sweep_state import Live, LiveRun
 from suite.records import layout
 from suite.records.storage import Storage
 from suite.sweeps.sweep import Sweep, load_sweep
@@ -238,7 +238,7 @@ class FakeNode:
     def __init__(self) -> None:
         self.all_processes = {
             name: [SimpleNamespace(process=subprocess.Popen(["sleep", "600"]))]
-            for name in watch.VITAL
+            for name in outage_watch.VITAL
         }
 
 
@@ -257,7 +257,7 @@ def looked_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         started.process.wait()
 
 
-@pytest.mark.parametrize("name", watch.VITAL)
+@pytest.mark.parametrize("name", outage_watch.VITAL)
 def test_a_dead_process_of_ray_is_noticed_and_the_others_are_ended(
     name: str, looked_after: tuple[Path, FakeNode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,7 +272,7 @@ def test_a_dead_process_of_ray_is_noticed_and_the_others_are_ended(
         looks.check()
     hangs = threading.Event()
     monkeypatch.setattr("ray.shutdown", hangs.wait)
-    monkeypatch.setattr(watch, "END_LIMIT_S", 0.05)
+    monkeypatch.setattr(outage_watch, "END_LIMIT_S", 0.05)
     assert not looks.end()
     hangs.set()
     for (started,) in node.all_processes.values():
@@ -306,7 +306,7 @@ def test_a_cluster_may_be_silent_for_a_while(
         node.gcs_address = f"127.0.0.1:{server.getsockname()[1]}"
         assert looks.trouble() is None
     assert looks.trouble() is None
-    now[0] += watch.PATIENCE_S + 1
+    now[0] += outage_watch.PATIENCE_S + 1
     assert "does not answer" in str(looks.trouble())
 
 

@@ -15,7 +15,7 @@ from suite.config import Config
 from suite.errors import ConfigError
 from suite.interventions.normalize_project import Projection
 from suite.interventions.redo import along, outgoing
-from suite.invariance.decide import scale_invariant
+from suite.invariance.scale_invariance import scale_invariant
 from suite.models.activations import activation, copies_of
 from suite.models.base import ACTIVATIONS, MODELS, ModelSpec, build_model, recording
 from suite.models.head_spec import HeadSpec
@@ -38,7 +38,13 @@ NORMED: list[dict[str, Any]] = [
     ),
     {"kind": "mlp", "norm": "rms", "activation": "fourier"},
     *(
-        {"kind": "resnet", "depth": depth, "width": 8, "norm": norm, "activation": name}
+        {
+            "kind": "resnet",
+            "depth": depth,
+            "width": 8 if depth < 50 else 4,
+            "norm": norm,
+            "activation": name,
+        }
         for depth, norm, name in [
             (8, "batch", "relu"),
             (8, "layer", "relu"),

@@ -55,5 +55,6 @@ def test_a_vector_is_a_signal_of_one_channel() -> None:
 def test_inputs_that_are_no_signals_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError) as caught:
         Cnn1dConfig().build(ModelSpec(Floats(shape), 10))
-    wanted = f"a model for inputs of shape {shape}; signals, 3 samples up"
+    wanted = f"a model for inputs of shape {shape}; cnn_1d is for signals of shape (length,) or "
+    wanted += "(channels, length), with a length of at least 3"
     assert str(caught.value) == f"model.kind: got 'cnn_1d'; expected {wanted}"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from suite.invariance.decide import check_invariant, scale_invariant
+from suite.invariance.scale_invariance import check_invariant, scale_invariant
 from suite.models.base import ModelSpec, build_model
 from suite.models.head_spec import HeadSpec
 from suite.models.impala_cnn import ImpalaCnnConfig

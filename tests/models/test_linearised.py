@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from suite.errors import ConfigError
 from suite.models.base import ACTIVATIONS, MODELS, ModelSpec, build_model, recording
 from suite.models.closed_forms import derivatives, tangent_kernel
 from suite.models.inputs import Floats, IntegerPairs
@@ -27,6 +28,16 @@ PAIRS: list[dict[str, Any]] = [
     {"kind": "pair_relu", "width": 6},
     {"kind": "transformer", "width": 4, "heads": 2, "hidden": 6, "norm": "layer"},
     {"kind": "three_token_transformer", "width": 4, "heads": 2, "hidden": 6},
+]
+
+
+IMAGES = ModelSpec(Floats((3, 8, 8)), 4)
+OF_IMAGES: list[dict[str, Any]] = [
+    {"kind": "cnn", "channels": 4, "hidden": 8},
+    {"kind": "cnn", "blocks": [4], "hidden": 8, "norm": "rms", "norm_place": "after"},
+    {"kind": "resnet", "depth": 8, "width": 4, "norm": "layer", "activation": "gelu"},
+    {"kind": "resnet", "depth": 8, "width": 4, "norm": "group", "groups": 2},
+    {"kind": "vit", "width": 8, "depth": 1, "heads": 2, "hidden": 8},
 ]
 
 
@@ -155,3 +166,28 @@ def test_functional_calls_move_the_trainable_copy_alone() -> None:
     x = torch.randn(3, 5, dtype=torch.float64)
     zero = {n: torch.zeros_like(twin.get_parameter(n)) for n in classify(twin)}
     assert not torch.equal(functional_call(twin, zero, (x,)), twin(x))
+
+
+@pytest.mark.parametrize("inner", OF_IMAGES, ids=lambda c: f"{c['kind']}-{c.get('norm', '')}")
+def test_networks_of_images_have_an_expansion(inner: dict[str, Any]) -> None:
+    """Against the difference quotient along a direction, for inputs of both memory formats."""
+    x = torch.randn(5, 3, 8, 8, dtype=torch.float64).to(memory_format=torch.channels_last)
+    twin, before = make(inner, spec=IMAGES), make(inner, None, spec=IMAGES)(x).detach()
+    torch.testing.assert_close(twin(x), before)
+    torch.testing.assert_close(twin(x.contiguous()), before)
+    move(twin, 1.0)
+    found = []
+    for size in (1e-6, -1e-6):
+        network = make(inner, None, spec=IMAGES)
+        move(network, size)
+        found.append(network(x).detach())
+    slope = (found[0] - found[1]) / 2e-6
+    most = slope.abs().max().item()
+    torch.testing.assert_close(twin(x) - before, slope, rtol=1e-4, atol=1e-4 * most)
+    twin(x).square().sum().backward()
+    assert all(twin.get_parameter(name).grad is not None for name in classify(twin))
+
+
+def test_running_statistics_are_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"model\.inner\.norm: got 'batch'"):
+        make({"kind": "resnet", "depth": 8, "width": 4}, spec=IMAGES)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from suite.errors import ConfigError
-from suite.invariance.decide import scale_invariant
+from suite.invariance.scale_invariance import scale_invariant
 from suite.models.base import MODELS, ModelSpec, build_model, recording
 from suite.models.inputs import Floats, Frames, IntegerPairs, MatrixEntries
 from suite.params import ParamRole, classify

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from suite.errors import ConfigError
-from suite.invariance.decide import scale_invariant
+from suite.invariance.scale_invariance import scale_invariant
 from suite.models.base import MODELS, ModelSpec, build_model
 from suite.models.inputs import Floats, IntegerPairs
 from suite.models.pair_mlp import PairMlp

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from suite.interventions.normalize_project import Projection
-from suite.invariance.decide import scale_invariant
+from suite.invariance.scale_invariance import scale_invariant
 from suite.models.base import ModelSpec, build_model
 from suite.models.head_spec import HeadSpec
 from suite.models.inputs import Floats, Frames

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from suite.errors import ConfigError
-from suite.invariance.decide import check_invariant, scale_invariant
+from suite.invariance.scale_invariance import check_invariant, scale_invariant
 from suite.models.base import ModelSpec, build_model
 from suite.models.inputs import Floats, Frames
 from suite.models.pixels import interleave

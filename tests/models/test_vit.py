@@ -10,7 +10,7 @@ from plain_images import plain_vit
 from torch import nn
 
 from suite.errors import ConfigError
-from suite.invariance.decide import scale_invariant
+from suite.invariance.scale_invariance import scale_invariant
 from suite.models.base import ModelSpec, build_model
 from suite.models.inputs import Floats
 from suite.models.units import hidden_layers

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 import suite
 from suite.errors import ConfigError
 from suite.records import reader, rows_table
-from suite.records.reader import TABLE_COLUMNS, load_results, read_config, read_sweep, status_of
+from suite.records.reader import (
+    TABLE_COLUMNS,
+    load_results,
+    read_config,
+    read_results,
+    read_sweep,
+    status_of,
+)
 from suite.rows import Row
 
 ARMS = ("b", "a")
@@ -165,7 +172,11 @@ def test_metrics_can_be_chosen(tmp_path: Path) -> None:
     write_sweep(tmp_path, [trial("r")])
     write_run(tmp_path, "r", line("r") + line("r", metric="accuracy") + line("r", metric="x"))
     assert load_results(tmp_path, ["accuracy", "x"])["metric"].tolist() == ["accuracy", "x"]
-    assert len(load_results(tmp_path, ["nothing"])) == 0
+    assert len(load_results(tmp_path, ["alarm"])) == 0  # there need not be any
+    assert len(read_results(tmp_path, ["nothing"])) == 0
+    for name, found in (("alarms", "'alarm'"), ("acuracy", "'accuracy'")):
+        with pytest.raises(ConfigError, match=f"metrics: got {name!r}; expected {found} "):
+            load_results(tmp_path, ["accuracy", name])
 
 
 def test_small_batches_give_the_same_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ class PlainPhase:
     stream: str
     label: Callable[[int, int], int] = lambda place, own: own
     permutation: list[int] | None = None
+    change: Callable[[float], float] = lambda value: value
 
 
 @dataclass
@@ -73,4 +74,5 @@ class PlainStream:
         inputs = self.flat[number]
         if phase.permutation is not None:
             inputs = np.array([inputs[j] for j in phase.permutation])
+        inputs = np.array([phase.change(value) for value in inputs])
         return inputs, phase.label(place, int(self.labels[number]))

@@ -282,3 +282,32 @@ def test_a_cleared_ring_is_as_new() -> None:
     cleared, fresh = (ring.sample(200) for ring in rings)
     for one, other in zip(vars(cleared).values(), vars(fresh).values(), strict=True):
         assert one is other is None or (one == other)[fresh.discount_t > 0].all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    capacity=st.integers(3, 60),
+    stack=st.integers(1, 3),
+    n_step=st.integers(1, 3),
+    size=st.integers(1, 9),
+    count=st.integers(1, 6),
+)
+def test_batches_drawn_at_once_are_those_drawn_one_by_one(
+    seed: int, capacity: int, stack: int, n_step: int, size: int, count: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    traces = [trace(rng, 40, 1000 * lane) for lane in range(2)]
+    once, one_by_one = (ring_of(capacity, 2, (3,), stack, n_step, seed) for _ in range(2))
+    for ring in (once, one_by_one):
+        ring.add(to_block(traces, 0, 40, (3,)))
+    for _ in range(2):  # the generators go on alike
+        found = once.samples(size, count).parts(size)
+        expected = [one_by_one.sample(size) for _ in range(count)]
+        assert len(found) == count
+        for mine, theirs in zip(found, expected, strict=True):
+            goes_on = theirs.discount_t > 0  # else s_t has no meaning
+            for name, value in vars(theirs).items():
+                rows = goes_on if name == "s_t" else slice(None)
+                if value is not None:
+                    assert np.array_equal(getattr(mine, name)[rows], value[rows]), name

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import html.parser
+import io
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import matplotlib
 import pytest
+from rich.console import Console
 
 from suite.errors import ConfigError
 from suite.report.build import Report, build_report
@@ -58,7 +60,8 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 def test_everything_is_written(report: Report) -> None:
     assert report.folder.name == "report"
     assert {p.name for p in report.folder.iterdir()} == {
-        *("report.html", "summary.json", "per_seed.csv", "table.txt", "figures")
+        *("report.html", "summary.json", "per_seed.csv", "table.txt", "figures"),
+        "warm_start.csv",
     }
     names = {p.name for p in (report.folder / "figures").iterdir()}
     stems = ("summary", "curves-sums", "curves-game")
@@ -279,3 +282,36 @@ assert not found, found
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_arms_that_were_not_asked_for_and_have_no_result_are_not_printed(writer: Any) -> None:
+    for task in ("one", "two", "three"):
+        writer.task(task, ["constant", "low", "high"], gap_to="high")
+    writer.run("three", "constant", 0, state="not started")
+    writer.run("three", "low", 0, [(9, 0.6)])
+    writer.run("three", "high", 0, state="not started")
+    writer.run("one", "constant", 0, [(9, 0.5)])
+    writer.run("one", "low", 0, [(9, 0.6)])
+    writer.run("one", "high", 0, state="not started")
+    for arm in ("constant", "low", "high"):
+        writer.run("two", arm, 0, state="not started")
+    root = writer.finish()
+
+    def printed(asked: list[tuple[str, str]] | None) -> str:
+        console = Console(width=200, record=True, file=io.StringIO())
+        for table in build_report(root, asked).tables:
+            console.print(table)
+        return console.export_text()
+
+    whole, part = printed(None), printed([("one", "low")])
+    assert "two: test accuracy" in whole
+    assert "Not known yet" in whole
+    assert "two: test accuracy" not in part
+    assert "Not known yet" not in part
+    assert "high" not in part
+    assert "constant (reference)" in part  # an earlier result
+    assert "high" in (root / "report" / "table.txt").read_text()
+    assert "two: test accuracy" in printed([("two", "low")])
+    alone = printed([("three", "low")]).split("three: test accuracy")[1]
+    assert "constant" not in alone
+    assert "None of these arms is the reference of another" in alone

@@ -229,6 +229,26 @@ def test_alarms_and_phases_are_marked_and_explained(results: Path) -> None:
     pointing = [line for line in rate.lines if line.get_marker() == "v"]
     [marks] = [line for line in pointing if line.get_linestyle() == "None"]
     assert sorted(np.asarray(marks.get_xdata())) == [55, 56, 57]
+    for axes in figure.axes:  # a vertical line through every panel
+        ups = {float(np.asarray(n.get_xdata())[0]) for n in axes.lines if n.get_linewidth() == 0.5}
+        assert ups >= {55, 56, 57}
+
+
+def test_many_alarms_have_triangles_and_no_lines(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vertical() -> int:
+        figure = draw(results)
+        assert figure is not None
+        return sum(
+            np.ptp(np.asarray(n.get_xdata())) == 0 and n.get_linewidth() == 0.5
+            for axes in figure.axes
+            for n in axes.lines
+        )
+
+    with_lines = vertical()
+    monkeypatch.setattr("suite.report.drawing.figures.MOST_ALARMS", 2)
+    assert with_lines - vertical() == 3 * 4  # alarms, panels
 
 
 def test_a_run_that_broke_off_ends_in_a_cross(writer: Any) -> None:

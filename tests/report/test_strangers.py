@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from suite.errors import ConfigError
-from suite.launch.show import fetched
+from suite.launch.show_results import fetched
 from suite.report.build import build_report
 from suite.report.claims.board import judge_all, write_board
 from suite.report.drawing.svg import inline

@@ -15,11 +15,15 @@ ENDS = (10, 20, 30)
 def _task(states: dict[str, str]) -> Any:
     """Return a task with one arm for the letter that run ids begin with."""
     runs = [
-        SimpleNamespace(trial=SimpleNamespace(run_id=i), status=SimpleNamespace(state=state))
+        SimpleNamespace(
+            trial=SimpleNamespace(run_id=i, arm=i[0], seed=int(i[1])),
+            status=SimpleNamespace(state=state),
+        )
         for i, state in states.items()
     ]
-    arms = [SimpleNamespace(label=label) for label in ("a", "b")]
-    return SimpleNamespace(label="stream", runs=runs, arms=arms)
+    arms = [SimpleNamespace(label=label, gap_to=None, values={}) for label in ("a", "b")]
+    record = SimpleNamespace(primary_metric=("average_online_accuracy", ""))
+    return SimpleNamespace(label="stream", runs=runs, arms=arms, gap_arms=(), record=record)
 
 
 def _rows(values: dict[str, float], metric: str = MATRIX) -> pd.DataFrame:
@@ -29,14 +33,15 @@ def _rows(values: dict[str, float], metric: str = MATRIX) -> pd.DataFrame:
         for k, step in enumerate(ENDS):
             for j in range(k + 1) if metric == MATRIX else [k]:
                 shown = value + k / 10 + j / 100
-                lines.append(("stream", run_id[0], run_id, step, metric, str(j), shown))
-    columns = ["task", "arm", "run_id", "step", "metric", "layer", "value"]
+                head = ("stream", run_id[0], int(run_id[1]), run_id)
+                lines.append((*head, step, metric, str(j), shown))
+    columns = ["task", "arm", "seed", "run_id", "step", "metric", "layer", "value"]
     return pd.DataFrame(lines, columns=columns)
 
 
 def test_the_matrix_is_the_mean_over_complete_runs() -> None:
     task = _task({"a0": "complete", "a1": "complete", "a2": "failed"})
-    (table,) = stream_tables(task, _rows({"a0": 0.2, "a1": 0.4, "a2": 9.0}))
+    (table,) = stream_tables(task, _rows({"a0": 0.2, "a1": 0.4, "a2": 9.0}), {})
     assert table.columns == ["after task", "1", "2", "3"]
     assert table.lines == [
         ["1", "0.300", "", ""],
@@ -48,18 +53,18 @@ def test_the_matrix_is_the_mean_over_complete_runs() -> None:
 
 def test_online_accuracies_have_a_line_for_each_arm() -> None:
     task = _task({"a0": "complete", "b0": "complete", "b1": "complete"})
-    (table,) = stream_tables(task, _rows({"a0": 0.1, "b0": 0.2, "b1": 0.3}, TASK))
+    (table,) = stream_tables(task, _rows({"a0": 0.1, "b0": 0.2, "b1": 0.3}, TASK), {})
     assert table.lines == [["a", "0.100", "0.210", "0.320"], ["b", "0.250", "0.360", "0.470"]]
 
 
 def test_many_tasks_are_thinned_and_other_tasks_have_none() -> None:
     task = _task({"a0": "complete"})
     many = pd.DataFrame(
-        [("stream", "a", "a0", 10 * k, TASK, str(k), k / 100) for k in range(100)],
-        columns=["task", "arm", "run_id", "step", "metric", "layer", "value"],
+        [("stream", "a", 0, "a0", 10 * k, TASK, str(k), k / 100) for k in range(100)],
+        columns=["task", "arm", "seed", "run_id", "step", "metric", "layer", "value"],
     )
-    (table,) = stream_tables(task, many)
+    (table,) = stream_tables(task, many, {})
     assert len(table.columns) == MOST + 1
     assert (table.columns[1], table.columns[-1]) == ("1", "100")
     assert table.lines[0][-1] == "0.990"
-    assert stream_tables(task, many.assign(task="other")) == []
+    assert stream_tables(task, many.assign(task="other"), {}) == []

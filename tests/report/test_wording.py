@@ -203,13 +203,20 @@ def test_budget_of_phases_names_the_odd_arm(writer: Any) -> None:
     )
 
 
-def test_budget_of_visits(writer: Any) -> None:
+@pytest.mark.parametrize(
+    ("task", "visits"),
+    [
+        ({"games": ["pong", "alien"], "visits": 3}, "3 visits to each of 2 games"),
+        ({"environments": [{}] * 8, "visits": 1}, "1 visit to each of 8 environments"),
+    ],
+)
+def test_budget_of_visits(writer: Any, task: dict[str, Any], visits: str) -> None:
     writer.task("t", ["a"])
-    task = {"games": ["pong", "alien"], "visits": 3, "visit_length": {"frames": 4000}}
+    task = {**task, "visit_length": {"frames": 4000}}
     writer.run("t", "a", 0, [(100, 0.5)], config={"budget": None, "task": task})
     tasks, configs = read(writer.finish())
     assert budget_line(tasks[0], configs) == (
-        "Budget: the same for every arm, 3 visits to each of 2 games for 4,000 environment frames "
+        f"Budget: the same for every arm, {visits} for 4,000 environment frames "
         "= 100 gradient steps."
     )
 

@@ -134,6 +134,29 @@ def test_triggered_continues_from_its_state_and_respects_its_limit() -> None:
     assert second.alarms == [1, 2]
 
 
+def test_a_detector_may_only_watch() -> None:
+    config = SCHEDULES["triggered"].from_mapping(
+        {
+            "kind": "triggered",
+            "trigger": {"kind": "cusum", "window": 3, "lag": 1, "h": 2.0},
+            "then": "constant",
+        }
+    )
+    s = config.build(CLOCK)
+    assert isinstance(s, schedules.Triggered)
+    readings = []
+    for step, loss in enumerate([0.1] * 8 + [10.0] * 2):
+        assert s(step) == 1.0
+        s.observe(step, [loss])
+        readings.append(s.readings()["cusum_statistic"])
+    assert s.alarms == [8]  # z is cut to 4, and 4 - 1 is above 2
+    assert readings == [0.0] * 10  # after an alarm it starts again
+
+
+def test_triggers_need_not_say_where_they_stand() -> None:
+    assert schedules.Triggered(AlarmAt(3), schedules.linear(10)).readings() == {}
+
+
 @given(
     total=st.integers(2, 10_000),
     share=st.floats(0.01, 0.99),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.clock import Clock, Duration
-from suite.data.images import load_images
+from suite.data.sets import load
 from suite.errors import ConfigError
 from suite.metrics.accuracy_within import accuracy_within
 from suite.metrics.base import Observation
@@ -58,7 +58,7 @@ def test_images_are_drawn_from_the_training_images_and_batches_go_round() -> Non
     known = {
         (images.tobytes(), int(label))
         for images, label in zip(
-            load_images("digits").train_images, load_images("digits").train_labels, strict=True
+            load("digits").train_inputs, load("digits").train_labels, strict=True
         )
     }
     back = (train.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()

@@ -13,7 +13,8 @@ from suite.config import merge
 from suite.errors import ConfigError
 from suite.run_config import RunConfig
 from suite.tasks.atari import AtariConfig
-from suite.tasks.sequential_atari import NORMALISED, RETURN, SequentialAtariConfig
+from suite.tasks.sequence import RETURN
+from suite.tasks.sequential_atari import NORMALISED, SequentialAtariConfig
 
 RUN: dict[str, Any] = {
     "task": {

@@ -1,17 +1,18 @@
 """Runs trained side by side against the same runs trained alone."""
 
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from examples import Saving
 
 from suite.rows import Row
 from suite.run_config import RunConfig
 from suite.training import cuda_graph
-from suite.training.batched import BatchedRun, Descent, batch_key, chunks
+from suite.training.batched import BatchedRun, batch_key, chunks
+from suite.training.full_batch import Descent
 from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun
 
@@ -82,28 +83,6 @@ def test_side_by_side_is_as_alone(kind: str) -> None:
         assert [r[:2] + r[3:5] for r in session.rows] == [r[:2] + r[3:5] for r in rows]
         for row, other in zip(session.rows, rows, strict=True):
             assert row.value == pytest.approx(other.value, rel=1e-5, abs=1e-9), row
-
-
-class Saving(MemorySession):
-    """A session in a folder that saves at `stop` and ends there."""
-
-    def __init__(self, folder: Path, stop: int | None = None) -> None:
-        super().__init__()
-        self.folder, self.stop = folder, stop
-        self.step = 0
-
-    def progress(self, step: int, total: int) -> None:
-        self.step = step
-
-    def checkpoint_due(self) -> bool:
-        return self.step == self.stop
-
-    def save(self, step: int, write: Callable[[Path], object]) -> None:
-        self.folder.mkdir(exist_ok=True)
-        write(self.folder)
-
-    def latest(self) -> Path | None:
-        return self.folder if self.folder.exists() else None
 
 
 def test_runs_that_were_cut_at_different_steps_are_joined(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from suite.records import layout
 from suite.records.run_folder import REFUSED, RunFolder
 from suite.records.storage import Storage
 from suite.run_config import RunConfig
+from suite.training import supervised
 from suite.training.batched import BatchedRun, batch_key
 from suite.training.supervised import SupervisedRun
 
@@ -76,16 +77,21 @@ def _damage(root: Path, run: RunConfig, which: Sequence[int]) -> None:
         path.write_bytes(content)
 
 
-SUPERVISED = {"budget": 600, "metrics": {"every": 100}}
+SUPERVISED = {"budget": 120, "metrics": {"every": 20}}
 
 
 @pytest.mark.parametrize(
     ("which", "words"),
-    [((0,), "continued from step 300"), ((0, 1), "started again from the beginning")],
+    [((0,), "continued from step 60"), ((0, 1), "started again from the beginning")],
 )
 def test_a_supervised_run(
-    tmp_path: Path, smoke: Callable[..., RunConfig], which: Sequence[int], words: str
+    tmp_path: Path,
+    smoke: Callable[..., RunConfig],
+    which: Sequence[int],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(supervised, "CHECK_EVERY", 20)
     run = smoke(**SUPERVISED)
     (expected,) = _train(tmp_path / "whole", [run])
     _train(tmp_path / "damaged", [run], checkpoints=4)
@@ -94,7 +100,7 @@ def test_a_supervised_run(
     assert _measured(rows) == expected
     (said,) = [row for row in rows if row[0] == REFUSED]
     assert words in said[1]
-    assert "checkpoint-400 was refused: state.pt: the checksum does not match" in said[1]
+    assert "checkpoint-80 was refused: state.pt: the checksum does not match" in said[1]
 
 
 def test_runs_side_by_side_each_go_on_from_what_they_have(tmp_path: Path) -> None:

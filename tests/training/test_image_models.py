@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from suite.invariance.select import select
+from suite.invariance.select_weights import select
 from suite.metrics.base import METRICS
 from suite.models.base import build_model, dry_model
 from suite.run_config import RunConfig
@@ -64,7 +64,7 @@ def test_measurements_change_nothing(model: dict[str, Any]) -> None:
         n for n, m in METRICS.entries().items() if m.needs & {"predictions", "features", "model"}
     ]
     plain = _run(model, interventions=INTERVENTIONS, metrics={"names": ["accuracy"], "every": 99})
-    measured = _run(model, interventions=INTERVENTIONS, metrics={"names": names, "every": 1})
+    measured = _run(model, interventions=INTERVENTIONS, metrics={"names": names, "every": 3})
     plain.train(MemorySession())
     measured.train(MemorySession())
     assert _same(plain, measured)

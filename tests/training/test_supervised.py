@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from examples import Continued
 from torch import nn
 
 from suite.errors import ConfigError, DivergedError
@@ -57,37 +59,23 @@ def _assert_same_state(a: SupervisedRun, b: SupervisedRun) -> None:
         assert torch.equal(x, y)
 
 
-def _resumed(config: RunConfig, stop: int, folder: Path) -> tuple[SupervisedRun, list[Row]]:
-    """Train to `stop`, save, load into a new run, and finish."""
-
-    class Interrupted(MemorySession):
-        def progress(self, step: int, total: int) -> None:
-            pass
-
-    first, session = SupervisedRun(config), Interrupted()
-    first.observer.after_update(0)
-    total = first.clock.total
-    first.clock = type(first.clock)(**{**first.clock.__dict__, "total": stop})
-    first.train(session)
-    first.save(folder)
-    second = SupervisedRun(config)
-
-    class Continued(MemorySession):
-        def latest(self) -> Path:
-            return folder
-
-    rest = Continued()
-    second.train(rest)
-    assert second.clock.total == total
-    return second, session.rows + rest.rows
-
-
-@pytest.mark.parametrize("kind", SUPERVISED)
-def test_the_same_config_gives_the_same_run(kind: str, smoke: Smoke) -> None:
-    config = smoke(kind, metrics={"names": METRICS, "every": 2})
-    a, b = _train(config), _train(config)
-    assert _facts(a[1]) == _facts(b[1])
-    _assert_same_state(a[0], b[0])
+def _resumed(config: RunConfig, folder: Path, *stops: int) -> tuple[SupervisedRun, list[Row]]:
+    """Train to each stop, save, and load into a new run, of which the last one finishes."""
+    rows: list[Row] = []
+    saved: Path | None = None
+    for stop in stops:
+        piece, session = SupervisedRun(config), Continued(saved)
+        piece.clock = replace(piece.clock, total=stop)
+        piece.train(session)
+        assert piece.step == stop
+        saved = folder / str(stop)
+        saved.mkdir()
+        piece.save(saved)
+        rows += session.rows
+    last, session = SupervisedRun(config), Continued(saved)
+    last.train(session)
+    assert last.step == last.clock.total or config.stop
+    return last, rows + session.rows
 
 
 @pytest.mark.parametrize("kind", SUPERVISED)
@@ -100,9 +88,8 @@ def test_primary_metric_is_measured_at_the_end(kind: str, smoke: Smoke) -> None:
 
 @pytest.mark.parametrize("kind", SUPERVISED)
 @pytest.mark.parametrize("intervention", sorted(INTERVENTIONS.entries()))
-@pytest.mark.parametrize("stop", [2, 5, 6])
 def test_training_resumes_to_the_last_bit(
-    kind: str, intervention: str, stop: int, smoke: Smoke, tmp_path: Path
+    kind: str, intervention: str, smoke: Smoke, tmp_path: Path
 ) -> None:
     config = smoke(
         kind,
@@ -116,9 +103,9 @@ def test_training_resumes_to_the_last_bit(
     if reason := config.skip_reason():
         pytest.skip(reason)
     whole, rows = _train(config)
-    resumed, pieces = _resumed(config, stop, tmp_path)
+    resumed, pieces = _resumed(config, tmp_path, 2, 5, 6)
     _assert_same_state(whole, resumed)
-    # The piece that was cut short measures at its own end, which the whole run may not do.
+    # Pieces that were cut short measure at their own ends, which the whole run may not do.
     known = set(_facts(rows))
     assert known <= set(_facts(pieces))
 
@@ -133,7 +120,7 @@ def test_every_schedule_resumes_and_is_in_the_groups(
         metrics={"names": ["accuracy"], "every": 1},
     )
     whole, rows = _train(config)
-    resumed, pieces = _resumed(config, 7, tmp_path)
+    resumed, pieces = _resumed(config, tmp_path, 7)
     _assert_same_state(whole, resumed)
     logged = {r.step: r.value for r in rows if r.metric == "learning_rate"}
     assert logged == {r.step: r.value for r in pieces if r.metric == "learning_rate"}
@@ -201,6 +188,32 @@ def test_phases_and_alarms_are_rows(smoke: Smoke) -> None:
     assert alarms
 
 
+def test_the_statistic_of_a_trigger_is_a_row_of_every_measurement(smoke: Smoke) -> None:
+    """Against the recursion on the run's own losses, which measuring at each update shows."""
+    cusum = {"kind": "cusum", "window": 2, "lag": 1, "h": 3.0, "k": 0.0, "scale_floor": 1e-3}
+    schedule = {"kind": "triggered", "trigger": cusum}
+    still = {"kind": "adam", "lr": 1e-9}  # so that losses go up and down
+    metrics = {"names": [], "every": 1}
+    config = smoke("warm_start_images", schedule=schedule, metrics=metrics, optimizer=still)
+    _, rows = _train(config)
+    losses = [r.value for r in rows if r.metric == "batch_loss"]
+    found = {r.step: r.value for r in rows if r.metric == "cusum_statistic"}
+    assert list(found) == list(range(len(losses) + 1))
+    assert found[0] == 0.0
+    g, seen = 0.0, list[float]()
+    for step, loss in enumerate(losses, start=1):
+        log = math.log(loss + 1e-6)
+        if len(seen) >= 3:
+            a, b = seen[-3:-1]  # the latest one is left out
+            scale = max(abs(a - b) / 2, 1e-3)
+            g = max(0.0, g + min((log - (a + b) / 2) / scale, 4.0))
+        seen.append(log)
+        if g > 3.0:
+            g, seen = 0.0, []
+        assert found[step] == pytest.approx(g, abs=1e-9), step
+    assert any(value > 0 for value in found.values())
+
+
 def test_feature_change_is_taken_over_the_interval(smoke: Smoke) -> None:
     config = smoke(metrics={"names": ["activation_pattern_change"], "every": 4, "interval": 3})
     seen: dict[int, torch.Tensor] = {}
@@ -243,7 +256,7 @@ def test_the_count_of_measurements_in_a_row_is_resumed(smoke: Smoke, tmp_path: P
     stop = {**STOP, "hold": 5}
     config = smoke("quadratic_regression", metrics={"names": ["loss"], "every": 2}, stop=stop)
     straight, rows = _train(config)
-    again, resumed = _resumed(config, 4, tmp_path)
+    again, resumed = _resumed(config, tmp_path, 4)
     assert straight.step == again.step == 8
     assert _facts(rows) == _facts(resumed)
 
@@ -271,3 +284,48 @@ def test_float64_reaches_parameters_data_and_rows(smoke: Smoke) -> None:
     loss = next(r.value for r in reversed(rows) if r.metric == "loss" and r.layer == "test")
     assert loss != float(torch.tensor(loss, dtype=torch.float32))
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_bfloat16_is_of_the_passes_alone(smoke: Smoke) -> None:
+    config = smoke("growing", precision="bfloat16", interventions=["nap"])
+    run = SupervisedRun(config)
+    seen: list[tuple[bool, torch.dtype]] = []
+    linear = next(m for m in run.model.modules() if isinstance(m, nn.Linear))
+    linear.register_forward_hook(lambda *a: seen.append((torch.is_grad_enabled(), a[2].dtype)))
+    run.train(MemorySession())
+    assert set(seen) == {(True, torch.bfloat16), (False, torch.float32)}
+    assert {p.dtype for p in run.model.parameters()} == {torch.float32}
+    assert {v.dtype for s in run.optimizer.state.values() for v in s.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("kind", ["cnn", "cnn_1d", "resnet", "vit"])
+def test_bfloat16_follows_float32_to_its_own_precision(kind: str) -> None:
+    data = "mnist1d" if kind == "cnn_1d" else "digits"
+    model: dict[str, Any] = {"kind": kind}
+    if kind == "resnet":
+        model |= {"depth": 8, "width": 4}
+    task = {"kind": "permuted", "dataset": data, "batch_size": 64, "tasks": 1, "steps": 8}
+    optimizer = {"kind": "sgd", "lr": 0.01}
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        mapping = {"task": task, "model": model, "optimizer": optimizer, "precision": precision}
+        run = SupervisedRun(RunConfig.from_mapping(mapping))
+        run.updates.start()
+        losses.append([run._update().item() for _ in range(8)])
+    plain, half = losses
+    assert plain != half
+    assert half == pytest.approx(plain, rel=8 * 2**-8)
+
+
+def test_bfloat16_resumes_to_the_last_bit(smoke: Smoke, tmp_path: Path) -> None:
+    config = smoke("growing", precision="bfloat16")
+    whole, rows = _train(config)
+    resumed, later = _resumed(config, tmp_path, 6)
+    _assert_same_state(whole, resumed)
+    assert set(_facts(rows)) <= set(_facts(later))
+
+
+def test_bfloat16_and_sample_plasticity_do_not_mix(smoke: Smoke) -> None:
+    config = smoke("growing", precision="bfloat16", metrics={"names": ["sample_plasticity"]})
+    with pytest.raises(ConfigError, match=r"precision.*'bfloat16'.*float32"):
+        config.check()

@@ -1,8 +1,8 @@
-"""Learners and runners that need no Ray."""
+"""Learners and runners that need no Ray, and algorithms, which do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +93,24 @@ class FolderSession:
 @pytest.fixture
 def folder_session() -> type[FolderSession]:
     return FolderSession
+
+
+@pytest.fixture
+def build(started_ray: None) -> Iterator[Callable[..., Any]]:
+    """Return a function that builds the algorithm of a run, and a list of its rows.
+
+    The algorithm is stopped at the end of the test.
+    """
+    from suite.launch.rllib.config import algorithm_config
+
+    built: list[Any] = []
+
+    def make(run: Any) -> tuple[Any, list[Any]]:
+        built.append(algorithm_config(run).build_algo())
+        rows: list[Any] = []
+        built[-1].recorder.sink = rows.extend
+        return built[-1], rows
+
+    yield make
+    for algorithm in built:
+        algorithm.stop()

@@ -111,8 +111,9 @@ def test_a_checkpoint_continues_with_the_same_updates(
     other.restore_from_path(tmp_path)
     assert (other.agent_steps, other.gradient_steps) == (120, 80)
     for both in (algorithm, other):  # with the same replay, to the last bit
-        for _ in range(30):
-            both._learn()
+        sample = both._sample(30)
+        for batch in both.learning.batches(sample, both.run.agent.batch_size):
+            both._learn(batch, sample.index)
     for (name, mine), theirs in zip(
         algorithm.learner.net.state_dict().items(),
         other.learner.net.state_dict().values(),
@@ -236,9 +237,9 @@ def test_a_replay_too_large_to_keep_is_filled_again_before_learning_goes_on(
         assert len(restored.ring) == 0
         learnt = restored._learn
         sizes: list[int] = []
-        restored._learn = lambda learnt=learnt, sizes=sizes, r=restored: (
+        restored._learn = lambda *batch, learnt=learnt, sizes=sizes, r=restored: (
             sizes.append(len(r.ring)),
-            learnt(),
+            learnt(*batch),
         )
         advance_to(restored, 200)
         assert sizes[0] >= 40, "as much as after the warm-up"

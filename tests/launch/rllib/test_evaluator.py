@@ -12,7 +12,7 @@ from suite.launch.rllib.evaluator import evaluate
 from suite.rl.lanes import Game
 from suite.rl.run import RLRun
 from suite.run_config import RunConfig
-from suite.tasks.rl import EvaluationConfig
+from suite.tasks.evaluation import EvaluationConfig
 
 
 def cartpole(**evaluation: Any) -> RunConfig:

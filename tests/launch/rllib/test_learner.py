@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from suite.errors import DivergedError
-from suite.invariance.decide import scale_invariant
+from suite.invariance.scale_invariance import scale_invariant
 from suite.optimizers import rates
 from suite.run_config import RunConfig
 from suite.training.q_learning import elementwise_loss
@@ -95,6 +95,7 @@ def test_fifty_updates_equal_bare_pytorch(
     with float64():
         learner = make_learner(run)
     net = learner.net.q
+    assert learner.closed_form
     assert next(net.parameters()).dtype == torch.float64
     projected = scale_invariant(net).names if nap else ()
     reference = PlainDqn(
@@ -247,7 +248,8 @@ def test_the_trigger_sees_the_loss_without_the_weights_of_the_replay(
         losses.append((each * batch.get("weights", 1.0)).mean())
     assert seen == expected
     assert len(waits) == 6, "one wait for the device in an update"
-    assert torch.equal(learner.losses.values(), torch.stack(losses)), "what is learnt from"
+    found = learner.losses.values()
+    torch.testing.assert_close(found, torch.stack(losses), msg="what is learnt from")
 
 
 def test_a_loss_that_is_not_finite_is_named_with_its_step(make_learner: Callable[..., Any]) -> None:

@@ -1,7 +1,7 @@
 """Runs over several games: exact boundaries, what a switch forgets, and how they are resumed."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,24 +39,6 @@ RAINBOW = {"kind": "rainbow", "batch_size": 4, "replay_capacity": 300, "target_e
 
 def sequence(**overrides: Any) -> RLRun:
     return RLRun.of(RunConfig.from_mapping(merge(BASE, overrides)))
-
-
-@pytest.fixture
-def build(started_ray: None) -> Iterator[Callable[..., Any]]:
-    """Return a function that builds the algorithm of a run, stopped at the end of the test."""
-    from suite.launch.rllib.config import algorithm_config
-
-    built: list[Any] = []
-
-    def make(run: RunConfig) -> tuple[Any, list[Any]]:
-        built.append(algorithm_config(run).build_algo())
-        rows: list[Any] = []
-        built[-1].recorder.sink = rows.extend
-        return built[-1], rows
-
-    yield make
-    for algorithm in built:
-        algorithm.stop()
 
 
 def advance_to(algorithm: Any, agent_steps: int) -> None:

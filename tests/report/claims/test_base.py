@@ -231,3 +231,31 @@ def test_a_run_that_two_tasks_share_counts_once_in_each(writer: Any) -> None:
         track = seed.track("a", "accuracy", "test")
         assert track.steps.tolist() == [0, 10, 20]
         assert track.at(10) == 0.5
+
+
+def test_tasks_of_a_file_without_a_label_are_the_experiment_of_its_name(writer: Any) -> None:
+    writer.name = "paper_fig6_small"
+    for task in ("boxing", "pong"):
+        writer.task(task, ["a"], seeds=[0])
+        writer.run(task, "a", 0, [(0, 0.1), (10, len(task))])
+    results = Results(writer.finish())
+    assert results.experiment("paper_fig6", "published") is None
+    assert results.experiment("paper_fig", "small") is None
+    experiment = results.experiment("paper_fig6", "small")
+    assert experiment is not None
+    [seed] = experiment.repetitions
+    assert seed.tasks == ["boxing", "pong"]
+    parts = seed.by_task()
+    lasts = [part.track("a", "accuracy", "test").last for part in parts.values()]
+    assert (list(parts), lasts) == (["boxing", "pong"], [6, 4])
+    assert parts["pong"].track("a", "accuracy", "test", over="frames").steps.tolist() == [0, 40]
+
+
+def test_a_label_in_a_file_is_not_taken_for_the_file(writer: Any) -> None:
+    writer.name = "paper_fig6"
+    for task in ("paper_fig6-pong", "other"):
+        writer.task(task, ["a"], seeds=[0])
+        writer.run(task, "a", 0, [(0, 0.1)])
+    experiment = Results(writer.finish()).experiment("paper_fig6", "published")
+    assert experiment is not None
+    assert experiment.repetitions[0].tasks == ["paper_fig6-pong"]

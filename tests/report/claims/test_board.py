@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from suite.errors import ConfigError
+from suite.launch.show_results import show_claims
 from suite.report.claims.base import CLAIMS, above, claim
 from suite.report.claims.board import (
     as_records,
@@ -204,3 +205,15 @@ def test_what_is_no_board_is_one_message(folder: Path, tmp_path: Path, text: str
     (tmp_path / "old.json").write_text(text)
     with pytest.raises(ConfigError, match="--keep: got"):
         keep(judge_all(folder), tmp_path / "old.json")
+
+
+def test_a_sweep_of_which_no_seed_is_complete_is_listed_with_what_it_lacks(writer: Any) -> None:
+    writer.task("stopping_small-catch", ["never", "after_10"], seeds=[0])
+    writer.run("stopping_small-catch", "never", 0, [(0, 0.1), (10, 0.5)])
+    writer.run("stopping_small-catch", "after_10", 0, state="not started")
+    printed = io.StringIO()
+    show_claims(str(writer.finish()), "*", None, Console(file=printed, width=200))
+    out = " ".join(printed.getvalue().split())
+    assert "No claim is about" not in out
+    assert "suite.stop_rules.1a" in out
+    assert "lacks 1 of the arms of seed 0" in out

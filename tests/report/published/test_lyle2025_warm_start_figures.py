@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import experiment
 
-from suite.report.experiment import Experiment, Repetition
+from suite.report.experiment import Experiment
 from suite.report.published.base import PUBLISHED
 from suite.report.published.data import Grid
 
@@ -52,18 +54,7 @@ def _rows(seed: int, place: int) -> pd.DataFrame:
     return pd.DataFrame(flat, columns=["metric", "layer", "step", "value"])
 
 
-def made(arms: Mapping[str, Mapping[str, Any]], seeds: int = 3) -> Experiment:
-    """Return an experiment with these arms."""
-    repetitions = [
-        Repetition(
-            seed,
-            {("task", arm): arm for arm in arms},
-            arms,
-            {arm: _rows(seed, place) for place, arm in enumerate(arms)},
-        )
-        for seed in range(seeds)
-    ]
-    return Experiment("made_up", "small", repetitions)
+made = partial(experiment, rows=_rows)
 
 
 def aligned() -> Experiment:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from suite.invariance.decide import scale_invariant
+from suite.invariance.scale_invariance import scale_invariant
 
 
 class Affine(nn.Module):

@@ -15,9 +15,9 @@ from networks import CASES, Case, PreNorm, mlp
 from torch import Tensor, nn
 
 from suite import Projection
-from suite.invariance.decide import check_invariant, row_axis, scale_invariant
-from suite.invariance.inputs import made_up
-from suite.invariance.passes import Passes, change, reach, tensors_in
+from suite.invariance.forward_passes import Passes, change, reach, tensors_in
+from suite.invariance.guessed_inputs import made_up
+from suite.invariance.scale_invariance import check_invariant, row_axis, scale_invariant
 from suite.norms import Per
 
 EVERY = [pytest.param(case, id=name) for name, case in CASES.items()]

@@ -1,0 +1,144 @@
+"""Q-learning in closed form against autograd, in double precision."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from suite.models.base import MODELS, ModelSpec, build_model
+from suite.models.inputs import Floats
+from suite.optimizers import AdamConfig, step_of
+from suite.training.q_chain import QChain
+from suite.training.q_learning import (
+    LossName,
+    double_q_target,
+    elementwise_loss,
+    q_learning_target,
+    td_error,
+)
+
+ACTIONS = 3
+
+
+def network(norm: str, seed: int) -> nn.Module:
+    config = MODELS["mlp"].from_mapping({"kind": "mlp", "width": 7, "depth": 2, "norm": norm})
+    return build_model(config, ModelSpec(Floats((5,)), ACTIONS), seed).double()
+
+
+def batch_of(size: int, weighted: bool) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(size)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    batch = {
+        "s_tm1": draw(size, 5),
+        "a_tm1": torch.randint(0, ACTIONS, (size,), generator=generator),
+        "r_t": 3 * draw(size),
+        "discount_t": 0.9 * (draw(size) > 0).double(),
+        "s_t": draw(size, 5),
+    }
+    return batch | ({"weights": draw(size).exp()} if weighted else {})
+
+
+def by_autograd(
+    online: nn.Module, target: nn.Module, batch: dict[str, Tensor], double: bool, loss: LossName
+) -> tuple[Tensor, Tensor]:
+    """Return the losses and errors, with gradients in the online network."""
+    q_t = target(batch["s_t"]).detach()
+    if double:
+        aim = double_q_target(batch["r_t"], batch["discount_t"], q_t, online(batch["s_t"]))
+    else:
+        aim = q_learning_target(batch["r_t"], batch["discount_t"], q_t)
+    error = td_error(online(batch["s_tm1"]), batch["a_tm1"], aim)
+    losses = elementwise_loss(error, loss)
+    (losses * batch.get("weights", torch.ones_like(losses))).mean().backward()
+    return losses.detach(), error.detach()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    norm=st.sampled_from(["none", "layer", "rms"]),
+    double=st.booleans(),
+    loss=st.sampled_from(["huber", "mse"]),
+    weighted=st.booleans(),
+    size=st.integers(1, 9),
+)
+def test_losses_errors_and_gradients_are_those_of_autograd(
+    norm: str, double: bool, loss: LossName, weighted: bool, size: int
+) -> None:
+    online, target = network(norm, 0), network(norm, 1)
+    plain, batch = copy.deepcopy(online), batch_of(size, weighted)
+    each, errors = by_autograd(plain, target, batch, double, loss)
+    chain = QChain(online, target, double, loss)
+    for _ in range(2):  # gradients are written, not added up
+        found = chain.gradients(batch)
+    weights = batch.get("weights", torch.ones(size))
+    torch.testing.assert_close(found, (each * weights).mean(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(chain.each, each, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(chain.errors, errors, rtol=1e-12, atol=1e-12)
+    for (name, mine), theirs in zip(online.named_parameters(), plain.parameters(), strict=True):
+        assert mine.grad is not None
+        assert theirs.grad is not None
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-10, atol=1e-12, msg=name)
+    assert all(p.grad is None for p in target.parameters())
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_fifty_updates_by_blocks_are_those_of_autograd(
+    size: int, double: bool, weighted: bool
+) -> None:
+    """The target is copied every seventh update, which lies within blocks of three and of eight."""
+    online, target = network("layer", 0), network("layer", 1)
+    plain, old = copy.deepcopy(online), copy.deepcopy(target)
+    mine = AdamConfig(lr=0.01).build(online)
+    theirs = torch.optim.Adam(plain.parameters(), lr=0.01)
+    chain, step, update = QChain(online, target, double, "huber"), step_of(mine), 0
+    while update < 50:
+        fields = batch_of(6 * size, weighted)
+        for batch in chain.split(fields, 6):
+            assert set(batch) == set(fields)
+            found = chain.gradients(batch)
+            step()
+            theirs.zero_grad()
+            each, errors = by_autograd(plain, old, dict(batch), double, "huber")
+            theirs.step()
+            weights = batch.get("weights", torch.ones(6))
+            torch.testing.assert_close(found, (each * weights).mean(), rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(chain.each, each, rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(chain.errors, errors, rtol=1e-9, atol=1e-12)
+            update += 1
+            if update % 7 == 0:
+                for net, its in ((target, online), (old, plain)):
+                    net.load_state_dict(its.state_dict())
+    for one, other in zip(online.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-11)
+
+
+def test_parameters_that_move_in_memory_are_found_again() -> None:
+    online, target = network("layer", 0), network("layer", 1)
+    chain, batch = QChain(online, target, False, "mse"), batch_of(4, False)
+    chain.gradients(batch)
+    with torch.no_grad():
+        for parameter in online.parameters():
+            parameter.data = 2 * parameter
+    plain = copy.deepcopy(online)
+    plain.zero_grad()
+    by_autograd(plain, target, batch, False, "mse")
+    chain.gradients(batch)
+    for mine, theirs in zip(online.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_other_networks_are_refused() -> None:
+    other: Any = nn.Sequential(nn.Linear(5, 3), nn.Softplus())
+    with pytest.raises(ValueError, match="not a chain"):
+        QChain(other, copy.deepcopy(other), False, "mse")
