@@ -80,3 +80,12 @@ class JoinedOptimizer:
                     zip(self._optimizers, self._own, strict=True)
                 ):
                     optimizer.state[own[name]][key] = value[index] if wide else value
+
+
+def part(optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """Give each run what a `JoinedOptimizer` before may have left them to share: step counts."""
+    for optimizer in optimizers:
+        for parameter, state in optimizer.state.items():
+            for key, value in state.items():
+                if isinstance(value, Tensor) and value.shape != parameter.shape:
+                    state[key] = value.clone()

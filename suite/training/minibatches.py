@@ -27,7 +27,7 @@ from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
 from suite.schedules.constant import ConstantConfig
 from suite.tasks.base import SupervisedTask, SupervisedTaskConfig
-from suite.training.joined_optimizer import JoinedOptimizer
+from suite.training.joined_optimizer import JoinedOptimizer, part
 from suite.training.joint import Joint
 from suite.training.supervised import SupervisedRun
 
@@ -99,6 +99,7 @@ class Minibatches(Joint):
             optimizers = [run.optimizer for run in runs]
             self.optimizer = JoinedOptimizer(optimizers, self.parameters, gradients)
         else:
+            part([run.optimizer for run in runs])
             for index, run in enumerate(runs):
                 for name, parameter in run.model.named_parameters():
                     parameter.grad = gradients[name][index]

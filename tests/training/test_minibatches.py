@@ -240,6 +240,21 @@ def test_runs_that_were_cut_at_different_steps_are_joined(
     assert of_group < 1.01 * single_size
 
 
+def test_runs_of_one_rate_are_joined_by_one_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs share the state of one optimizer until they reach the step of the third."""
+    monkeypatch.setattr("suite.training.supervised.CHECK_EVERY", 8)
+    monkeypatch.setattr(batched, "CHECK_EVERY", 8)
+    configs = [*seeds()[:2], request(2, optimizer={"kind": "adam", "lr": 0.01})]
+    SupervisedRun(configs[2], CPU).train(Saving(tmp_path / "c", 24))
+    group, sessions = BatchedRun(configs, CPU), [Saving(tmp_path / name) for name in "abc"]
+    assert group.train(sessions) == [None] * 3
+    for config, run in zip(configs, group.runs, strict=True):
+        mine, its = (r.optimizer.state_dict()["state"] for r in (run, alone(config)[0]))
+        torch.testing.assert_close(mine, its, rtol=1e-9, atol=1e-12)
+
+
 def test_a_checkpoint_of_a_group_continues_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
