@@ -74,7 +74,8 @@ class ResNetConfig(ModelConfig):
 
     Attributes:
         depth: layers, which decide on the kind and number of blocks.
-        width: channels of the first stage.
+        width: channels of the first stage, eight or more: with fewer, PyTorch's gradient of the
+            shortcuts writes past its memory on processors without AVX-512 (2.13, oneDNN 3.12).
         norm: norm layers: batch norm; ``layer``, over all channels and positions of an image;
             ``group``, over some of the channels; or none, with biases.
         groups: of ``norm: group``, a divisor of `width`; unused otherwise.
@@ -83,7 +84,7 @@ class ResNetConfig(ModelConfig):
 
     kind: Literal["resnet"] = "resnet"
     depth: Literal[8, 18, 50, 101] = 18
-    width: Annotated[int, Field(ge=1)] = 64
+    width: Annotated[int, Field(ge=8)] = 64
     norm: Literal["batch", "layer", "group", "none"] = "batch"
     groups: Annotated[int, Field(ge=1)] = 8
     activation: PlainActivation = "relu"

@@ -102,7 +102,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "pair_relu": [{"width": 16}, {"width": 8, "scale": 2.0, "zero_output": True}],
         "resnet": [
             {"depth": 8, "width": 8},
-            {"depth": 50, "width": 4, "norm": "group", "groups": 2, "activation": "gelu"},
+            {"depth": 50, "width": 8, "norm": "group", "groups": 2, "activation": "gelu"},
         ],
         "scaled": [
             {"inner": {"kind": "mlp", "width": 8}, "alpha": 2.0, "centred": True},

@@ -35,8 +35,8 @@ IMAGES = ModelSpec(Floats((3, 8, 8)), 4)
 OF_IMAGES: list[dict[str, Any]] = [
     {"kind": "cnn", "channels": 4, "hidden": 8},
     {"kind": "cnn", "blocks": [4], "hidden": 8, "norm": "rms", "norm_place": "after"},
-    {"kind": "resnet", "depth": 8, "width": 4, "norm": "layer", "activation": "gelu"},
-    {"kind": "resnet", "depth": 8, "width": 4, "norm": "group", "groups": 2},
+    {"kind": "resnet", "depth": 8, "width": 8, "norm": "layer", "activation": "gelu"},
+    {"kind": "resnet", "depth": 8, "width": 8, "norm": "group", "groups": 2},
     {"kind": "vit", "width": 8, "depth": 1, "heads": 2, "hidden": 8},
 ]
 
@@ -190,4 +190,4 @@ def test_networks_of_images_have_an_expansion(inner: dict[str, Any]) -> None:
 
 def test_running_statistics_are_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"model\.inner\.norm: got 'batch'"):
-        make({"kind": "resnet", "depth": 8, "width": 4}, spec=IMAGES)
+        make({"kind": "resnet", "depth": 8, "width": 8}, spec=IMAGES)

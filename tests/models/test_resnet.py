@@ -39,7 +39,7 @@ def _size(model: nn.Module) -> int:
     ],
 )
 def test_outputs_are_those_of_the_formula(depth: Any, norm: Any, name: Any) -> None:
-    config = ResNetConfig(depth=depth, width=4, norm=norm, groups=2, activation=name)
+    config = ResNetConfig(depth=depth, width=8, norm=norm, groups=2, activation=name)
     net = build_model(config, SMALL, seed=0).double()
     generator = torch.Generator().manual_seed(0)
     for parameter in net.parameters():
@@ -86,7 +86,7 @@ def test_a_plain_network_has_biases_in_place_of_norms() -> None:
 
 
 def test_measurements_use_running_statistics_and_leave_them() -> None:
-    net = build_model(ResNetConfig(depth=8, width=4), SMALL, 0)
+    net = build_model(ResNetConfig(depth=8, width=8), SMALL, 0)
     x = torch.randn(12, *SMALL.inputs.shape)
     net(x)
     before = copy.deepcopy(net.state_dict())
@@ -106,7 +106,7 @@ def test_modes_come_back_as_they_were() -> None:
 
 
 def test_units_within_the_branches_are_seen() -> None:
-    net = build_model(ResNetConfig(depth=8, width=4), SMALL, 0)
+    net = build_model(ResNetConfig(depth=8, width=8), SMALL, 0)
     layers = hidden_layers(net, lambda: net(torch.randn(4, *SMALL.inputs.shape)))
     alone = [layer for layer in layers if not layer.others]
     assert [(x.incoming, x.outgoing) for x in alone] == [

@@ -17,8 +17,8 @@ from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun
 
 NETWORKS: list[dict[str, Any]] = [
-    {"kind": "resnet", "depth": 8, "width": 4},
-    {"kind": "resnet", "depth": 8, "width": 4, "norm": "layer"},
+    {"kind": "resnet", "depth": 8, "width": 8},
+    {"kind": "resnet", "depth": 8, "width": 8, "norm": "layer"},
     {"kind": "vit", "width": 12, "depth": 1, "hidden": 8, "branch_norm": True},
     {"kind": "cnn", "channels": 4, "hidden": 8, "activation": "crelu"},
     {"kind": "mlp", "width": 8, "norm": "layer", "activation": "fourier"},

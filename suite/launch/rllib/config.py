@@ -112,7 +112,12 @@ def algorithm_config(run: RunConfig) -> NapDQNConfig:
             num_envs_per_env_runner=run.task.lanes,
         )
         .fault_tolerance(restart_failed_env_runners=True)
-        .learners(num_learners=run.resources.learners, num_gpus_per_learner=run.resources.gpus)
+        .learners(
+            num_learners=run.resources.learners,
+            num_gpus_per_learner=run.resources.gpus,
+            add_default_connectors_to_learner_pipeline=False,  # the replay gives ready batches
+        )
+        .debugging(log_sys_usage=False)  # a thread that each run would wait for at its end
         .resources(num_cpus_for_main_process=cast("int", run.resources.cpus))
     )
     config.validate()

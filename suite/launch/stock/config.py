@@ -46,7 +46,7 @@ def algorithm_config(run: StockRun) -> Any:
     config.rl_module(rl_module_spec=RLModuleSpec(module_class=module, model_config=sizes))
     config.training(lr=run.optimizer.lr, **agent.arguments())
     config.learners(learner_class=learner, num_learners=0, num_gpus_per_learner=run.resources.gpus)
-    config.debugging(seed=rllib_seed(run), log_level="ERROR")
+    config.debugging(seed=rllib_seed(run), log_level="ERROR", log_sys_usage=False)
     config.resources(num_cpus_for_main_process=cast("int", run.resources.cpus))
     stock_class = config.algo_class
     config.algo_class = type(stock_class.__name__, (TemporaryFolder, stock_class), {})
