@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import inspect
 import logging
 import os
 import random
@@ -19,9 +21,18 @@ from suite.tasks.base import TASKS
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 # Trials are as urgent as the tests that wait for them; by default Ray's workers give way.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# RLlib asks for the stack once for each connector; a test's is deep, and its lines are not needed.
+_frames = inspect.stack
+inspect.stack = lambda context=0: _frames(context)
 # What tests share is imported by its bare name; `mypy_path` in pyproject.toml says the same.
 SHARED = ("references", "contracts", "invariance", "replay", "launch/shared", "report/shared")
 sys.path[:0] = [str(Path(__file__).parent / name) for name in SHARED]
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage leave thousands of tests alone."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

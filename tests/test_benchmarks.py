@@ -244,14 +244,14 @@ def test_mutated_sweep_files_are_planned_or_refused(
 ) -> None:
     fuzz, faults = load("faults_fuzz"), load("faults")
     monkeypatch.setattr(fuzz, "LIMIT_S", 60.0)  # a test is no measurement of time
-    cases = fuzz.cases(40, seed=1)
-    assert cases == fuzz.cases(40, seed=1) != fuzz.cases(40, seed=2)
+    cases = fuzz.cases(30, seed=1)
+    assert cases == fuzz.cases(30, seed=1) != fuzz.cases(30, seed=2)
     outcomes = [fuzz.plan(case, tmp_path) for case in cases]
     assert {how for how, _ in outcomes} == {"accepted", "refused"}, outcomes
     found = tmp_path / "figures.json"
-    assert faults.main(["--fuzz", "20", "--workers", "1", "--json", str(found)]) == 0
+    assert faults.main(["--fuzz", "8", "--workers", "1", "--json", str(found)]) == 0
     figures = json.loads(found.read_text())["figures"]
-    assert figures["accepted"] + figures["refused"] == 20
+    assert figures["accepted"] + figures["refused"] == 8
 
 
 def test_what_should_not_be_is_told_of(

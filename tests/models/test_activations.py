@@ -41,7 +41,7 @@ NORMED: list[dict[str, Any]] = [
         {
             "kind": "resnet",
             "depth": depth,
-            "width": 8 if depth < 50 else 4,
+            "width": 8,
             "norm": norm,
             "activation": name,
         }

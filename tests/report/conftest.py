@@ -124,6 +124,12 @@ def results(writer: FolderWriter) -> Path:
     return write_results(writer)
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures, which take most of the time, for tests of numbers and words."""
+    monkeypatch.setattr("suite.report.build._draw", lambda *_: [])
+
+
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The report of the same results, built once, for tests that only look."""

@@ -284,6 +284,7 @@ assert not found, found
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_arms_that_were_not_asked_for_and_have_no_result_are_not_printed(writer: Any) -> None:
     for task in ("one", "two", "three"):
         writer.task(task, ["constant", "low", "high"], gap_to="high")

@@ -53,6 +53,7 @@ def build(writer: Any) -> Report:
     return build_report(writer.finish())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_numbers_by_hand(writer: Any) -> None:
     write(writer, GAMES)
     report = build(writer)
@@ -103,6 +104,7 @@ def test_the_same_results_give_the_same_bytes(writer: Any) -> None:
     assert contents() == first
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_game_or_none_is_no_aggregate_and_an_old_one_is_removed(writer: Any) -> None:
     write(writer, {"pong": 5.0})
     folder = writer.finish() / "report"
@@ -115,6 +117,7 @@ def test_one_game_or_none_is_no_aggregate_and_an_old_one_is_removed(writer: Any)
     assert "IQM" not in report.text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_games_that_cannot_be_compared_are_left_out_and_named(writer: Any) -> None:
     lost = tuple(("krull", "cyclic", seed) for seed in range(3))
     write(writer, {**GAMES, "tetris": 1.0}, lost=lost)
@@ -128,6 +131,7 @@ def test_games_that_cannot_be_compared_are_left_out_and_named(writer: Any) -> No
     assert "Left out: krull (no complete run of cyclic); tetris" in " ".join(report.text.split())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_arm_has_as_many_runs_as_its_game_with_the_fewest(writer: Any) -> None:
     write(writer, GAMES, seeds=4, lost=(("pong", "constant", 0),))
     report = build(writer)
@@ -139,6 +143,7 @@ def test_an_arm_has_as_many_runs_as_its_game_with_the_fewest(writer: Any) -> Non
     assert "constant: 2 complete runs do not count" in " ".join(report.text.split())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_arm_without_any_run_does_not_hide_the_others(writer: Any) -> None:
     arms = ["constant", "cyclic", "late"]
     lost = tuple((game, "late", seed) for game in GAMES for seed in range(3))
@@ -165,6 +170,7 @@ def test_tasks_of_different_experiments_are_not_mixed(writer: Any) -> None:
     assert {"aggregate.svg", "aggregate-2.svg", "aggregate-3.svg"} <= names
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_different_protocols_are_pointed_out(writer: Any) -> None:
     write(writer, {"pong": 5.0})
     write(writer, {"krull": 1000.0}, protocol="dopamine", sticky=0.25, backend="ale")
@@ -173,6 +179,7 @@ def test_different_protocols_are_pointed_out(writer: Any) -> None:
     assert "Protocols differ: rainbow2018" in report.text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_departures_from_a_named_protocol_are_told(writer: Any) -> None:
     told: dict[str, Any] = {
         "protocol": "dopamine",
@@ -185,6 +192,7 @@ def test_departures_from_a_named_protocol_are_told(writer: Any) -> None:
     assert protocol.endswith("life loss does not end bootstrapping, full_action_space True")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_few_runs_have_no_interval(writer: Any) -> None:
     write(writer, GAMES, seeds=2)
     arm = build(writer).aggregate["atari"]["arms"]["cyclic"]

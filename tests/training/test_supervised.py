@@ -303,7 +303,7 @@ def test_bfloat16_follows_float32_to_its_own_precision(kind: str) -> None:
     data = "mnist1d" if kind == "cnn_1d" else "digits"
     model: dict[str, Any] = {"kind": kind}
     if kind == "resnet":
-        model |= {"depth": 8, "width": 4}
+        model |= {"depth": 8, "width": 8}
     task = {"kind": "permuted", "dataset": data, "batch_size": 64, "tasks": 1, "steps": 8}
     optimizer = {"kind": "sgd", "lr": 0.01}
     losses = []
