@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 
@@ -27,6 +28,11 @@ inspect.stack = lambda context=0: _frames(context)
 # What tests share is imported by its bare name; `mypy_path` in pyproject.toml says the same.
 SHARED = ("references", "contracts", "invariance", "replay", "launch/shared", "report/shared")
 sys.path[:0] = [str(Path(__file__).parent / name) for name in SHARED]
+
+
+# A slow moment of a machine is no fault of what is tested.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_collection_finish() -> None:

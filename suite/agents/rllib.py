@@ -44,9 +44,6 @@ class RLlibAgentConfig(AgentConfig):
 
     training: dict[str, JsonValue] = Field(default_factory=dict)
 
-    def __hash__(self) -> int:
-        return hash(self.canonical())  # settings may be lists and mappings, which have no hash
-
     @property
     @abstractmethod
     def batch(self) -> int:

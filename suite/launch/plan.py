@@ -60,8 +60,8 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
         told = ", ".join(sorted({name for found in parted.values() for name in found}))
         say(
             console,
-            f"{len(parted)} runs are trained alone, not side by side, because they measure {told}: "
-            "a function of a plugin would be shared between runs. Each run gets its own "
+            f"{len(parted)} runs are trained alone, not side by side, because they use {told}: "
+            "what parts of plugins keep would be shared between runs. Each run gets its own "
             "StatefulMetric.",
         )
     wall = sweep_seconds(sweep.runs.values(), trials, slots, len({task for task, _ in cells}))

@@ -1,9 +1,9 @@
 """Plugins: a user's own tasks, models, schedules, interventions and metrics, without a fork.
 
 A plugin is a Python file or an importable module whose import registers its parts, or environments
-with Gymnasium. A worker imports
-its plugins again for every trial, so that state in a plugin's module does not pass from one run to
-the next. Modules that a plugin imports are not imported again.
+with Gymnasium. A worker imports its plugins again for every trial, so that state in a plugin's
+module does not pass from one run to the next, and runs with parts of plugins are not trained side
+by side. Modules that a plugin imports are not imported again.
 """
 
 from __future__ import annotations

@@ -31,20 +31,21 @@ from suite.replay.sum_tree import Doubles, SumTree
 
 @dataclass(frozen=True)
 class Annealing:
-    """A value by gradient steps: from `start` at step 0 on a line of `length` to `end`.
+    """A value by gradient steps: `start` until step `after`, then on a line of `length` to `end`.
 
-    >>> beta = Annealing(0.4, 1.0, length=100)
-    >>> beta(0), beta(50), beta(100), beta(101)
-    (0.4, 0.7, 1.0, 1.0)
+    >>> beta = Annealing(0.4, 1.0, length=100, after=10)
+    >>> beta(0), beta(10), beta(60), beta(110), beta(111)
+    (0.4, 0.4, 0.7, 1.0, 1.0)
     """
 
     start: float
     end: float
     length: int
+    after: int = 0
 
     def __call__(self, step: int) -> float:
         """Return the value at a gradient step."""
-        done = min(step / self.length, 1.0) if self.length > 0 else 1.0
+        done = min(max(step - self.after, 0) / self.length, 1.0) if self.length > 0 else 1.0
         return (1 - done) * self.start + done * self.end
 
 

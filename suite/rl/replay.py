@@ -42,12 +42,16 @@ def make_ring(run: RLRun, space: Any, device: torch.device) -> FrameRing:
 
 
 def annealing(run: RLRun) -> Annealing:
-    """Return the correction of prioritised replay by gradient steps; 1 where there is none."""
+    """Return the correction of prioritised replay by gradient steps; 1 where there is none.
+
+    It waits for the end of a priming, whose updates no time of acting counts.
+    """
     by_error = run.agent.prioritized
     if by_error is None:
         return Annealing(1.0, 1.0, 0)
     length = run.clock().steps(by_error.anneal, "agent.prioritized.anneal")
-    return Annealing(by_error.beta_start, by_error.beta_end, length)
+    priming = run.task.priming.updates
+    return Annealing(by_error.beta_start, by_error.beta_end, length, after=priming)
 
 
 def check_replay(saved: Mapping[str, Any], ring: FrameRing, checkpoint: str) -> None:

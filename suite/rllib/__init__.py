@@ -2,8 +2,8 @@
 
 `nap_module` puts norm layers into an RLModule; `nap_learner` gives a Learner schedules in gradient
 steps, interventions and metrics. Both take RLlib's own class and return a subclass, to be named in
-an algorithm's config. This package knows Ray, as the `launch` package does; nothing of the suite
-imports it.
+an algorithm's config. This package knows Ray, as the `launch` package does, which alone of the
+suite imports it.
 """
 
 from suite.rllib.learner import nap_learner

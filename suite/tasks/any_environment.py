@@ -47,9 +47,6 @@ class AnyEnvironmentConfig(OneEnvironmentConfig):
     channels_last: bool = False
     pad_channels: Annotated[int, Field(ge=0, le=MOST_CHANNELS)] = 0
 
-    def __hash__(self) -> int:
-        return hash(self.canonical())  # options may be lists and mappings, which have no hash
-
     @field_validator("kwargs")
     @classmethod
     def _not_ours(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
@@ -10,6 +11,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from suite.agents.rllib import RLlibAgentConfig
 from suite.clock import Clock, Duration
+from suite.environments import registered
 from suite.environments.spaces import Backend, Spaces, spaces_of
 from suite.errors import ConfigError
 from suite.metrics.base import check_of_parameters
@@ -21,7 +23,7 @@ from suite.tasks.any_environment import AnyEnvironmentConfig
 from suite.tasks.base import TASKS, Request, TaskConfig
 from suite.tasks.envpool import EnvpoolConfig
 from suite.tasks.one_environment import LONGEST
-from suite.tasks.rl import MOST_LANES, RLTaskConfig
+from suite.tasks.rl import AUTO_REPLAY, MOST_LANES, RLTaskConfig
 
 ACTIVATIONS = ("relu", "leaky_relu", "gelu")
 """Nonlinearities that RLlib's networks can have, too."""
@@ -66,9 +68,6 @@ class RLlibTaskConfig(TaskConfig):
     lanes: Annotated[int, Field(ge=1, le=MOST_LANES)] = 8
     resume_env: Literal["auto", "replay", "fresh"] = "auto"
 
-    def __hash__(self) -> int:
-        return hash(self.canonical())  # options may be lists and mappings, which have no hash
-
     @model_validator(mode="after")
     def _not_ours(self) -> RLlibTaskConfig:
         fixed = (EnvpoolConfig if self.backend == "envpool" else AnyEnvironmentConfig).fixed
@@ -93,6 +92,15 @@ class RLlibTaskConfig(TaskConfig):
     def ranges(self) -> Mapping[str, Range]:
         """Losses of policies may be negative."""
         return {"batch_loss": ANY}
+
+    def kept_steps(self) -> int:
+        """Return for how many steps of the lanes the actions are kept, to be taken again.
+
+        None if they say nothing of the state.
+        """
+        if self.backend == "gymnasium" and registered.find(self.env).nondeterministic:
+            return 0
+        return {"fresh": 0, "auto": AUTO_REPLAY, "replay": sys.maxsize}[self.resume_env]
 
     def spaces(self) -> Spaces:
         """Return the spaces of the environment.

@@ -141,9 +141,6 @@ class SequentialConfig(SequenceConfig):
             raise ConfigError("scored_visits", self.scored_visits, wanted)
         return self
 
-    def __hash__(self) -> int:
-        return hash(self.canonical())  # options of environments have no hash
-
     @property
     def seed_key(self) -> str:
         """The environments' ids: arms with other changes, visits or ratios share their weights."""

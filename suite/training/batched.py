@@ -15,6 +15,7 @@ import torch
 
 from suite.errors import DivergedError
 from suite.metrics.base import METRICS
+from suite.registry import within
 from suite.run_config import RunConfig
 from suite.tasks.base import SupervisedTaskConfig
 from suite.training.full_batch import Descent, full_batch_key
@@ -32,20 +33,30 @@ CHUNK = 1_000
 
 def batch_key(config: RunConfig) -> Hashable | None:
     """Return what runs must share to be trained at once; None if this one is trained alone."""
-    if config.precision == "bfloat16" or any(METRICS[n].shared for n in config.metric_names):
+    if config.precision == "bfloat16" or _of_plugins(config):
         return None
     return full_batch_key(config) or minibatch_key(config)
 
 
-def parted_by(config: RunConfig) -> list[str]:
-    """Return the metrics that force a run to be trained alone, although its task allows many.
+def _of_plugins(config: RunConfig) -> list[str]:
+    """Return the names of parts that are not the suite's own, and of metrics without state.
 
-    Functions of a plugin may keep things in their module, which runs of one process would share.
+    What they keep in their module, runs of one process would share. Interventions say themselves
+    whether they allow it, and a metric with state is made for each run.
     """
+    metrics = [name for name in config.metric_names if METRICS[name].shared]
+    parts = [
+        part for root in (config.task, config.model, config.schedule) for part in root.components()
+    ]
+    return metrics + [p.kind for p in parts if not within(type(p).__module__, "suite")]
+
+
+def parted_by(config: RunConfig) -> list[str]:
+    """Return the parts of plugins that part a run from others with which its task allows it."""
     task = config.task
     if not isinstance(task, SupervisedTaskConfig) or not (task.whole_batch or task.minibatches):
         return []
-    return [name for name in config.metric_names if METRICS[name].shared]
+    return _of_plugins(config)
 
 
 def join(runs: Sequence[SupervisedRun]) -> Joint:

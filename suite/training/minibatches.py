@@ -22,7 +22,7 @@ from suite.interventions.base import InterventionStack
 from suite.interventions.joined import Rate, Stacks
 from suite.models.base import ModelConfig, ModelSpec, dry_model
 from suite.models.chain import Chain, chain_layers
-from suite.optimizers import AdamConfig, SgdConfig, set_rate
+from suite.optimizers import AdamConfig, SgdConfig, set_rate, step_of
 from suite.run_config import RunConfig
 from suite.schedules.base import AdaptiveSchedule
 from suite.schedules.constant import ConstantConfig
@@ -100,6 +100,7 @@ class Minibatches(Joint):
             self.optimizer = JoinedOptimizer(optimizers, self.parameters, gradients)
         else:
             part([run.optimizer for run in runs])
+            self._steps = [step_of(run.optimizer) for run in runs]
             for index, run in enumerate(runs):
                 for name, parameter in run.model.named_parameters():
                     parameter.grad = gradients[name][index]
@@ -170,9 +171,9 @@ class Minibatches(Joint):
             self.optimizer.step(rate)
         else:
             assert isinstance(rate, torch.Tensor)
-            for run, own in zip(self.runs, rate.tolist(), strict=True):
+            for run, own, update in zip(self.runs, rate.tolist(), self._steps, strict=True):
                 set_rate(run.optimizer, own)
-                run.optimizer.step()
+                update()
         for intervention in self.stack.after:
             intervention.after_step(step, rate)
 

@@ -14,6 +14,7 @@ from suite.errors import ConfigError
 from suite.rl.envs import make_pool, spaces_of
 from suite.rl.lanes import Lanes
 from suite.tasks.gym import GymConfig
+from suite.tasks.rllib import RLlibTaskConfig
 
 ENV = "Counting-v0"
 WHERE = [pytest.param(False, id="here"), pytest.param(True, id="processes")]
@@ -172,6 +173,7 @@ def test_an_environment_that_cannot_repeat_itself_begins_anew_after_a_restore() 
         gymnasium.registry["Random-v0"].nondeterministic = True
         assert GymConfig(env="Random-v0", resume_env="replay").kept_steps() == 0
         assert GymConfig(env="Random-v0").time_limit is None
+        assert RLlibTaskConfig(env="Random-v0", resume_env="replay").kept_steps() == 0
     finally:
         del gymnasium.registry["Random-v0"]
 

@@ -13,11 +13,14 @@ from suite.clock import Clock
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionStack, Slot
 from suite.interventions.joined import Stacks
 from suite.launch.engines import engine_of
+from suite.models.mlp import MlpConfig
 from suite.rows import Row
 from suite.run_config import RunConfig
+from suite.schedules.warmup_cosine import WarmupCosineConfig
 from suite.streams.stream import Stream
+from suite.tasks.permuted import PermutedConfig
 from suite.training import batched
-from suite.training.batched import BatchedRun, batch_key, chunks
+from suite.training.batched import BatchedRun, batch_key, chunks, parted_by
 from suite.training.minibatches import Minibatches
 from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun
@@ -332,6 +335,21 @@ def test_what_cannot_be_trained_at_once_is_trained_alone() -> None:
     ]
     for other in others:
         assert batch_key(request(**other)) is None, other
+
+
+def test_runs_with_parts_of_plugins_are_trained_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these keep in their module would be shared."""
+    wrapped: dict[str, Any] = {
+        "schedule": {"kind": "task_aligned", "then": {"kind": "warmup_cosine"}}
+    }
+    for part, changes in ((PermutedConfig, {}), (MlpConfig, {}), (WarmupCosineConfig, wrapped)):
+        config = request(**changes)
+        assert batch_key(config) is not None
+        assert parted_by(config) == []
+        with monkeypatch.context() as patch:
+            patch.setattr(part, "__module__", "somebodys_plugin")
+            assert batch_key(config) is None
+            assert parted_by(config) == [part.model_fields["kind"].default]
 
 
 def test_groups_are_of_one_arm_and_leave_nobody_idle() -> None:

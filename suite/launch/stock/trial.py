@@ -30,13 +30,9 @@ from suite.rl.recorder import Recorder
 from suite.rl.stock_run import StockRun
 from suite.rllib.control import ModuleControl
 from suite.run_config import RunConfig
-from suite.tasks.rl import AUTO_REPLAY
 from suite.training.checkpoint import load_state, save_state
 from suite.training.observer import Value
 from suite.training.session import Session
-
-MOST_REPLAYED = {"auto": AUTO_REPLAY, "replay": 2**62, "fresh": 0}
-"""Steps of the lanes that a restored run repeats at most."""
 
 
 class StockTraining:
@@ -64,7 +60,7 @@ class StockTraining:
         self._vector: Any = self._runner.env.unwrapped
         seed_generators(run)  # however much was drawn to build it
         for lane in self.lanes:
-            lane.most = MOST_REPLAYED[run.task.resume_env] // run.task.lanes
+            lane.most = run.task.kept_steps() // run.task.lanes
             lane.finished = self._finished
         self.control.sink = self._tell
 

@@ -200,7 +200,7 @@ def rewarm_recovers_sooner(seed: Repetition) -> float:
     """See the claim.
 
     Raises:
-        NotMeasured: if the resets are not where cycles begin.
+        NotMeasured: unless there are as many resets as re-warms; both come at equal distances.
     """
     differences = []
     for of in by_game(seed).values():

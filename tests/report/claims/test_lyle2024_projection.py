@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ def arm(nap: dict[str, Any], mean: float, tasks: tuple[float, ...]) -> Any:
     return config, points
 
 
-def by_task(accuracies: Sequence[float]) -> dict[tuple[str, str], Any]:
+def by_task(accuracies: Iterable[float]) -> dict[tuple[str, str], Any]:
     """Return the rows that a stream writes: the number of a task is the layer."""
     return {
         ("task_online_accuracy", str(k)): [(100 * (k + 1), value)]
