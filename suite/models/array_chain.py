@@ -77,7 +77,7 @@ class Linear(ArrayLayer):
         self,
         weight: Array,
         bias: Array | None,
-        into: tuple[Array, Array | None],
+        into: tuple[Array | None, Array | None],
         rows: int,
         size: int,
         dtype: torch.dtype,
@@ -98,7 +98,8 @@ class Linear(ArrayLayer):
 
     def backward(self, gradient: Array, inputs: Array) -> None:
         """Write ``dy^T x`` and the sums of dy."""
-        np.dot(gradient.T, inputs, out=self._of_weight)
+        if self._of_weight is not None:
+            np.dot(gradient.T, inputs, out=self._of_weight)
         if self._of_bias is not None:
             np.dot(self._ones, gradient, out=self._of_bias)
 
@@ -226,7 +227,7 @@ class ArrayChain:
 
     Args:
         model: the network; parameters that move in memory later are not followed.
-        gradients: of its parameters, by name; `backward` writes them.
+        gradients: of its parameters, by name; `backward` writes those that are given.
         rows: of a forward pass.
         size: the first rows, of which there are gradients.
 
@@ -248,9 +249,10 @@ class ArrayChain:
         def arrays(name: str, *leaves: str) -> list[tuple[Array | None, Array | None]]:
             names = [f"{name}.{leaf}" for leaf in leaves]
             return [
-                (parameters[n].detach().numpy(), gradients[n].numpy())
-                if n in parameters
-                else (None, None)
+                (
+                    parameters[n].detach().numpy() if n in parameters else None,
+                    gradients[n].numpy() if n in gradients else None,
+                )
                 for n in names
             ]
 
@@ -261,7 +263,6 @@ class ArrayChain:
             layer: ArrayLayer
             if isinstance(module, nn.Linear):
                 assert weight is not None
-                assert of_weight is not None
                 layer = Linear(weight, bias, (of_weight, of_bias), rows, size, dtype)
                 features = module.out_features
             elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
@@ -303,6 +304,12 @@ def _flat(tensor: Tensor, dtype: torch.dtype) -> bool:
     return tensor.is_cpu and tensor.dtype == dtype and tensor.is_contiguous()
 
 
+def widest(model: nn.Module) -> int:
+    """Return the largest number of elements of a weight of a linear map."""
+    sizes = [m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear)]
+    return max(sizes, default=0)
+
+
 def takes(model: nn.Module, rows: int) -> bool:
     """Return whether an `ArrayChain` of `model` can be made, for forward passes of `rows`.
 
@@ -320,5 +327,5 @@ def takes(model: nn.Module, rows: int) -> bool:
         return False
     dtype = inner[0].weight.dtype
     alike = all(_flat(p, dtype) for p in model.parameters())
-    widest = max(m.in_features * m.out_features for m in inner if isinstance(m, nn.Linear))
-    return alike and dtype in (torch.float32, torch.float64) and rows * widest <= MOST
+    small = rows * widest(model) <= MOST
+    return alike and dtype in (torch.float32, torch.float64) and small

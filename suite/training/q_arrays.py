@@ -7,12 +7,13 @@ the action behind the window, it reads s_tm1 and s_t of a batch in one forward p
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from suite.models.array_chain import Array, ArrayChain, takes, zeros
+from suite.models.array_chain import MOST, Array, ArrayChain, takes, widest, zeros
 from suite.training.q_learning import LossName
 
 
@@ -25,7 +26,7 @@ def readable(fields: Mapping[str, Tensor], dtype: torch.dtype) -> bool:
 
 
 class ArrayBlock:
-    """Batches that follow one another, as arrays by batch.
+    """Batches that follow one another, as arrays.
 
     Args:
         fields: of all batches, (batches * size, ...).
@@ -34,41 +35,38 @@ class ArrayBlock:
         double: whether the online network reads s_t too.
 
     Attributes:
-        inputs: (rows, features), rows being s_tm1 and perhaps s_t.
-        places: of the actions taken in the action values of a batch, (size,).
-        taken: 1 at the action taken and 0 elsewhere, (size, actions).
-        shares: -w / size, (size,).
-        rewards: (size,).
-        discounts: (size,).
-        losses: of the batches that were learnt from, (); `loss_array` is the same memory.
+        size: of a batch.
+        inputs: by batch, (rows, features), rows being s_tm1 and perhaps s_t.
+        s_t: of all batches, (batches * size, features).
+        rewards: of all batches, (batches * size,).
+        discounts: of all batches, (batches * size,).
+        places: of the actions taken in the action values, by batch, (size,).
+        taken: whether an action was taken, by batch, (size, actions).
+        shares: -w / size, by batch, (size,) or a number.
+        losses: by batch, (); `loss_array` is the same memory.
     """
 
     def __init__(
         self, fields: Mapping[str, Tensor], size: int, actions: int, double: bool
     ) -> None:
-        a_tm1 = fields["a_tm1"].numpy()
+        arrays = {name: field.numpy() for name, field in fields.items()}
+        a_tm1, self.size = arrays["a_tm1"], size
         count = len(a_tm1) // size
         total = count * size
-        dtype = fields["r_t"].dtype
-        s_tm1 = fields["s_tm1"].numpy()[:total].reshape(count, size, -1)
+        s_tm1 = arrays["s_tm1"][:total].reshape(count, size, -1)
+        self.s_t = arrays["s_t"][:total].reshape(total, -1)
         if double:
-            s_t = fields["s_t"].numpy()[:total].reshape(s_tm1.shape)
-            s_tm1 = np.concatenate([s_tm1, s_t], 1)
+            s_tm1 = np.concatenate([s_tm1, self.s_t.reshape(s_tm1.shape)], 1)
         self.inputs = list(np.ascontiguousarray(s_tm1))
-        first = np.arange(0, size * actions, actions)
-        places = a_tm1[:total].reshape(count, size) + first
-        self.places = list(places)
-        taken = zeros((count, size, actions), dtype)
-        taken.reshape(count, -1)[np.arange(count)[:, None], places] = 1
-        self.taken = list(taken)
-        shares = zeros((count, size), dtype)
-        shares[:] = -1.0 / size
-        if "weights" in fields:
-            shares *= fields["weights"].numpy()[:total].reshape(count, size)
-        self.shares = list(shares)
-        self.rewards = list(fields["r_t"].numpy()[:total].reshape(count, size))
-        self.discounts = list(fields["discount_t"].numpy()[:total].reshape(count, size))
-        losses = torch.zeros(count, dtype=dtype)
+        self.rewards, self.discounts = arrays["r_t"][:total], arrays["discount_t"][:total]
+        a_tm1 = a_tm1[:total].reshape(count, size)
+        self.places = list(a_tm1 + np.arange(0, size * actions, actions))
+        self.taken = list(a_tm1[:, :, None] == np.arange(actions))
+        share = self.rewards.dtype.type(-1.0 / size)
+        self.shares: list[Any] = [share] * count
+        if "weights" in arrays:
+            self.shares = list(share * arrays["weights"][:total].reshape(count, size))
+        losses = torch.zeros(count, dtype=fields["r_t"].dtype)
         self.losses, self.loss_array = losses.unbind(), losses.numpy()
 
 
@@ -77,6 +75,7 @@ class QArrays:
 
     Args:
         online: the network that is trained; it stays where it is in memory.
+        target: its copy, which does so too.
         gradients: of its parameters, by name; they are written.
         size: of a batch.
         double: whether the online network chooses the action behind the window.
@@ -90,6 +89,7 @@ class QArrays:
     def __init__(
         self,
         online: nn.Module,
+        target: nn.Module,
         gradients: Mapping[str, Tensor],
         size: int,
         double: bool,
@@ -98,6 +98,8 @@ class QArrays:
         rows = 2 * size if double else size
         self._chain = ArrayChain(online, gradients, rows, size)
         self.actions = actions = self._chain.features
+        self._network, self._targets = target, dict[int, ArrayChain]()
+        self._most = MOST // widest(target)
         self._size, self._double, self._huber = size, double, loss == "huber"
         dtype = next(iter(gradients.values())).dtype
         self.errors = torch.zeros(size, dtype=dtype)
@@ -112,9 +114,34 @@ class QArrays:
         self._ends = tuple(self._error.dtype.type(end) for end in (-1.0, 1.0, 0.5))
 
     @staticmethod
-    def fits(online: nn.Module, size: int, double: bool) -> bool:
+    def fits(online: nn.Module, target: nn.Module, size: int, double: bool) -> bool:
         """Return whether one can be made."""
-        return takes(online, 2 * size if double else size)
+        return all(takes(network, 2 * size if double else size) for network in (online, target))
+
+    @np.errstate(all="ignore")
+    def targets(self, block: ArrayBlock, first: int) -> list[Array]:
+        """Return what the target network says of the batches of a block from `first` on.
+
+        That is the targets, (size,); where the online network chooses, the values of s_t,
+        (size, actions).
+        """
+        begin = first * block.size
+        s_t = block.s_t[begin:]
+        total = len(s_t)
+        rows = min(self._most, total)
+        if rows not in self._targets:
+            self._targets[rows] = ArrayChain(self._network, {}, rows, 0)
+        chain = self._targets[rows]
+        values = np.empty((total, self.actions), self._error.dtype)
+        for start in range(0, total, rows):
+            start = min(start, total - rows)
+            values[start : start + rows] = chain.forward(s_t[start : start + rows])
+        if self._double:
+            return list(values.reshape(-1, self._size, self.actions))
+        found = values.max(1)
+        found *= block.discounts[begin:]
+        found += block.rewards[begin:]
+        return list(found.reshape(-1, self._size))
 
     @np.errstate(all="ignore")
     def gradients(self, block: ArrayBlock, index: int, targets: Array) -> Tensor:
@@ -123,8 +150,7 @@ class QArrays:
         Args:
             block: of the batch.
             index: of the batch in it.
-            targets: (size,); where the online network chooses, the target network's values of s_t,
-                (size, actions).
+            targets: of the batch, from `targets`.
         """
         size, inputs = self._size, block.inputs[index]
         error, slope, inside, change = self._error, self._slope, self._inside, self._change
@@ -133,8 +159,9 @@ class QArrays:
             best = values[size:].argmax(1)
             best += self._first
             targets.take(best, out=self._target, mode="clip")
-            np.multiply(self._target, block.discounts[index], out=self._target)
-            targets = np.add(self._target, block.rewards[index], out=self._target)
+            of = slice(index * size, index * size + size)
+            np.multiply(self._target, block.discounts[of], out=self._target)
+            targets = np.add(self._target, block.rewards[of], out=self._target)
             inputs = inputs[:size]
         values.take(block.places[index], out=self._chosen, mode="clip")
         np.subtract(targets, self._chosen, out=error)

@@ -107,7 +107,7 @@ class QChain:
         self._online, self._target = list(online.parameters()), list(target.parameters())
         self._names = [name for name, _ in online.named_parameters()]
         self._layers, self._flat = layers, isinstance(layers[0], Flatten)
-        self._network = online
+        self._networks, self._all = (online, target), [*self._online, *self._target]
         self._places: list[int] = []
         self._errors = torch.empty(0, 1)
         self._arrays: dict[int, QArrays | None] = {}
@@ -134,7 +134,7 @@ class QChain:
 
     def _look(self) -> None:
         """Find the parameters again if their memory has changed."""
-        places = [p.data_ptr() for p in self._online]
+        places = [p.data_ptr() for p in self._all]
         if places == self._places:
             return
         self._places = places
@@ -148,9 +148,9 @@ class QChain:
         size = block.size
         if size not in self._arrays:
             made = None
-            if QArrays.fits(self._network, size, self._double):
+            if QArrays.fits(*self._networks, size, self._double):
                 gradients = self._chain.gradients
-                made = QArrays(self._network, gradients, size, self._double, self._loss)
+                made = QArrays(*self._networks, gradients, size, self._double, self._loss)
             self._arrays[size] = made
         found = self._arrays[size]
         if found is None or not block.readable(found.errors.dtype):
@@ -166,23 +166,20 @@ class QChain:
         named = dict(zip(self._names, parameters, strict=True))
         return self._chain.forward(named, self._inputs(observations))[0]
 
-    @torch.no_grad()
     def _prepare(self, block: Block, first: int) -> None:
         """Compute what batches from `first` on need of the target network."""
-        size = block.size
-        of = {name: value[first * size :] for name, value in block.fields.items()}
-        q_t = made = self._values([p.detach() for p in self._target], of["s_t"])
+        block.first = first
+        by_arrays = self._arrays[block.size]
+        if by_arrays is not None and block.arrays is not None:
+            block.target_arrays = by_arrays.targets(block.arrays, first)
+            return
+        of = {name: value[first * block.size :] for name, value in block.fields.items()}
+        made = q_t = self._values([p.detach() for p in self._target], of["s_t"])
         if not self._double:
             made = q_learning_target(of["r_t"], of["discount_t"], q_t).unsqueeze(1)
-        block.targets, block.first = made.split(size), first
-        if block.arrays is not None:
-            shape = (size, q_t.shape[1]) if self._double else (size,)
-            block.target_arrays = list(made.numpy()[: len(q_t) // size * size].reshape(-1, *shape))
-        elif not block.slopes:
-            self._weigh(block, q_t)
-
-    def _weigh(self, block: Block, q_t: Tensor) -> None:
-        """Compute the slopes of a block, of the type of action values `q_t`, (batch, actions)."""
+        block.targets = made.split(block.size)
+        if block.slopes:
+            return
         a_tm1, weights = block.fields["a_tm1"].unsqueeze(1), block.fields.get("weights")
         shares = q_t.new_full(a_tm1.shape, -1.0 / block.size)
         if weights is not None:
