@@ -48,8 +48,9 @@ class ArrayLayer(ABC):
     def forward(self, inputs: Array) -> Array:
         """Return `outputs` of inputs (rows, features)."""
 
+    @abstractmethod
     def backward(self, gradient: Array, inputs: Array) -> None:
-        """Write the gradients of the layer's own parameters; by default there are none.
+        """Write the gradients of the layer's own parameters.
 
         Args:
             gradient: of the first outputs, (size, features).
@@ -214,6 +215,9 @@ class Relu(ArrayLayer):
         """Return (rows, features)."""
         np.maximum(inputs, self._zero, out=self.outputs)
         return self.outputs
+
+    def backward(self, gradient: Array, inputs: Array) -> None:
+        """There are no parameters."""
 
     def input_gradient(self, gradient: Array) -> Array:
         """Return the gradient where the outputs are above zero, and zero elsewhere."""

@@ -46,9 +46,7 @@ class ArrayBlock:
         losses: by batch, (); `loss_array` is the same memory.
     """
 
-    def __init__(
-        self, fields: Mapping[str, Tensor], size: int, actions: int, double: bool
-    ) -> None:
+    def __init__(self, fields: Mapping[str, Tensor], size: int, actions: int, double: bool) -> None:
         arrays = {name: field.numpy() for name, field in fields.items()}
         a_tm1, self.size = arrays["a_tm1"], size
         count = len(a_tm1) // size
@@ -75,7 +73,7 @@ class QArrays:
 
     Args:
         online: the network that is trained; it stays where it is in memory.
-        target: its copy, which does so too.
+        target: its copy.
         gradients: of its parameters, by name; they are written.
         size: of a batch.
         double: whether the online network chooses the action behind the window.
@@ -98,7 +96,8 @@ class QArrays:
         rows = 2 * size if double else size
         self._chain = ArrayChain(online, gradients, rows, size)
         self.actions = actions = self._chain.features
-        self._network, self._targets = target, dict[int, ArrayChain]()
+        self._network, self._targets = target, dict[int, ArrayChain]()  # by rows
+        self._held, self._addresses = list(target.parameters()), list[int]()
         self._most = MOST // widest(target)
         self._size, self._double, self._huber = size, double, loss == "huber"
         dtype = next(iter(gradients.values())).dtype
@@ -129,6 +128,9 @@ class QArrays:
         s_t = block.s_t[begin:]
         total = len(s_t)
         rows = min(self._most, total)
+        addresses = [p.data_ptr() for p in self._held]
+        if addresses != self._addresses:
+            self._targets, self._addresses = {}, addresses
         if rows not in self._targets:
             self._targets[rows] = ArrayChain(self._network, {}, rows, 0)
         chain = self._targets[rows]

@@ -34,7 +34,7 @@ class Block:
 
     Attributes:
         first: the first batch that `targets` has something of.
-        made_with: the state of the target network that `targets` are of.
+        made_with: whether the targets are arrays, and the state of the network that they are of.
         targets: by batch, (size, 1), or (size, actions) where the online network chooses.
         slopes: by batch, -w / B at the place of the action and 0 elsewhere, (size, actions).
         arrays: all but the targets for `QArrays`, if it makes the updates.
@@ -48,7 +48,7 @@ class Block:
         self.made_with: tuple[int, ...] = ()
         self.targets: tuple[Tensor, ...] = ()
         self.slopes: tuple[Tensor, ...] = ()
-        self._readable: bool | None = None
+        self._readable: dict[torch.dtype, bool] = {}
         self.arrays: ArrayBlock | None = None
         self.target_arrays: list[Array] = []
 
@@ -60,9 +60,9 @@ class Block:
 
     def readable(self, dtype: torch.dtype) -> bool:
         """Return whether NumPy can read the fields, of `dtype` all but the actions."""
-        if self._readable is None:
-            self._readable = readable(self.fields, dtype)
-        return self._readable
+        if dtype not in self._readable:
+            self._readable[dtype] = readable(self.fields, dtype)
+        return self._readable[dtype]
 
 
 class Batch(Mapping[str, Tensor]):
@@ -107,7 +107,7 @@ class QChain:
         self._online, self._target = list(online.parameters()), list(target.parameters())
         self._names = [name for name, _ in online.named_parameters()]
         self._layers, self._flat = layers, isinstance(layers[0], Flatten)
-        self._networks, self._all = (online, target), [*self._online, *self._target]
+        self._networks = online, target
         self._places: list[int] = []
         self._errors = torch.empty(0, 1)
         self._arrays: dict[int, QArrays | None] = {}
@@ -134,7 +134,7 @@ class QChain:
 
     def _look(self) -> None:
         """Find the parameters again if their memory has changed."""
-        places = [p.data_ptr() for p in self._all]
+        places = [p.data_ptr() for p in self._online]
         if places == self._places:
             return
         self._places = places
@@ -166,11 +166,11 @@ class QChain:
         named = dict(zip(self._names, parameters, strict=True))
         return self._chain.forward(named, self._inputs(observations))[0]
 
-    def _prepare(self, block: Block, first: int) -> None:
+    def _prepare(self, block: Block, first: int, by_arrays: QArrays | None) -> None:
         """Compute what batches from `first` on need of the target network."""
         block.first = first
-        by_arrays = self._arrays[block.size]
-        if by_arrays is not None and block.arrays is not None:
+        if by_arrays is not None:
+            assert block.arrays is not None
             block.target_arrays = by_arrays.targets(block.arrays, first)
             return
         of = {name: value[first * block.size :] for name, value in block.fields.items()}
@@ -187,20 +187,21 @@ class QChain:
         places = q_t.new_zeros(len(a_tm1), q_t.shape[1]).scatter_(1, a_tm1, shares)
         block.slopes = places.split(block.size)
 
-    def _aim(self, block: Block, index: int) -> int:
+    def _aim(self, block: Block, index: int, by_arrays: QArrays | None = None) -> int:
         """Return the place of a batch among the targets, which are of the target network as it is.
 
         They are computed anew if it has changed since.
         """
-        state = tuple([p._version for p in self._target])
+        state = (by_arrays is not None, *[p._version for p in self._target])
         if block.made_with != state or index < block.first:
-            self._prepare(block, index)
+            self._prepare(block, index, by_arrays)
             block.made_with = state
         return index - block.first
 
     def _targets(self, batch: Batch) -> Tensor:
         """Return the targets of a batch, (batch, 1)."""
-        found = batch.block.targets[self._aim(batch.block, batch.index)]
+        place = self._aim(batch.block, batch.index)
+        found = batch.block.targets[place]
         if not self._double:
             return found
         best = self._values(list(self._now.values()), batch["s_t"]).argmax(1, keepdim=True)
@@ -222,7 +223,7 @@ class QChain:
             loss = self._by_tensors(batch)
         else:
             assert block.arrays is not None
-            place = self._aim(block, index)
+            place = self._aim(block, index, by_arrays)
             targets = block.target_arrays[place]
             loss = by_arrays.gradients(block.arrays, index, targets)
             self._errors = by_arrays.errors
