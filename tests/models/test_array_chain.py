@@ -17,11 +17,11 @@ def network(norm: str, place: str = "before", affine: bool = True) -> nn.Module:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():  # gains and offsets that differ from 1 and 0
         for p in model.parameters():
-            p += 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+            p.add_(0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype))
     if not affine:
         for m in model.modules():
             if isinstance(m, nn.LayerNorm | nn.RMSNorm):
-                m.weight = None
+                m.register_parameter("weight", None)
                 m.register_parameter("bias", None)
     return model
 

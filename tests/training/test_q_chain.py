@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from typing import Any
 
 import pytest
@@ -189,6 +190,37 @@ def test_a_target_network_that_moves_in_memory_is_found_again() -> None:
             parameter.data = 2 * parameter
     each, _ = by_autograd(copy.deepcopy(online), target, batch, False, "huber")
     torch.testing.assert_close(chain.gradients(batch), each.mean(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("double", [False, True])
+def test_a_resumed_run_is_the_same_to_the_last_bit(double: bool) -> None:
+    online, target = network("layer", 0).float(), network("layer", 1).float()
+    optimizer = AdamConfig(lr=0.01).build(online)
+
+    def go(online: nn.Module, target: nn.Module, optimizer: Any, numbers: range) -> None:
+        chain, step = QChain(online, target, double, "huber"), step_of(optimizer)
+        for number in numbers:
+            fields = batch_of(4 * (5 + number), True)
+            plain = {k: v if k == "a_tm1" else v.float() for k, v in fields.items()}
+            for index, batch in enumerate(chain.split(plain, 4)):
+                chain.gradients(batch)
+                step()
+                if index == number:
+                    target.load_state_dict(online.state_dict())
+
+    go(online, target, optimizer, range(3))
+    file = io.BytesIO()
+    torch.save([x.state_dict() for x in (online, target, optimizer)], file)
+    file.seek(0)
+    again: list[Any] = [network("layer", 2).float(), network("layer", 3).float()]
+    rest = AdamConfig(lr=0.5).build(again[0])
+    for thing, state in zip([*again, rest], torch.load(file, weights_only=True), strict=True):
+        thing.load_state_dict(state)
+    go(online, target, optimizer, range(3, 6))
+    go(again[0], again[1], rest, range(3, 6))
+    for one, other in zip(online.parameters(), again[0].parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_updates_go_on_where_the_network_no_longer_fits_arrays() -> None:
