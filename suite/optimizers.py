@@ -85,12 +85,9 @@ class Adam(torch.optim.Adam):
     def quick_step(self) -> None:
         """Do what ``step`` does."""
         hooked = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
-        quick = self._quick
-        if quick is None or hooked or not quick.holds(self):
+        if hooked or self._quick is None or not self._quick.step(self.param_groups):
             self.step()  # which also begins the state of a parameter
             self._quick = None if hooked else _Quick.of(self)
-        else:
-            quick.step(self.param_groups)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from ``state_dict``."""
@@ -110,10 +107,11 @@ class _Quick:
     def __init__(self, adam: Adam) -> None:
         every = [p for group in adam.param_groups for p in group["params"]]
         states = [adam.state[p] for p in every]
-        self._counts = torch.stack([state["step"] for state in states])
-        for state, count in zip(states, self._counts.unbind(), strict=True):
+        counts = torch.stack([state["step"] for state in states])
+        self._counts = counts.numpy()
+        for state, count in zip(states, counts.unbind(), strict=True):
             state["step"] = count
-        self._known = [(p, state, state["step"]) for p, state in zip(every, states, strict=True)]
+        self._known = [(state, state["step"]) for state in states]
         self._groups = []
         for group in adam.param_groups:
             own = [adam.state[p] for p in group["params"]]
@@ -126,35 +124,47 @@ class _Quick:
         every = [p for group in adam.param_groups for p in group["params"]]
         return cls(adam) if all(p.is_cpu and p in adam.state for p in every) else None
 
-    def holds(self, adam: Adam) -> bool:
-        """Return whether the state is still the one that was found, and no gradient is missing."""
-        groups = adam.param_groups
-        return (
-            len(groups) == len(self._groups)
-            and all([a["params"] is b[0] for a, b in zip(groups, self._groups, strict=True)])
-            and all([p.grad is not None and own["step"] is step for p, own, step in self._known])
-        )
+    def step(self, groups: list[dict[str, Any]]) -> bool:
+        """Make a step of all groups, unless the state is no longer the one that was found.
 
-    @torch.no_grad()
-    def step(self, groups: list[dict[str, Any]]) -> None:
-        """Make a step of all groups."""
-        self._counts.add_(1)
-        for group, (parameters, means, squares, counts) in zip(groups, self._groups, strict=True):
-            torch._fused_adam_(
-                parameters,
-                [p.grad for p in parameters],
-                means,
-                squares,
-                [],
-                counts,
-                lr=group["lr"],
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                weight_decay=0.0,
-                eps=group["eps"],
-                amsgrad=False,
-                maximize=False,
-            )
+        Returns:
+            Whether it was made; not if it is another state, or if a gradient is missing.
+        """
+        if len(groups) != len(self._groups):
+            return False
+        gradients = []
+        for group, (parameters, *_) in zip(groups, self._groups, strict=True):
+            own = [p.grad for p in parameters]
+            if group["params"] is not parameters or any([g is None for g in own]):
+                return False
+            gradients.append(own)
+        if not all([state["step"] is step for state, step in self._known]):
+            return False
+        self._counts += 1
+        was = torch.is_grad_enabled()
+        torch._C._set_grad_enabled(False)  # a context of no_grad takes longer
+        try:
+            for group, own, (parameters, means, squares, counts) in zip(
+                groups, gradients, self._groups, strict=True
+            ):
+                torch._fused_adam_(
+                    parameters,
+                    own,
+                    means,
+                    squares,
+                    [],
+                    counts,
+                    lr=group["lr"],
+                    beta1=group["betas"][0],
+                    beta2=group["betas"][1],
+                    weight_decay=0.0,
+                    eps=group["eps"],
+                    amsgrad=False,
+                    maximize=False,
+                )
+        finally:
+            torch._C._set_grad_enabled(was)
+        return True
 
 
 @OPTIMIZERS.register("adam")

@@ -277,13 +277,13 @@ KINDS = (
 """Modules that a chain may have; their subclasses may compute something else."""
 
 
-def _modules(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+def chain_modules(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Yield the modules of nested sequences in the order in which they act, with their names."""
     if type(model) is not nn.Sequential:
         yield prefix.removesuffix("."), model
         return
     for name, module in model.named_children():
-        yield from _modules(module, f"{prefix}{name}.")
+        yield from chain_modules(module, f"{prefix}{name}.")
 
 
 def chain_layers(model: nn.Module) -> list[Layer] | None:
@@ -296,7 +296,7 @@ def chain_layers(model: nn.Module) -> list[Layer] | None:
     """
     if type(model) is not nn.Sequential:
         return None
-    modules = list(_modules(model))
+    modules = list(chain_modules(model))
     if any(type(module) not in KINDS for _, module in modules):
         return None
     layers = [_layer(name, module) for name, module in modules]

@@ -22,15 +22,15 @@ class LossLog:
 
     def __init__(self, what: str = "training loss") -> None:
         self.what = what
-        self._parts: list[Tensor] = []  # (k,) each, in the order of the steps
+        self._parts: list[Tensor] = []  # () or (k,) each, in the order of the steps
         self._joined: list[Tensor] = []  # those before
 
     def add(self, losses: Tensor) -> None:
         """Append one loss, a scalar, or those of several steps in a row, (k,)."""
         if len(self._parts) == JOIN:  # many small tensors take much more memory than one
-            self._joined.append(torch.cat(self._parts))
+            self._joined.append(torch.cat([part.reshape(-1) for part in self._parts]))
             self._parts = []
-        self._parts.append(losses.reshape(-1))
+        self._parts.append(losses)
 
     def __bool__(self) -> bool:
         """Return whether there is any."""
@@ -38,7 +38,8 @@ class LossLog:
 
     def values(self) -> Tensor:
         """Return all losses, (k,)."""
-        return torch.cat([*self._joined, *self._parts]) if self else torch.empty(0)
+        parts = [*self._joined, *(part.reshape(-1) for part in self._parts)]
+        return torch.cat(parts) if self else torch.empty(0)
 
     def mean(self) -> float:
         """Return their mean, and reset."""
@@ -52,7 +53,7 @@ class LossLog:
         Raises:
             DivergedError: if it is not, naming the first gradient step from which on none was.
         """
-        if not self._parts or math.isfinite(value := self._parts[-1][-1].item()):
+        if not self._parts or math.isfinite(value := self._parts[-1].reshape(-1)[-1].item()):
             return
         values = self.values()
         last = values.isfinite().nonzero()

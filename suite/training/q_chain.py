@@ -9,7 +9,7 @@ of the loss is written out: with d = target - q(s_tm1, a_tm1), a batch of B and 
 
 What does not depend on the online network is computed for all batches of a block at once: the
 target network's values, and -w / B at the place of each action. The numbers are those of autograd
-up to rounding.
+up to rounding. Of a small network on a CPU the updates are made by `suite.training.q_arrays`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from suite.models.array_chain import Array
 from suite.models.chain import Chain, Flatten, chain_layers
+from suite.training.q_arrays import ArrayBlock, QArrays, readable
 from suite.training.q_learning import LossName, elementwise_loss, q_learning_target
 
 
@@ -32,9 +34,11 @@ class Block:
 
     Attributes:
         first: the first batch that `targets` has something of.
-        made_with: the state of the target network that `targets` are of.
+        made_with: whether the targets are arrays, and the state of the network that they are of.
         targets: by batch, (size, 1), or (size, actions) where the online network chooses.
         slopes: by batch, -w / B at the place of the action and 0 elsewhere, (size, actions).
+        arrays: all but the targets for `QArrays`, if it makes the updates.
+        target_arrays: the same as `targets`, each (size,) or (size, actions).
     """
 
     def __init__(self, fields: Mapping[str, Tensor], size: int) -> None:
@@ -44,12 +48,21 @@ class Block:
         self.made_with: tuple[int, ...] = ()
         self.targets: tuple[Tensor, ...] = ()
         self.slopes: tuple[Tensor, ...] = ()
+        self._readable: dict[torch.dtype, bool] = {}
+        self.arrays: ArrayBlock | None = None
+        self.target_arrays: list[Array] = []
 
     def parts(self, name: str) -> tuple[Tensor, ...]:
         """Return a field by batch, (size, ...)."""
         if name not in self._parts:
             self._parts[name] = self.fields[name].split(self.size)
         return self._parts[name]
+
+    def readable(self, dtype: torch.dtype) -> bool:
+        """Return whether NumPy can read the fields, of `dtype` all but the actions."""
+        if dtype not in self._readable:
+            self._readable[dtype] = readable(self.fields, dtype)
+        return self._readable[dtype]
 
 
 class Batch(Mapping[str, Tensor]):
@@ -94,13 +107,15 @@ class QChain:
         self._online, self._target = list(online.parameters()), list(target.parameters())
         self._names = [name for name, _ in online.named_parameters()]
         self._layers, self._flat = layers, isinstance(layers[0], Flatten)
+        self._networks = online, target
         self._places: list[int] = []
         self._errors = torch.empty(0, 1)
+        self._arrays: dict[int, QArrays | None] = {}
 
     @property
     def errors(self) -> Tensor:
         """TD errors of the latest batch, (batch,)."""
-        return self._errors.squeeze(1)
+        return self._errors.flatten().clone()
 
     @property
     def each(self) -> Tensor:
@@ -126,6 +141,23 @@ class QChain:
         self._now = dict(zip(self._names, [p.detach() for p in self._online], strict=True))
         self._chain = Chain(self._layers, self._now)
         self._gradients = list(self._chain.gradients.values())
+        self._arrays = {}
+
+    def _by_arrays(self, block: Block) -> QArrays | None:
+        """Return what makes the updates of a block, or None if they are made with tensors."""
+        size = block.size
+        if size not in self._arrays:
+            made = None
+            if QArrays.fits(*self._networks, size, self._double):
+                gradients = self._chain.gradients
+                made = QArrays(*self._networks, gradients, size, self._double, self._loss)
+            self._arrays[size] = made
+        found = self._arrays[size]
+        if found is None or not block.readable(found.errors.dtype):
+            return None
+        if block.arrays is None:
+            block.arrays = ArrayBlock(block.fields, size, found.actions, self._double)
+        return found
 
     def _inputs(self, observations: Tensor) -> Tensor:
         return observations.flatten(1) if self._flat else observations
@@ -134,14 +166,18 @@ class QChain:
         named = dict(zip(self._names, parameters, strict=True))
         return self._chain.forward(named, self._inputs(observations))[0]
 
-    def _prepare(self, block: Block, first: int) -> None:
+    def _prepare(self, block: Block, first: int, by_arrays: QArrays | None) -> None:
         """Compute what batches from `first` on need of the target network."""
+        block.first = first
+        if by_arrays is not None:
+            assert block.arrays is not None
+            block.target_arrays = by_arrays.targets(block.arrays, first)
+            return
         of = {name: value[first * block.size :] for name, value in block.fields.items()}
-        q_t = self._values([p.detach() for p in self._target], of["s_t"])
-        made = q_t
+        made = q_t = self._values([p.detach() for p in self._target], of["s_t"])
         if not self._double:
             made = q_learning_target(of["r_t"], of["discount_t"], q_t).unsqueeze(1)
-        block.targets, block.first = made.split(block.size), first
+        block.targets = made.split(block.size)
         if block.slopes:
             return
         a_tm1, weights = block.fields["a_tm1"].unsqueeze(1), block.fields.get("weights")
@@ -151,21 +187,27 @@ class QChain:
         places = q_t.new_zeros(len(a_tm1), q_t.shape[1]).scatter_(1, a_tm1, shares)
         block.slopes = places.split(block.size)
 
+    def _aim(self, block: Block, index: int, by_arrays: QArrays | None = None) -> int:
+        """Return the place of a batch among the targets, which are of the target network as it is.
+
+        They are computed anew if it has changed since.
+        """
+        state = (by_arrays is not None, *[p._version for p in self._target])
+        if block.made_with != state or index < block.first:
+            self._prepare(block, index, by_arrays)
+            block.made_with = state
+        return index - block.first
+
     def _targets(self, batch: Batch) -> Tensor:
         """Return the targets of a batch, (batch, 1)."""
-        block, index = batch.block, batch.index
-        state = tuple([p._version for p in self._target])
-        if block.made_with != state or index < block.first:
-            self._prepare(block, index)
-            block.made_with = state
-        found = block.targets[index - block.first]
+        place = self._aim(batch.block, batch.index)
+        found = batch.block.targets[place]
         if not self._double:
             return found
         best = self._values(list(self._now.values()), batch["s_t"]).argmax(1, keepdim=True)
         r_t, discount_t = batch["r_t"].unsqueeze(1), batch["discount_t"].unsqueeze(1)
         return torch.addcmul(r_t, discount_t, found.gather(1, best))
 
-    @torch.no_grad()
     def gradients(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Put the gradients of the mean loss into the online parameters; return it, a scalar.
 
@@ -175,6 +217,24 @@ class QChain:
         if not isinstance(batch, Batch):
             batch = self.split(batch, len(batch["a_tm1"]))[0]
         self._look()
+        block, index = batch.block, batch.index
+        by_arrays = self._by_arrays(block)
+        if by_arrays is None:
+            loss = self._by_tensors(batch)
+        else:
+            assert block.arrays is not None
+            place = self._aim(block, index, by_arrays)
+            targets = block.target_arrays[place]
+            loss = by_arrays.gradients(block.arrays, index, targets)
+            self._errors = by_arrays.errors
+        for parameter, gradient in zip(self._online, self._gradients, strict=True):
+            if parameter.grad is not gradient:
+                parameter.grad = gradient
+        return loss
+
+    @torch.no_grad()
+    def _by_tensors(self, batch: Batch) -> Tensor:
+        """Write the gradients of the mean loss; return it, a scalar."""
         targets, block, index = self._targets(batch), batch.block, batch.index
         s_tm1 = self._inputs(batch["s_tm1"])
         q_tm1, context = self._chain.forward(self._now, s_tm1)
@@ -184,7 +244,4 @@ class QChain:
             slope = error.clamp(-1.0, 1.0)
         output_gradients = slope * block.slopes[index]
         self._chain.backward(self._now, s_tm1, output_gradients, context)
-        for parameter, gradient in zip(self._online, self._gradients, strict=True):
-            if parameter.grad is not gradient:
-                parameter.grad = gradient
         return torch.sub(error, slope, alpha=0.5).mul(output_gradients).sum().neg_()

@@ -116,7 +116,8 @@ class Update:
         if ended is not None:
             ended(reset)
         self.observer.after_update(self.step)
-        found = found.detach()
+        if found.requires_grad:
+            found = found.detach()
         self.losses.add(found)
         return found
 
