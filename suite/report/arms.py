@@ -27,7 +27,7 @@ class NotMeasured(Exception):
 
 
 class Undetermined(NotMeasured):
-    """A repetition ended before what is asked for was known."""
+    """A repetition was run and does not tell what is asked for: nothing is said of the others."""
 
 
 class Ambiguous(Exception):

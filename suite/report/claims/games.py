@@ -8,7 +8,7 @@ import numpy as np
 
 from suite.atari.scores import REFERENCES, human_normalised
 from suite.report.claims.shared import Chosen
-from suite.report.experiment import NotMeasured, Repetition
+from suite.report.experiment import NotMeasured, Repetition, Undetermined
 from suite.report.statistics.aggregate import interquartile_mean
 
 
@@ -66,10 +66,11 @@ def over(score: float, other: float) -> float:
     """Return a score over another.
 
     Raises:
-        NotMeasured: if the other one is not above zero, where the scale of scores begins.
+        Undetermined: if the other one is not above zero, where the scale of scores begins. To leave
+            such a seed out would favour the arm that is divided by.
     """
     if other <= 0:
-        raise NotMeasured("a score above zero in the arm that is divided by")
+        raise Undetermined("a score above zero in the arm that is divided by")
     return score / other
 
 

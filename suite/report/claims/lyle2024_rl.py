@@ -11,7 +11,7 @@ from suite.atari.scores import human_normalised
 from suite.report.claims.base import above, below, between, claim
 from suite.report.claims.games import check_game, gain, mean, over, scores
 from suite.report.claims.shared import Chosen
-from suite.report.experiment import NotMeasured, Repetition
+from suite.report.experiment import NotMeasured, Repetition, Undetermined
 
 WITHIN = 0.1
 """Share by which areas under the curves of NaP and of fresh networks may differ."""
@@ -173,12 +173,12 @@ def rainbow_loses_most(seed: Repetition) -> float:
     """See the claim.
 
     Raises:
-        NotMeasured: if a fresh network is above random play on no game.
+        Undetermined: if a fresh network is above random play on no game.
     """
     fresh, plain = second_visits(seed, FRESH), second_visits(seed, KEPT | RAINBOW)
     learnt = [game for game, area in fresh.items() if area > 0]
     if not learnt:
-        raise NotMeasured("a game on which a fresh network scores above random play")
+        raise Undetermined("a game on which a fresh network scores above random play")
     return float(np.mean([plain[game] < HALF * fresh[game] for game in learnt]))
 
 

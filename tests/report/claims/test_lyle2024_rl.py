@@ -172,7 +172,7 @@ def test_10b_rainbow_against_fresh_networks(
 @pytest.mark.parametrize("claim", ["10a", "10b"])
 def test_10_fresh_networks_that_learn_nothing_are_no_measure(verdict_of: Judge, claim: str) -> None:
     found = verdict_of(f"lyle2024.{claim}", n8(1.0, (0.3, 0.3), 0.5, fresh=-0.2))
-    assert (found.verdict, found.n) == ("not run", 0)
+    assert (found.verdict, found.n) == ("inconclusive", 0)
 
 
 @pytest.mark.parametrize(

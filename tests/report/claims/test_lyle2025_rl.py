@@ -129,9 +129,13 @@ def test_11_what_costs_against_four_cycles(verdict_of: Judge, claim: str, arm: s
 
 
 def test_11_a_ratio_to_no_more_than_random_play_is_not_taken(verdict_of: Judge) -> None:
-    found = verdict_of("lyle2025.11a", fig6l(0.0, {"constant": -0.1}))
-    assert (found.verdict, found.n) == ("not run", 0)
+    lost = fig6l(0.0, {"constant": -0.1})
+    found = verdict_of("lyle2025.11a", lost)
+    assert (found.verdict, found.n) == ("inconclusive", 0)
     assert "above zero" in found.why
+    others = [fig6l(noise, {"constant": 1.7}) for noise in NOISE]
+    assert verdict_of("lyle2025.11a", *others).verdict == "holds"
+    assert verdict_of("lyle2025.11a", *others, lost).verdict == "inconclusive"
 
 
 def fig7(noise: float, dqn: float, rainbow: float, **others: float) -> dict[tuple[str, str], Any]:
