@@ -12,6 +12,7 @@ from suite.clock import Clock, Duration
 from suite.config import RESULT_VERSION, merge, undot
 from suite.errors import ConfigError
 from suite.launch.catalogue import config_folders
+from suite.models.mlp import MlpConfig
 from suite.run_config import ResourcesConfig, RunConfig
 from suite.sweeps.sweep import load_sweep
 from suite.tasks.base import TASKS
@@ -252,3 +253,13 @@ def test_a_copy_has_an_id_of_its_own() -> None:
     assert changed.run_id != before
     assert changed.run_id == RunConfig.from_mapping({**BASE, "seed": config.seed + 1}).run_id
     assert config.model_copy() == config
+
+
+def test_every_part_has_a_hash_whatever_its_settings_are() -> None:
+    class Settings(MlpConfig):
+        options: dict[str, list[int]] = {}
+
+    one, same, other = (Settings(options={"a": [n]}) for n in (1, 1, 2))
+    assert hash(one) == hash(same)
+    assert one == same
+    assert hash(one) != hash(other)
