@@ -257,7 +257,7 @@ def test_a_copy_has_an_id_of_its_own() -> None:
 
 def test_every_part_has_a_hash_whatever_its_settings_are() -> None:
     class Settings(MlpConfig):
-        options: dict[str, list[int]] = {}
+        options: dict[str, list[int]]
 
     one, same, other = (Settings(options={"a": [n]}) for n in (1, 1, 2))
     assert hash(one) == hash(same)
