@@ -25,7 +25,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results folder of the sweep."""
     out = tmp_path_factory.mktemp("quick") / "out"
     command = [sys.executable, str(ROOT / "run_suite.py"), "run", "quick", "--results", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2400)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     for name in ("report.html", "summary.json", "table.txt"):

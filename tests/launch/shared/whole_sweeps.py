@@ -74,7 +74,7 @@ def start_run(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 def run_to_end(folder: Path, *arguments: str) -> tuple[int, str]:
     """Return exit code and output of a driver that has ended."""
     process = start_run(folder, *arguments)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=900)
     assert "Traceback" not in err, err
     return process.returncode, out + err
 
