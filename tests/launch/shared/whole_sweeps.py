@@ -97,7 +97,7 @@ def rows_of(folder: Path, run_id: str) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k != "wall_s"} for row in rows]
 
 
-def wait_for(condition: Any, process: subprocess.Popen[str], seconds: float = 120) -> None:
+def wait_for(condition: Any, process: subprocess.Popen[str], seconds: float = 600) -> None:
     """Wait until a condition is met; fail if the driver ends before."""
     deadline = time.monotonic() + seconds
     while not condition():
