@@ -41,14 +41,15 @@ def batch_key(config: RunConfig) -> Hashable | None:
 def _of_plugins(config: RunConfig) -> list[str]:
     """Return the names of parts that are not the suite's own, and of metrics without state.
 
-    What they keep in their module, runs of one process would share. Interventions say themselves
-    whether they allow it, and a metric with state is made for each run.
+    What they keep in their module, runs of one process would share. They allow it by
+    ``side_by_side: ClassVar[bool] = True``; a metric with state is made for each run.
     """
     metrics = [name for name in config.metric_names if METRICS[name].shared]
     parts = [
         part for root in (config.task, config.model, config.schedule) for part in root.components()
     ]
-    return metrics + [p.kind for p in parts if not within(type(p).__module__, "suite")]
+    strange = [part for part in parts if not within(type(part).__module__, "suite")]
+    return metrics + [part.kind for part in strange if not getattr(part, "side_by_side", False)]
 
 
 def parted_by(config: RunConfig) -> list[str]:

@@ -35,6 +35,8 @@ TASK |= {"examples_per_task": 64, "epochs": 2}
 class ChangedConfig(EqualTasksConfig):
     """Inputs of every second task are permuted, then a x + b."""
 
+    side_by_side: ClassVar[bool] = True
+
     kind: Literal["changed"] = "changed"
     changes: bool = True
     change: ClassVar[Callable[[Tensor], Tensor] | None] = None
