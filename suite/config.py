@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import cache
+from types import FunctionType
 from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
@@ -46,6 +47,20 @@ class Config(BaseModel):
 
     later: ClassVar[frozenset[str]] = frozenset()
     """Keys added after benchmark v1. At their defaults they are not part of ids, so ids stay."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse keys that hide something of a base: who asks for that would get it, not the key.
+
+        Raises:
+            ConfigError: if there is one.
+        """
+        super().__pydantic_init_subclass__(**kwargs)
+        for name in cls.model_fields:
+            for base in cls.__mro__:
+                if isinstance(vars(base).get(name), property | classmethod | FunctionType):
+                    known = f"another name: {base.__name__} has something of this name"
+                    raise ConfigError(name, f"a key of {cls.__name__}", known)
 
     def canonical(self) -> str:
         """Return the canonical JSON text: sorted keys, no spaces, all defaults but `later` ones."""

@@ -16,6 +16,7 @@ from suite.models.mlp import MlpConfig
 from suite.run_config import ResourcesConfig, RunConfig
 from suite.sweeps.sweep import load_sweep
 from suite.tasks.base import TASKS
+from suite.tasks.permuted import PermutedConfig
 
 BASE: dict[str, Any] = {
     "task": {"kind": "modular_addition", "modulus": 11},
@@ -263,3 +264,11 @@ def test_every_part_has_a_hash_whatever_its_settings_are() -> None:
     assert hash(one) == hash(same)
     assert one == same
     assert hash(one) != hash(other)
+
+
+@pytest.mark.filterwarnings("ignore:Field name")
+@pytest.mark.parametrize("name", ["size", "length", "phase"])
+def test_a_key_that_hides_something_of_a_stream_is_refused(name: str) -> None:
+    """Its value would be ignored, or called."""
+    with pytest.raises(ConfigError, match=rf"{name}: got 'a key of Own'; expected another name"):
+        type("Own", (PermutedConfig,), {"__annotations__": {name: float}, name: 1.0})
