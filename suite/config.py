@@ -122,22 +122,16 @@ class Component(Config):
         """Return a hash of the text, for settings may be lists and mappings, which have none."""
         return hash(self.canonical())
 
-    def components(self) -> Iterator[Component]:
-        """Yield this component and those that its settings are made of."""
-        yield self
-        for name in type(self).model_fields:
-            yield from _components(getattr(self, name))
 
-
-def _components(value: Any) -> Iterator[Component]:
+def components(value: Any) -> Iterator[Component]:
+    """Yield the components in a value, itself and its settings included."""
     if isinstance(value, Component):
-        yield from value.components()
-    elif isinstance(value, Config):
-        for name in type(value).model_fields:
-            yield from _components(getattr(value, name))
-    elif isinstance(value, list | tuple):
+        yield value
+    if isinstance(value, Config):
+        value = [getattr(value, name) for name in type(value).model_fields]
+    if isinstance(value, list | tuple):
         for item in value:
-            yield from _components(item)
+            yield from components(item)
 
 
 C = TypeVar("C", bound=Component)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
+from pydantic import Field
 from torch import nn
 from torch.nn.utils.parametrizations import _WeightNorm
 from torch.nn.utils.parametrize import ParametrizationList
@@ -47,6 +48,12 @@ class ParamRole(StrEnum):
 
 RoleName = Literal["weight", "output", "embedding", "gain", "offset", "bias"]
 """The roles as a config spells them."""
+
+Roles = Annotated[tuple[RoleName, ...], Field(strict=False, min_length=1)]
+"""A key of a config that chooses parameters."""
+
+ALL_ROLES: tuple[RoleName, ...] = get_args(RoleName)
+MATRIX_ROLES: tuple[RoleName, ...] = ("weight", "output", "embedding")
 
 
 def is_linear_map(module: nn.Module) -> bool:

@@ -72,7 +72,7 @@ def counted(draw: st.DrawFn) -> tuple[Clock, list[int]]:
     return clock, made
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(counted())
 def test_a_moment_is_the_number_of_updates_made_by_then(run: tuple[Clock, list[int]]) -> None:
     clock, made = run
@@ -81,7 +81,7 @@ def test_a_moment_is_the_number_of_updates_made_by_then(run: tuple[Clock, list[i
         assert clock.moment(Duration(frames=4 * taken + taken % 4)) == updates
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(counted(), st.data())
 def test_what_is_left_counts_on_from_where_it_begins(
     run: tuple[Clock, list[int]], data: st.DataObject

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from suite.errors import ConfigError
@@ -106,7 +106,6 @@ def test_two_axes_cannot_make_one_label_of_different_values(tmp_path: Path) -> N
         load(tmp_path, axes={"one": first, "two": second})
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.text(f"ab{SIGNS}", min_size=1, max_size=3), min_size=2, max_size=2)))
 def test_labels_of_names_are_apart(pairs: list[list[str]]) -> None:
     pairs = [pair for pair in pairs if all(map(is_name, pair))]
@@ -176,7 +175,6 @@ HOSTILE = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(
     st.lists(HOSTILE, min_size=1, max_size=5, unique_by=repr),
     st.lists(HOSTILE, min_size=1, max_size=5, unique_by=repr),

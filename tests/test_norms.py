@@ -77,7 +77,7 @@ def _off(found: Tensor, expected: Tensor) -> float:
     return errors.max().item() if len(errors) else 0.0
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     count=st.one_of(st.sampled_from(SIZES), st.integers(1, 20_000)),
     kind=st.sampled_from(VALUES),
@@ -97,7 +97,7 @@ def test_norms_equal_those_of_float64(
     assert _off(mean_magnitudes([tensor])[0], tensor.double().abs().mean()) < EXACT
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     shape=st.sampled_from([(3, 5), (512, 3136), (2, 70_000), (64, 4, 8, 8), (2, 40, 500)]),
     axis=st.integers(0, 1),

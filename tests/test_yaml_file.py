@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import suite.sweeps.yaml_file
@@ -250,7 +250,6 @@ def alike(a: Any, b: Any) -> bool:
     return same(a, b)
 
 
-@settings(deadline=None)
 @given(DATA)
 def test_what_is_written_is_read_back(value: Any) -> None:
     assert alike(parse_yaml(to_yaml(value), "t"), value)
@@ -259,7 +258,6 @@ def test_what_is_written_is_read_back(value: Any) -> None:
         assert "\n" not in flow_style(value)
 
 
-@settings(deadline=None)
 @given(DATA)
 def test_readers_of_yaml_1_1_read_it_back_as_well(value: Any) -> None:
     if all(isinstance(part, str | dict | list) for part in _parts(value)):

@@ -23,9 +23,7 @@ from torch import Tensor
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
 from suite.interventions.joined import Joined, Stacks
 from suite.norms import squared_norms
-from suite.params import RoleName
-
-Roles = Annotated[tuple[RoleName, ...], Field(strict=False, min_length=1)]
+from suite.params import Roles
 
 
 class _SumOfSquares(torch.autograd.Function):

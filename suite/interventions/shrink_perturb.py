@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention
 from suite.interventions.timing import Timed, TimedConfig
 from suite.optimizers import clear_state
-from suite.params import RoleName
+from suite.params import ALL_ROLES, Roles
 
 
 @torch.no_grad()
@@ -76,14 +76,7 @@ class ShrinkPerturbConfig(TimedConfig):
     shrink: Annotated[float, Field(ge=0, le=1)] = 0.8
     perturb: Annotated[float, Field(ge=0)] = 0.2
     reset_optimizer: bool = True
-    roles: Annotated[tuple[RoleName, ...], Field(strict=False, min_length=1)] = (
-        "weight",
-        "output",
-        "embedding",
-        "gain",
-        "offset",
-        "bias",
-    )
+    roles: Roles = ALL_ROLES
 
     def bind(self, bound: Bound) -> Intervention:
         """Return a `ShrinkPerturb`."""

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
-from suite.params import RoleName
+from suite.params import ALL_ROLES, Roles
 
 
 @torch.no_grad()
@@ -72,14 +72,7 @@ class UpdateNoiseConfig(InterventionConfig):
     kind: Literal["update_noise"] = "update_noise"
     std: Annotated[float, Field(ge=0)] = 1e-5
     scale_with_lr: bool = False
-    roles: Annotated[tuple[RoleName, ...], Field(strict=False, min_length=1)] = (
-        "weight",
-        "output",
-        "embedding",
-        "gain",
-        "offset",
-        "bias",
-    )
+    roles: Roles = ALL_ROLES
 
     def bind(self, bound: Bound) -> Intervention:
         """Return an `UpdateNoise`."""

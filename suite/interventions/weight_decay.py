@@ -14,7 +14,7 @@ from torch import Tensor
 
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionConfig, Slot
 from suite.interventions.joined import Joined, Rate, Stacks, scale_
-from suite.params import RoleName
+from suite.params import MATRIX_ROLES, Roles
 
 
 class WeightDecay(Intervention):
@@ -58,11 +58,7 @@ class WeightDecayConfig(InterventionConfig):
     side_by_side: ClassVar[bool] = True
     kind: Literal["weight_decay"] = "weight_decay"
     coefficient: Annotated[float, Field(ge=0)] = 0.01
-    roles: Annotated[tuple[RoleName, ...], Field(strict=False, min_length=1)] = (
-        "weight",
-        "output",
-        "embedding",
-    )
+    roles: Roles = MATRIX_ROLES
 
     def bind(self, bound: Bound) -> Intervention:
         """Return a `WeightDecay`."""

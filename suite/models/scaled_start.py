@@ -19,7 +19,7 @@ from suite.errors import ConfigError
 from suite.models.base import MODELS, Aside, ModelConfig, ModelSpec
 from suite.models.batched import BatchedModel
 from suite.models.wrapper import WrapperConfig
-from suite.params import ParamRole, RoleName, classify
+from suite.params import MATRIX_ROLES, ParamRole, Roles, classify
 
 
 @MODELS.register("scaled_start")
@@ -34,11 +34,7 @@ class ScaledStartConfig(WrapperConfig):
     values: ClassVar[frozenset[str]] = frozenset({"factor"})
     kind: Literal["scaled_start"] = "scaled_start"
     factor: Annotated[float, Field(gt=0)] = 1.0
-    roles: Annotated[tuple[RoleName, ...], Field(strict=False, min_length=1)] = (
-        "weight",
-        "output",
-        "embedding",
-    )
+    roles: Roles = MATRIX_ROLES
 
     @property
     def norm(self) -> str:

@@ -34,8 +34,8 @@ from suite.tasks.switch import SwitchConfig
 FINEST = 1_000_000
 """Largest denominator of an update-to-data ratio; 0.3 is then 3/10 and 0.333... is 1/3."""
 
-AUTO_REPLAY = 200_000
-"""Steps of the lanes that a restored run repeats by default: under a minute."""
+KEPT_STEPS = {"fresh": 0, "auto": 200_000, "replay": sys.maxsize}
+"""Steps of the lanes that a restored run repeats at most, by `resume_env`; ``auto``: under a minute."""
 
 Utd = Annotated[float, Field(ge=1 / FINEST)]
 """Updates per agent step."""
@@ -293,7 +293,7 @@ class RLTaskConfig(TaskConfig):
 
     def kept_steps(self) -> int:
         """Return for how many steps of the lanes the actions are kept, to be taken again."""
-        return {"fresh": 0, "auto": AUTO_REPLAY, "replay": sys.maxsize}[self.resume_env]
+        return KEPT_STEPS[self.resume_env]
 
     def replay_bytes(self, agent: QLearningConfig) -> int:
         """Return the memory of a full replay of the agent's, its sum tree included."""

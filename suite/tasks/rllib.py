@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
@@ -23,7 +22,7 @@ from suite.tasks.any_environment import AnyEnvironmentConfig
 from suite.tasks.base import TASKS, Request, TaskConfig
 from suite.tasks.envpool import EnvpoolConfig
 from suite.tasks.one_environment import LONGEST
-from suite.tasks.rl import AUTO_REPLAY, MOST_LANES, RLTaskConfig
+from suite.tasks.rl import KEPT_STEPS, MOST_LANES, RLTaskConfig
 
 ACTIVATIONS = ("relu", "leaky_relu", "gelu")
 """Nonlinearities that RLlib's networks can have, too."""
@@ -96,11 +95,10 @@ class RLlibTaskConfig(TaskConfig):
     def kept_steps(self) -> int:
         """Return for how many steps of the lanes the actions are kept, to be taken again.
 
-        None if they say nothing of the state.
+        That is 0 if they say nothing of the state.
         """
-        if self.backend == "gymnasium" and registered.find(self.env).nondeterministic:
-            return 0
-        return {"fresh": 0, "auto": AUTO_REPLAY, "replay": sys.maxsize}[self.resume_env]
+        chance = self.backend == "gymnasium" and registered.find(self.env).nondeterministic
+        return 0 if chance else KEPT_STEPS[self.resume_env]
 
     def spaces(self) -> Spaces:
         """Return the spaces of the environment.

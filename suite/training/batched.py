@@ -13,6 +13,7 @@ from collections.abc import Hashable, Sequence
 
 import torch
 
+from suite.config import components
 from suite.errors import DivergedError
 from suite.metrics.base import METRICS
 from suite.registry import within
@@ -45,9 +46,7 @@ def _of_plugins(config: RunConfig) -> list[str]:
     ``side_by_side: ClassVar[bool] = True``; a metric with state is made for each run.
     """
     metrics = [name for name in config.metric_names if METRICS[name].shared]
-    parts = [
-        part for root in (config.task, config.model, config.schedule) for part in root.components()
-    ]
+    parts = components([config.task, config.model, config.schedule])
     strange = [part for part in parts if not within(type(part).__module__, "suite")]
     return metrics + [part.kind for part in strange if not getattr(part, "side_by_side", False)]
 

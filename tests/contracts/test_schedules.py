@@ -48,7 +48,7 @@ PURE = [p for p in every("schedule") if not _adaptive(p.values[0])]
 
 
 @pytest.mark.parametrize("example", PURE)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(steps=STEPS, order=st.randoms(use_true_random=False), total=st.integers(24, 10**6))
 def test_values_are_a_function_of_the_step(
     example: dict[str, Any], steps: list[int], order: Any, total: int
@@ -143,7 +143,7 @@ def _through_a_file(state: Any) -> Any:
 
 
 @pytest.mark.parametrize("example", every("trigger"))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(losses=LOSSES, cut=st.integers(0, 40))
 def test_a_trigger_is_a_function_of_the_losses_and_of_its_state(
     example: dict[str, Any], losses: list[float], cut: int
@@ -159,7 +159,7 @@ def test_a_trigger_is_a_function_of_the_losses_and_of_its_state(
 
 
 @pytest.mark.parametrize("example", ADAPTIVE)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(losses=LOSSES, cut=st.integers(0, 40))
 def test_an_adaptive_schedule_continues_from_its_state(
     example: dict[str, Any], losses: list[float], cut: int

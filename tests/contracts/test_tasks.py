@@ -70,7 +70,7 @@ def test_the_smoke_run_fits_together(kind: str, smoke: Smoke) -> None:
 
 
 @pytest.mark.parametrize("kind", TASK_KINDS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**53),
     lr=st.floats(1e-9, 1e3),
@@ -149,7 +149,7 @@ def _build(run: RunConfig) -> SupervisedTask:
 
 
 @pytest.mark.parametrize("kind", SUPERVISED)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_batches_are_a_function_of_step_and_seeds(kind: str, data: st.DataObject) -> None:
     run = RunConfig.from_mapping({**TASKS[kind].smoke, "seed": data.draw(st.integers(0, 3))})

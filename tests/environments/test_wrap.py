@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import plain_wrap
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from suite.environments.wrap import MaskConfig, Wrap, WrapConfig
@@ -32,7 +32,6 @@ def configs(draw: Any) -> dict[str, Any]:
     return found
 
 
-@settings(deadline=None)
 @given(configs(), SHAPES, st.integers(1, 6), st.integers(0, 99))
 def test_it_is_the_slow_reference(
     config: dict[str, Any], shape: tuple[int, ...], actions: int, seed: int
@@ -56,7 +55,6 @@ def test_it_is_the_slow_reference(
     assert wrap.rewards(rewards).dtype == np.float32
 
 
-@settings(deadline=None)
 @given(SEEDS, SEEDS, SHAPES, st.integers(1, 18))
 def test_permutations_lose_nothing(
     first: int | None, second: int | None, shape: tuple[int, ...], actions: int

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -35,7 +35,6 @@ def _reference(weight: Tensor, initial: Tensor, per: str) -> Tensor:
     return w * (w0.pow(2).sum() / w.pow(2).sum()).sqrt()
 
 
-@settings(deadline=None)
 @given(
     shape=st.lists(st.integers(1, 5), min_size=2, max_size=4),
     seed=st.integers(0, 2**31),

@@ -113,7 +113,7 @@ def random_networks(draw: Any) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(width, 3))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(net=random_networks(), seed=st.integers(0, 2**31), per=st.sampled_from(["tensor", "row"]))
 def test_projecting_random_networks_leaves_their_outputs(
     net: nn.Module, seed: int, per: Per

@@ -26,7 +26,7 @@ def _taken(key: str) -> bool:
     return "\n" not in key
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.tuples(NAMES, NAMES), st.tuples(NAMES, NAMES))
 def test_different_metrics_and_layers_have_different_keys(
     first: tuple[str, str], second: tuple[str, str]
@@ -37,7 +37,7 @@ def test_different_metrics_and_layers_have_different_keys(
     assert not {FINAL, STEP} & set(keys)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.tuples(NAMES, NAMES), st.tuples(NAMES, NAMES), NAMES)
 def test_different_arms_and_parameters_have_different_keys(
     first: tuple[str, str], second: tuple[str, str], name: str
@@ -58,7 +58,6 @@ def test_names_that_look_like_paths_or_like_codes_stay_apart() -> None:
     assert all(map(_taken, keys))
 
 
-@settings(deadline=None)
 @given(ORDINARY, st.just("") | ORDINARY, ORDINARY)
 def test_ordinary_names_are_their_own_keys(metric: str, layer: str, arm: str) -> None:
     if not layer and metric in (FINAL, STEP):

@@ -140,7 +140,7 @@ def test_the_terms_add_up_to_the_expected_loss_and_are_the_papers() -> None:
     assert terms["total"].item() == pytest.approx(sampled, rel=0.02)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(2, 7), st.integers(0, 2**31))
 def test_alignments_equal_their_definitions(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

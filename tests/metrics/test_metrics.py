@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor
@@ -36,7 +36,6 @@ def _covariance_reference(then: np.ndarray, now: np.ndarray) -> float:
     return math.sqrt(sum(squares))
 
 
-@settings(deadline=None)
 @given(FEATURES, st.integers(0, 2**31))
 def test_feature_metrics_equal_their_definitions(now: np.ndarray, seed: int) -> None:
     then = np.random.default_rng(seed).standard_normal(now.shape)
@@ -99,7 +98,6 @@ def test_effective_lr_predicts_the_same_dynamics(scale: float) -> None:
     torch.testing.assert_close(unit, scaled, rtol=1e-10, atol=1e-12)
 
 
-@settings(deadline=None)
 @given(FEATURES)
 def test_ranks_equal_their_definitions(matrix: np.ndarray) -> None:
     s = np.linalg.svd(matrix, compute_uv=False)

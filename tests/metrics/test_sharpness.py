@@ -23,7 +23,7 @@ from suite.models.transformer import GrokkingTransformer
 from suite.params import classify
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 8), st.integers(0, 10_000))
 def test_lanczos_finds_the_largest_eigenvalue_of_a_symmetric_matrix(n: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -118,9 +118,7 @@ def test_a_torn_last_line_is_ignored(tmp_path: Path, torn: str) -> None:
     assert load_results(tmp_path)["run_id"].tolist() == ["r"]
 
 
-@settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_file_cut_anywhere_gives_its_complete_lines(tmp_path: Path, data: st.DataObject) -> None:
     text = "".join(line("r", value, step) for step, value in enumerate([1.0, None, 0.25, 7.0]))

@@ -34,7 +34,7 @@ def assert_same(host: Sample, device: Sample) -> None:
             assert np.array_equal(found, expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     lanes=st.integers(1, 3),

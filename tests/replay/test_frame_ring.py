@@ -113,7 +113,7 @@ def check_against(ring: FrameRing, oracle: Oracle) -> None:
             assert (after[row] == np.array(s_t)[:, None]).all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 2**32),
     lanes=st.integers(1, 3),
@@ -150,7 +150,7 @@ def test_every_slot_equals_the_oracle(
         check_against(ring, oracle)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 2**32),
     stack=st.integers(1, 4),
@@ -284,7 +284,7 @@ def test_a_cleared_ring_is_as_new() -> None:
         assert one is other is None or (one == other)[fresh.discount_t > 0].all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 2**32),
     capacity=st.integers(3, 60),

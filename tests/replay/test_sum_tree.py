@@ -29,7 +29,7 @@ def masses_of(ends: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(size=SIZES, seed=st.integers(0, 2**32), counts=st.lists(st.integers(0, 900), max_size=6))
 def test_whole_numbers_are_found_exactly(size: int, seed: int, counts: list[int]) -> None:
     rng = np.random.default_rng(seed)
@@ -52,7 +52,7 @@ def test_whole_numbers_are_found_exactly(size: int, seed: int, counts: list[int]
             assert (tree.find(masses) == ends.searchsorted(masses, side="right")).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(size=SIZES, seed=st.integers(0, 2**32), decades=st.sampled_from([0.1, 20, 300]))
 def test_rounding_never_leads_to_a_priority_of_zero(size: int, seed: int, decades: float) -> None:
     rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from suite.report.drawing.curves import Curve, align, alike, band, curves, mean_curve, thinned
@@ -56,7 +56,6 @@ def test_runs_without_a_common_range_have_no_mean() -> None:
     assert band(apart) is None
 
 
-@settings(deadline=None)
 @given(st.integers(1, 2000), st.integers(2, 500))
 def test_thinning_keeps_both_ends(size: int, points: int) -> None:
     kept = thinned(curve(list(range(size)), list(range(size))), points)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from plain_intervals import log_interval, t_interval, t_quantile
 
@@ -71,7 +71,6 @@ def test_the_faults_that_were_seen() -> None:
     assert apart.lo == pytest.approx(t_interval([1.0, 0.9, 0.6])[1])
 
 
-@settings(deadline=None)
 @given(st.data(), ends, st.integers(3, 14))
 def test_intervals_lie_inside_and_hold_the_mean(
     data: st.DataObject, bounds: list[float], n: int
@@ -86,7 +85,6 @@ def test_intervals_lie_inside_and_hold_the_mean(
     assert hi == pytest.approx(min(high, free[2]), rel=1e-12)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(shares, shares), min_size=3, max_size=14))
 def test_differences_of_shares_lie_between_minus_one_and_one(
     pairs: list[tuple[float, ...]],
@@ -96,7 +94,6 @@ def test_differences_of_shares_lie_between_minus_one_and_one(
     assert -1 <= lo <= mean <= hi <= 1
 
 
-@settings(deadline=None)
 @given(st.lists(positive, min_size=3, max_size=14))
 def test_log_space_intervals_are_positive_and_hold_the_geometric_mean(values: list[float]) -> None:
     mean, lo, hi = geometric_interval(values, MAGNITUDE)
@@ -104,7 +101,6 @@ def test_log_space_intervals_are_positive_and_hold_the_geometric_mean(values: li
     assert math.log(mean) == pytest.approx(np.mean(np.log(values)), abs=1e-9)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(1e-3, 1), min_size=3, max_size=14), st.floats(1e-3, 1e3))
 def test_log_space_intervals_scale_with_their_values(values: list[float], factor: float) -> None:
     scaled = geometric_interval([factor * value for value in values])
@@ -113,7 +109,6 @@ def test_log_space_intervals_scale_with_their_values(values: list[float], factor
     assert all(float(end) <= 1 for end in geometric_interval(values, SHARE))
 
 
-@settings(deadline=None)
 @given(shares, st.integers(3, 14))
 def test_seeds_that_agree_have_an_interval_without_width(value: float, n: int) -> None:
     mean, lo, hi, _ = estimate([value] * n, SHARE)

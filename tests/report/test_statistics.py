@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from suite.report.statistics.statistics import Estimate, estimate, mean_interval, paired_difference
@@ -87,7 +87,6 @@ def test_repeated_calls_agree_and_leave_the_global_generator_alone() -> None:
     assert (state[1] == before).all()
 
 
-@settings(deadline=None)
 @given(st.lists(numbers, min_size=1, max_size=15))
 def test_interval_holds_the_mean(values: list[float]) -> None:
     mean, *_, n = estimate(values)
@@ -99,7 +98,6 @@ def test_interval_holds_the_mean(values: list[float]) -> None:
         assert lo <= mean <= hi
 
 
-@settings(deadline=None)
 @given(st.lists(numbers, min_size=3, max_size=15), st.floats(0.1, 10), st.floats(-100, 100))
 def test_interval_moves_and_scales_with_its_values(
     values: list[float], scale: float, shift: float
@@ -110,14 +108,12 @@ def test_interval_moves_and_scales_with_its_values(
     assert moved[:3] == pytest.approx(expected, abs=1e-9 * size)
 
 
-@settings(deadline=None)
 @given(numbers, st.integers(3, 20))
 def test_equal_values_give_an_empty_interval(value: float, n: int) -> None:
     mean, lo, hi, _ = estimate([value] * n)
     assert (lo, mean, hi) == pytest.approx((value,) * 3, rel=1e-12, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.integers(0, 20), numbers, max_size=14),
     st.dictionaries(st.integers(0, 20), numbers, max_size=14),

@@ -146,7 +146,7 @@ def test_losses_may_come_several_at_a_time() -> None:
     assert late.stopped == 16
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     losses=st.lists(st.floats(0, 1e6) | st.just(math.nan), min_size=1, max_size=60),
     cut=st.integers(0, 60),

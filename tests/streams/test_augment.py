@@ -12,7 +12,7 @@ from suite.streams.augment import PADDING, Draws, crop_flip
 CPU = torch.device("cpu")
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 100), height=st.integers(1, 7), width=st.integers(1, 7))
 def test_crops_and_flips_are_those_of_a_slow_copy(seed: int, height: int, width: int) -> None:
     images = torch.randn(5, 2, height, width, generator=torch.Generator().manual_seed(seed))

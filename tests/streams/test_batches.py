@@ -175,7 +175,7 @@ def test_batches_are_those_of_a_slow_reader(make: Any, seed: int) -> None:
         assert np.allclose(inputs.flatten(1).numpy(), wanted, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(share=st.floats(0, 1), seed=st.integers(0, 5))
 def test_wrong_labels_are_wrong_and_as_many_as_asked_for(share: float, seed: int) -> None:
     task = {
@@ -192,7 +192,7 @@ def test_wrong_labels_are_wrong_and_as_many_as_asked_for(share: float, seed: int
     assert torch.equal(second.targets, stream.pool.labels[second.phase.examples])
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(validation=st.floats(0.01, 0.9), seed=st.integers(0, 3))
 def test_held_out_examples_are_never_trained_on(validation: float, seed: int) -> None:
     task = {

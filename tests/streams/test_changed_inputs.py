@@ -79,7 +79,7 @@ def stream_of(change: Callable[[Tensor], Tensor] | None, **changes: Any) -> Stre
     return built
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(a=st.floats(-3, 3), b=st.floats(-3, 3))
 def test_batches_are_those_of_a_slow_reader(a: float, b: float) -> None:
     stream = stream_of(lambda inputs: a * inputs + b)

@@ -41,7 +41,7 @@ def test_targets_are_those_of_the_threshold_units() -> None:
     assert set(task.weights.unique().tolist()) == set(task.outputs.unique().tolist()) == {-1.0, 1.0}
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 50))
 def test_one_slow_bit_flips_between_phases_and_none_within(seed: int) -> None:
     task = made(seed)

@@ -30,7 +30,7 @@ def build(kind: str, seed: int = 0, **keys: object) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("kind", ["modular_regression", "three_token_addition"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(p=st.integers(2, 20), fraction=st.floats(0.3, 0.9), seed=st.integers(0, 3))
 def test_all_pairs_are_split_once_and_targets_are_sums(
     kind: str, p: int, fraction: float, seed: int

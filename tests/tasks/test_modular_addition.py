@@ -13,7 +13,7 @@ from suite.tasks.modular_addition import ModularAddition, ModularAdditionConfig
 CPU = torch.device("cpu")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(p=st.integers(2, 30), fraction=st.floats(0.3, 0.9), seed=st.integers(0, 5))
 def test_split_covers_all_pairs_once_and_targets_are_sums(
     p: int, fraction: float, seed: int

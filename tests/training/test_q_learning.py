@@ -95,7 +95,7 @@ def distributions(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor]:
     return z, returns, (3 * drawn[1]).softmax(1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(distributions())
 def test_projection_equals_the_loop_over_atoms(drawn: tuple[Tensor, Tensor, Tensor]) -> None:
     z, returns, probabilities = drawn
@@ -104,7 +104,7 @@ def test_projection_equals_the_loop_over_atoms(drawn: tuple[Tensor, Tensor, Tens
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(distributions())
 def test_projection_keeps_mass_and_the_mean_of_the_clipped_returns(
     drawn: tuple[Tensor, Tensor, Tensor],
@@ -118,7 +118,7 @@ def test_projection_keeps_mass_and_the_mean_of_the_clipped_returns(
     torch.testing.assert_close(found @ z, mean, rtol=0, atol=1e-10 * z.abs().max().item())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(distributions())
 def test_projection_in_single_precision(drawn: tuple[Tensor, Tensor, Tensor]) -> None:
     exact = project_distribution(*(drawn[i] for i in (1, 2, 0)))
