@@ -35,7 +35,7 @@ FINEST = 1_000_000
 """Largest denominator of an update-to-data ratio; 0.3 is then 3/10 and 0.333... is 1/3."""
 
 KEPT_STEPS = {"fresh": 0, "auto": 200_000, "replay": sys.maxsize}
-"""Steps of the lanes that a restored run repeats at most, by `resume_env`: auto is under a minute."""
+"""Steps of the lanes that a restored run repeats at most; with auto that is under a minute."""
 
 Utd = Annotated[float, Field(ge=1 / FINEST)]
 """Updates per agent step."""
