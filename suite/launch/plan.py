@@ -60,9 +60,9 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
         told = ", ".join(sorted({name for found in parted.values() for name in found}))
         say(
             console,
-            f"{len(parted)} runs are trained alone, not side by side, because they use {told}: "
-            "what parts of plugins keep would be shared between runs. Each run gets its own "
-            "StatefulMetric.",
+            f"{len(parted)} {'run is' if len(parted) == 1 else 'runs are'} trained alone, not side "
+            f"by side, as plugins may keep state between calls: {told}. A metric that is a "
+            "StatefulMetric and a part with side_by_side = True are not held back.",
         )
     wall = sweep_seconds(sweep.runs.values(), trials, slots, len({task for task, _ in cells}))
     plural = "" if len(costs) == 1 else "s"
