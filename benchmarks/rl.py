@@ -20,6 +20,8 @@ Pace, higher is better:
   where next to nothing is arithmetic, as on a fast device, per second of processor time.
 - ``utd8_tiny_vs_sb3``, ``utd8_tiny_vs_sbx``: the same with eight updates per agent step, over
   stable-baselines3's DQN and over SBX's, which makes all eight in one call that JAX has compiled.
+- ``seeds8_tiny_vs_one``, ``seeds8_vs_sbx``: agent steps of eight such runs side by side, added up,
+  over those of one run and of SBX.
 - ``sampling_vs_envpool``: agent steps per second of the runner with its policy, 8 lanes, over a
   bare envpool loop with the same network and share of random actions.
 - ``rainbow_vs_handwritten``: agent steps per second of Rainbow over a single-file Rainbow loop.
@@ -45,6 +47,7 @@ import sys
 import time
 from collections.abc import Callable
 from fnmatch import fnmatch
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -88,6 +91,7 @@ GROUPS: tuple[dict[str, Callable[[], Contender]], ...] = (
         "utd8_engine": lambda: engine.engine(engine.tiny_run(8), steps=100),
         "utd8_sb3": lambda: peers.sb3(tiny=True, steps=100, utd=8),
         "utd8_sbx": lambda: peers.sbx(steps=100, utd=8),
+        "utd8_seeds8": lambda: engine.side_by_side(partial(engine.tiny_run, 8), runs=8, steps=40),
     },
     {
         "envpool": lambda: handwritten.envpool_loop(lanes=8, steps=64),
@@ -125,6 +129,8 @@ FIGURES = (
     {
         "utd8_tiny_vs_sb3": ("utd8_sb3", "utd8_engine"),
         "utd8_tiny_vs_sbx": ("utd8_sbx", "utd8_engine"),
+        "seeds8_tiny_vs_one": ("utd8_engine", "utd8_seeds8"),
+        "seeds8_vs_sbx": ("utd8_sbx", "utd8_seeds8"),
     },
     {"sampling_vs_envpool": ("envpool", "runner")},
     {"rainbow_vs_handwritten": ("handwritten_rainbow", "rainbow")},
@@ -132,7 +138,7 @@ FIGURES = (
 )
 """Of each group: figures, as the seconds of one contender over those of another."""
 
-BY_PROCESSOR = {"tiny_engine", "utd8_engine"}
+BY_PROCESSOR = {"tiny_engine", "utd8_engine", "utd8_seeds8"}
 """Contenders whose groups are timed by the processor time of this process, with one thread: there
 is nothing to share out, and threads that wait for each other would count as work."""
 

@@ -6,6 +6,7 @@ import logging
 import os
 import statistics
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -19,12 +20,14 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 from suite.launch.rllib.config import algorithm_config
 from suite.launch.rllib.learner import NapLearner
+from suite.launch.rllib.lockstep import Group, Member
 from suite.launch.rllib.runner import EnvPoolRunner
 from suite.replay.frame_ring import Block, FrameRing
 from suite.replay.planning import GIB, available_bytes
 from suite.replay.prioritized import PrioritizedRing
 from suite.rl.run import RLRun
 from suite.run_config import RunConfig
+from suite.training.session import MemorySession
 
 WARM_UP = 500
 """Agent steps before learning, of every contender that acts."""
@@ -60,11 +63,12 @@ def atari_run(**overrides: Any) -> RLRun:
     return RLRun.of(RunConfig.from_mapping(mapping))
 
 
-def tiny_run(utd: int = 1) -> RLRun:
+def tiny_run(utd: int = 1, seed: int = 0) -> RLRun:
     """Return DQN on CartPole with two hidden layers of 64 units, `utd` updates per agent step."""
     return atari_run(
         task={"kind": "classic_control", "utd": float(utd), "learning_starts": WARM_UP},
         model={"kind": "mlp", "width": 64, "depth": 2},
+        seed=seed,
     )
 
 
@@ -146,6 +150,32 @@ def engine(run: RunConfig, steps: int = 50) -> Contender:
     while algorithm.gradient_steps == 0:
         algorithm.train()
     return Contender(algorithm.train, steps, algorithm.stop)
+
+
+def side_by_side(make: Callable[[int], RunConfig], runs: int, steps: int) -> Contender:
+    """`steps` agent steps of each of `runs` runs in lockstep, after the warm-up.
+
+    Args:
+        make: returns the run of a seed.
+        runs: how many there are.
+        steps: in a call.
+    """
+    start_ray()
+    members, updates = [], 0
+    for seed in range(runs):
+        run = RLRun.of(make(seed))
+        algorithm: Any = algorithm_config(run).build_algo()
+        algorithm.recorder.sink = len
+        members.append(Member(algorithm, MemorySession(), lambda: None))
+        updates = round(steps * run.task.utd)
+    group = Group(members)
+    group.train(1)
+
+    def close() -> None:
+        for member in members:
+            member.algorithm.stop()  # type: ignore[no-untyped-call]
+
+    return Contender(lambda: group.train(group.learners.step + updates), runs * steps, close)
 
 
 def runner(lanes: int, steps: int) -> Contender:

@@ -180,6 +180,19 @@ def mean_magnitudes(tensors: Sequence[Tensor]) -> Tensor:
 
 
 @torch.no_grad()
+def clip_norms_(gradients: Sequence[Tensor], limit: float) -> None:
+    """Scale the gradients of each run in place, as `clip_norm_` does those of one.
+
+    Args:
+        gradients: of all runs, (runs, ...) each.
+        limit: largest norm of a run's.
+    """
+    squared = [g.flatten(1).square().sum(1) for g in gradients]
+    factor = (limit / (torch.stack(squared).sum(0).sqrt() + 1e-6)).clamp_(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
+
+
 def clip_norm_(gradients: Sequence[Tensor], limit: float) -> None:
     """Scale gradients in place so that their joint norm is at most `limit`.
 

@@ -93,6 +93,29 @@ def _shown(name: str, entry_point: Any, limit: int | None, kwargs: str) -> Shown
         env.close()
 
 
+PURE = ("gymnasium", "minatar")
+"""Packages whose environments keep all state in themselves."""
+
+
+def shares_state(env: str) -> bool:
+    """Return whether environments of one process may have state in common.
+
+    So it is assumed of those of packages that are not known here and of a user's own, unless their
+    class has ``side_by_side: ClassVar[bool] = True``.
+
+    Raises:
+        ConfigError: if there is none of that name.
+    """
+    made_by = find(env).entry_point
+    name = made_by if isinstance(made_by, str) else str(getattr(made_by, "__module__", ""))
+    if any(within(name.partition(":")[0], package) for package in PURE):
+        return False
+    if isinstance(made_by, str):
+        module, _, attribute = made_by.partition(":")
+        made_by = getattr(importlib.import_module(module), attribute, None)
+    return not getattr(made_by, "side_by_side", False)
+
+
 def forget(module: str) -> None:
     """Remove the environments that a module has registered, which may then do so again."""
     gymnasium = sys.modules.get("gymnasium")

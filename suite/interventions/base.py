@@ -381,7 +381,7 @@ class _Each(Joined):
         for member, rate in self._with_rates(lr):
             member.before_step(step, rate)
 
-    def after_step(self, step: int, lr: Rate) -> None:
-        """Call every member."""
-        for member, rate in self._with_rates(lr):
-            member.after_step(step, rate)
+    def after_step(self, step: int, lr: Rate) -> bool:
+        """Call every member; return whether any of them has reset its network."""
+        reset = [member.after_step(step, rate) for member, rate in self._with_rates(lr)]
+        return any(reset)

@@ -43,8 +43,8 @@ class Joined:
     def before_step(self, step: int, lr: Rate) -> None:
         """Act between the gradients and the optimizer's step."""
 
-    def after_step(self, step: int, lr: Rate) -> None:
-        """Act after the optimizer's step."""
+    def after_step(self, step: int, lr: Rate) -> bool | None:
+        """Act after the optimizer's step; return True if networks were reset."""
 
 
 def of_runs(value: Tensor, tensor: Tensor) -> Tensor:

@@ -20,9 +20,9 @@ from typing import Any
 from suite.launch.calibrate import LONG_S, Cost
 from suite.launch.engines import Engine, engine_of
 from suite.launch.engines.arithmetic import forward_cost
+from suite.launch.groups import chunks
 from suite.run_config import RunConfig
 from suite.tasks.base import SupervisedTaskConfig
-from suite.training.batched import chunks
 
 PROCESS_BYTES = 500 * 2**20
 """Memory of a worker before data and model."""

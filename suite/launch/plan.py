@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from suite.launch.engines import engine_of
 from suite.launch.estimate import (
     MEASURED_S,
     core_share,
@@ -16,7 +17,6 @@ from suite.launch.estimate import (
 from suite.launch.progress import duration, say
 from suite.run_config import RunConfig
 from suite.sweeps.sweep import Sweep
-from suite.training.batched import parted_by
 
 BUSY = 0.7
 """Share of a core below which a plan says that the machine is busy."""
@@ -55,7 +55,7 @@ def print_plan(sweep: Sweep, slots: int, console: Console) -> None:
     console.print(table)
     for reason, labels in _skips(sweep).items():
         say(console, f"skipped: {reason}: {', '.join(labels)}")
-    parted = {i: names for i, run in sweep.runs.items() if (names := parted_by(run))}
+    parted = {i: names for i, run in sweep.runs.items() if (names := engine_of(run).parted_by(run))}
     if parted:
         told = ", ".join(sorted({name for found in parted.values() for name in found}))
         say(

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from suite.errors import ConfigError, DivergedError
-from suite.launch.engines import Outcome, engine_of
+from suite.launch.engines import Outcome, engine_of, outcome
 from suite.launch.keys import is_live, metric_key
-from suite.records import layout
 from suite.records.provenance import provenance
 from suite.records.run_folder import RunFolder
-from suite.records.storage import Storage, write_text
+from suite.records.storage import Storage
 from suite.rows import Row
-from suite.text.secrets import keep_secret, redact
+from suite.text.secrets import keep_secret
 
 REPORT_EVERY_S = 2.0
 """Seconds between reports to Tune."""
@@ -104,10 +102,9 @@ def run_trial(config: dict[str, Any]) -> None:
         outcomes = [("failed", str(error))] * len(runs)
     except Exception as error:
         for folder in folders:
-            with suppress(OSError):  # a full disk may be the cause; the driver gets the error, too
-                write_text(folder.path / layout.ERROR, redact(traceback.format_exc()))
+            folder.tell(error)
             try:
-                folder.finish("failed", redact(f"{type(error).__name__}: {error}"))
+                folder.finish(*outcome(error))
             except OSError:
                 with suppress(OSError):
                     folder.close()

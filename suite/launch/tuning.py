@@ -156,8 +156,8 @@ def _tuner(
     from ray import tune
 
     from suite.launch.engines import engine_of
+    from suite.launch.groups import chunks
     from suite.launch.trainable import run_trial
-    from suite.training.batched import chunks
 
     configs = live.sweep.runs
     # The longest first: the last to finish then wait for little.

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import fcntl
 import time
+import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from suite.errors import ConfigError, DivergedError
 from suite.records import layout
 from suite.records.checkpoints import Checkpoints
 from suite.records.json_file import dumps, read_json
@@ -21,6 +24,7 @@ from suite.records.rows_file import RowsFile
 from suite.records.storage import LOCK, Storage, write_text
 from suite.rows import Row
 from suite.sweeps.yaml_file import to_yaml
+from suite.text.secrets import redact
 
 RunState = Literal["running", "complete", "diverged", "failed"]
 FINAL: tuple[RunState, ...] = ("complete", "diverged")
@@ -149,6 +153,14 @@ class RunFolder:
         """Add a fact to ``provenance.json``."""
         path = self.path / layout.PROVENANCE
         write_text(path, dumps({**read_json(path), name: value}, indent=1))
+
+    def tell(self, error: Exception | None) -> None:
+        """Write the trace of an error that nobody expected, unless the disk is full."""
+        if error is None or isinstance(error, ConfigError | DivergedError):
+            return
+        trace = "".join(traceback.format_exception(error))
+        with suppress(OSError):  # of the disk may be the error
+            write_text(self.path / layout.ERROR, redact(trace))
 
     def emit(self, rows: Sequence[Row]) -> None:
         """Append rows to ``rows.jsonl``.

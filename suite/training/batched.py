@@ -13,20 +13,14 @@ from collections.abc import Hashable, Sequence
 
 import torch
 
-from suite.config import components
 from suite.errors import DivergedError
-from suite.metrics.base import METRICS
-from suite.registry import within
 from suite.run_config import RunConfig
 from suite.tasks.base import SupervisedTaskConfig
 from suite.training.full_batch import Descent, full_batch_key
-from suite.training.joint import Joint
+from suite.training.joint import Joint, held_apart
 from suite.training.minibatches import Minibatches, minibatch_key
 from suite.training.session import Session
 from suite.training.supervised import CHECK_EVERY, SupervisedRun, keep_freed_memory, precision
-
-SIDE_BY_SIDE = 16
-"""Largest number of runs that are trained at once in one trial."""
 
 CHUNK = 1_000
 """Gradient steps for which rates are computed at once."""
@@ -34,21 +28,9 @@ CHUNK = 1_000
 
 def batch_key(config: RunConfig) -> Hashable | None:
     """Return what runs must share to be trained at once; None if this one is trained alone."""
-    if config.precision == "bfloat16" or _of_plugins(config):
+    if config.precision == "bfloat16" or held_apart(config):
         return None
     return full_batch_key(config) or minibatch_key(config)
-
-
-def _of_plugins(config: RunConfig) -> list[str]:
-    """Return the names of parts that are not the suite's own, and of metrics without state.
-
-    What they keep in their module, runs of one process would share. They allow it by
-    ``side_by_side: ClassVar[bool] = True``; a metric with state is made for each run.
-    """
-    metrics = [name for name in config.metric_names if METRICS[name].shared]
-    parts = components([config.task, config.model, config.schedule])
-    strange = [part for part in parts if not within(type(part).__module__, "suite")]
-    return metrics + [part.kind for part in strange if not getattr(part, "side_by_side", False)]
 
 
 def parted_by(config: RunConfig) -> list[str]:
@@ -56,7 +38,7 @@ def parted_by(config: RunConfig) -> list[str]:
     task = config.task
     if not isinstance(task, SupervisedTaskConfig) or not (task.whole_batch or task.minibatches):
         return []
-    return _of_plugins(config)
+    return held_apart(config)
 
 
 def join(runs: Sequence[SupervisedRun]) -> Joint:
@@ -159,24 +141,3 @@ class BatchedRun:
             except DivergedError as error:
                 failed[index] = error
         return failed
-
-
-def chunks(configs: Sequence[RunConfig], slots: int) -> list[list[RunConfig]]:
-    """Return the runs in groups that are trained at once, order kept.
-
-    Args:
-        configs: the runs.
-        slots: how many groups there should be work for, side by side.
-    """
-    largest = min(SIDE_BY_SIDE, -(-len(configs) // slots))
-    by_key: dict[Hashable, list[RunConfig]] = {}
-    groups: list[list[RunConfig]] = []
-    for config in configs:
-        key = batch_key(config)
-        if key is None:
-            groups.append([config])
-        else:
-            by_key.setdefault(key, []).append(config)
-    for alike in by_key.values():
-        groups += [alike[i : i + largest] for i in range(0, len(alike), largest)]
-    return groups

@@ -10,9 +10,39 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor, nn
 
+from suite.config import components
+from suite.metrics.base import METRICS
 from suite.optimizers import set_rate
+from suite.registry import within
+from suite.run_config import RunConfig
 from suite.training.supervised import SupervisedRun
+
+
+def held_apart(config: RunConfig) -> list[str]:
+    """Return the names of parts that are not the suite's own, and of metrics without state.
+
+    What they keep in their module, runs of one process would share. They allow it by
+    ``side_by_side: ClassVar[bool] = True``; a metric with state is made for each run.
+    """
+    metrics = [name for name in config.metric_names if METRICS[name].shared]
+    parts = components([config.task, config.model, config.schedule])
+    strange = [part for part in parts if not within(type(part).__module__, "suite")]
+    return metrics + [part.kind for part in strange if not getattr(part, "side_by_side", False)]
+
+
+def stack_parameters(networks: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Return the parameters of networks of one shape by name, (networks, ...).
+
+    Those of each network become slices of them.
+    """
+    named = [dict(network.named_parameters()) for network in networks]
+    stacks = {name: torch.stack([own[name].detach() for own in named]) for name in named[0]}
+    for index, own in enumerate(named):
+        for name, parameter in own.items():
+            parameter.data = stacks[name][index]
+    return stacks
 
 
 class Joint(ABC):
@@ -30,13 +60,7 @@ class Joint(ABC):
 
     def __init__(self, runs: Sequence[SupervisedRun]) -> None:
         self.runs = runs
-        named = [dict(run.model.named_parameters()) for run in runs]
-        self.parameters = {
-            name: torch.stack([of_run[name].detach() for of_run in named]) for name in named[0]
-        }
-        for index, of_run in enumerate(named):
-            for name, parameter in of_run.items():
-                parameter.data = self.parameters[name][index]
+        self.parameters = stack_parameters([run.model for run in runs])
         self._like = next(iter(self.parameters.values()))
         self._losses = self._like.new_empty(0, len(runs))
         self._at = self._handed = 0  # updates since the last plan: made, and told the runs of

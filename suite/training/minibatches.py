@@ -5,8 +5,7 @@ ten runs of one shape are trained by the same operations on stacked tensors::
 
     inputs, targets                      of all runs, each in the order of its own seed
     outputs, losses, gradients           by batched products (`suite.models.chain`)
-    the interventions' joined forms      or run by run, what is done now and then
-    optimizer.step                       one for all, or, where rates differ, one for each
+    interventions and optimizer          of all at once where that is right (`JoinedUpdate`)
 
 What begins a phase, and all that is measured or saved, is done run by run.
 """
@@ -18,16 +17,11 @@ from functools import lru_cache
 
 import torch
 
-from suite.interventions.base import InterventionStack
-from suite.interventions.joined import Rate, Stacks
 from suite.models.base import ModelConfig, ModelSpec, dry_model
 from suite.models.chain import Chain, chain_layers
-from suite.optimizers import AdamConfig, SgdConfig, set_rate, step_of
 from suite.run_config import RunConfig
-from suite.schedules.base import AdaptiveSchedule
-from suite.schedules.constant import ConstantConfig
 from suite.tasks.base import SupervisedTask, SupervisedTaskConfig
-from suite.training.joined_optimizer import JoinedOptimizer, part
+from suite.training.joined_update import JoinedUpdate, joins, without_rates
 from suite.training.joint import Joint
 from suite.training.supervised import SupervisedRun
 
@@ -44,7 +38,7 @@ hardly more at width 512.
 
 
 @lru_cache(maxsize=256)
-def _small_chain(model: ModelConfig, spec: ModelSpec) -> bool:
+def small_chain(model: ModelConfig, spec: ModelSpec) -> bool:
     """Return whether a network is a small `Chain`."""
     network = dry_model(model, spec)
     small = sum(p.numel() for p in network.parameters()) <= MOST_PARAMETERS
@@ -56,22 +50,15 @@ def minibatch_key(config: RunConfig) -> Hashable | None:
 
     None if this one cannot be of any.
     """
-    task, optimizer = config.task, config.optimizer
+    task = config.task
     if (
         not isinstance(task, SupervisedTaskConfig)
         or not task.minibatches
-        or type(optimizer) not in (AdamConfig, SgdConfig)
-        or not all(intervention.side_by_side for intervention in config.interventions)
-        or isinstance(config.build_schedule(), AdaptiveSchedule)
-        or not _small_chain(config.model, config.model_spec())
+        or not joins(config)
+        or not small_chain(config.model, config.model_spec())
     ):
         return None
-    shared = {
-        "seed": 0,
-        "optimizer": optimizer.model_copy(update={"lr": 1.0}),
-        "schedule": ConstantConfig(),
-    }
-    return ("minibatches", config.model_copy(update=shared).canonical())
+    return ("minibatches", without_rates(config))
 
 
 class Minibatches(Joint):
@@ -86,24 +73,14 @@ class Minibatches(Joint):
         layers = chain_layers(runs[0].model)
         assert layers is not None, "minibatch_key lets no others through"
         self.chain = Chain(layers, self.parameters)
-        gradients = self.chain.gradients
-        self.stack = InterventionStack.join(
-            [run.stack for run in runs], Stacks(self.parameters, gradients)
+        self.change = JoinedUpdate(
+            [run.config for run in runs],
+            [run.updates for run in runs],
+            [run.model for run in runs],
+            self.parameters,
+            self.chain.gradients,
         )
-        self.tells = self.stack.tells
-        rates = {
-            (run.config.optimizer.canonical(), run.config.schedule.canonical()) for run in runs
-        }
-        self.optimizer: JoinedOptimizer | None = None
-        if len(rates) == 1:
-            optimizers = [run.optimizer for run in runs]
-            self.optimizer = JoinedOptimizer(optimizers, self.parameters, gradients)
-        else:
-            part([run.optimizer for run in runs])
-            self._steps = [step_of(run.optimizer) for run in runs]
-            for index, run in enumerate(runs):
-                for name, parameter in run.model.named_parameters():
-                    parameter.grad = gradients[name][index]
+        self.tells = self.change.tells
         self._accounts = type(runs[0].task).account is not SupervisedTask.account
         self._right = self._losses
         self._rates: list[float] | torch.Tensor = []
@@ -124,12 +101,7 @@ class Minibatches(Joint):
         self._start, self._stop = start, stop
         self._block = self._until = 0
         self._right = torch.empty_like(self._losses)
-        steps = range(start, stop)
-        if self.optimizer is not None:
-            self._rates = [self.runs[0].updates.rate(step) for step in steps]
-        else:
-            rates = [[run.updates.rate(step) for run in self.runs] for step in steps]
-            self._rates = torch.tensor(rates, dtype=torch.float64)
+        self._rates = self.change.rates(range(start, stop))
 
     def _gather(self) -> None:
         """Put together the batches of the next updates."""
@@ -157,25 +129,8 @@ class Minibatches(Joint):
         if self._accounts:
             self._right[at] = self.criterion.correct(outputs, targets)
         self.chain.backward(self.parameters, inputs, slopes, context)
-        self._change(self._start + at, self._rates[at])
+        self.change.change(self._start + at, self._rates[at])
         self._at = at + 1
-
-    def _change(self, step: int, rate: Rate) -> None:
-        """Change the parameters by their gradients."""
-        for intervention in self.stack.adds_loss:
-            intervention.add_gradients()
-        for intervention in self.stack.before:
-            intervention.before_step(step, rate)
-        if self.optimizer is not None:
-            assert isinstance(rate, float)
-            self.optimizer.step(rate)
-        else:
-            assert isinstance(rate, torch.Tensor)
-            for run, own, update in zip(self.runs, rate.tolist(), self._steps, strict=True):
-                set_rate(run.optimizer, own)
-                update()
-        for intervention in self.stack.after:
-            intervention.after_step(step, rate)
 
     def hand_over(self) -> None:
         """Give each run what its updates since the last call have shown."""

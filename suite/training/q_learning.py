@@ -23,14 +23,14 @@ def q_learning_target(r_t: Tensor, discount_t: Tensor, q_t: Tensor) -> Tensor:
     """Return ``r_t + discount_t * max_a q_t(a)``.
 
     Args:
-        r_t: (batch,).
-        discount_t: (batch,).
-        q_t: target network's values of s_t, (batch, actions).
+        r_t: (..., batch).
+        discount_t: (..., batch).
+        q_t: target network's values of s_t, (..., batch, actions).
 
     >>> q_learning_target(torch.tensor([1.0]), torch.tensor([0.5]), torch.tensor([[2.0, 4.0]]))
     tensor([3.])
     """
-    return torch.addcmul(r_t, discount_t, q_t.amax(1))
+    return torch.addcmul(r_t, discount_t, q_t.amax(-1))
 
 
 def double_q_target(r_t: Tensor, discount_t: Tensor, q_t: Tensor, q_t_selector: Tensor) -> Tensor:

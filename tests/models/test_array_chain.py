@@ -9,6 +9,11 @@ from torch import Tensor, nn
 from suite.models.array_chain import MOST, ArrayChain, takes, widest
 from suite.models.base import MODELS, ModelSpec, build_model
 from suite.models.inputs import Floats
+from suite.training.joint import stack_parameters
+
+
+def named(model: nn.Module) -> dict[str, Tensor]:
+    return dict(model.named_parameters())
 
 
 def network(norm: str, place: str = "before", affine: bool = True) -> nn.Module:
@@ -37,7 +42,7 @@ def test_outputs_and_gradients_are_autograd_s(
 ) -> None:
     model = network(norm, place, affine)
     gradients = {name: torch.zeros_like(p).detach() for name, p in model.named_parameters()}
-    chain = ArrayChain(model, gradients, rows, size)
+    chain = ArrayChain(model, named(model), gradients, rows, size)
     assert chain.features == 3
     generator = torch.Generator().manual_seed(2)
     for _ in range(2):  # memory is written again, and parameters are read as they are
@@ -59,9 +64,35 @@ def test_outputs_and_gradients_are_autograd_s(
                 parameter.mul_(0.9)
 
 
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("norm", ["none", "layer", "rms"])
+def test_several_networks_are_as_each_alone(norm: str, affine: bool) -> None:
+    runs, rows, size = 3, 9, 4
+    models = [network(norm, affine=affine) for _ in range(runs)]
+    with torch.no_grad():
+        for factor, model in enumerate(models, 1):
+            for parameter in model.parameters():
+                parameter.mul_(factor)
+    stacks = stack_parameters(models)
+    gradients = {name: torch.zeros_like(stack) for name, stack in stacks.items()}
+    chain = ArrayChain(models[0], stacks, gradients, rows, size)
+    generator = torch.Generator().manual_seed(2)
+    inputs = torch.randn(runs, rows, 6, generator=generator, dtype=torch.float64)
+    weights = torch.randn(runs, size, 3, generator=generator, dtype=torch.float64)
+    found = torch.from_numpy(chain.forward(inputs.numpy()))
+    chain.backward(inputs.numpy()[:, :size], weights.numpy())
+    for run, model in enumerate(models):
+        wanted = model(inputs[run])
+        torch.testing.assert_close(found[run], wanted.detach(), rtol=1e-12, atol=1e-12)
+        (wanted[:size] * weights[run]).sum().backward()
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None
+            torch.testing.assert_close(gradients[name][run], parameter.grad, rtol=1e-11, atol=1e-12)
+
+
 def test_gradients_that_are_not_asked_for_are_left() -> None:
     model = network("layer")
-    chain = ArrayChain(model, {}, 2, 2)
+    chain = ArrayChain(model, named(model), {}, 2, 2)
     inputs = torch.randn(2, 6, dtype=torch.float64).numpy()
     chain.backward(inputs, chain.forward(inputs))
     assert all(p.grad is None for p in model.parameters())
@@ -69,8 +100,8 @@ def test_gradients_that_are_not_asked_for_are_left() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     small = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    assert takes(small, MOST // 6)
-    assert not takes(small, MOST // 6 + 1)
+    assert takes(small, named(small), MOST // 6)
+    assert not takes(small, named(small), MOST // 6 + 1)
     assert widest(small) == 6
     others: list[nn.Module] = [
         nn.Linear(2, 3),
@@ -86,6 +117,6 @@ def test_what_does_not_fit_is_refused() -> None:
     weight = next(apart.parameters())
     weight.data = weight.data.mT.contiguous().mT
     for model in (*others, apart):
-        assert not takes(model, 1)
+        assert not takes(model, named(model), 1)
         with pytest.raises(ValueError, match="not a small chain"):
-            ArrayChain(model, {}, 1, 1)
+            ArrayChain(model, named(model), {}, 1, 1)

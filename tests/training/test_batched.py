@@ -8,10 +8,11 @@ import pytest
 import torch
 from examples import Saving
 
+from suite.launch.groups import chunks
 from suite.rows import Row
 from suite.run_config import RunConfig
 from suite.training import cuda_graph
-from suite.training.batched import BatchedRun, batch_key, chunks
+from suite.training.batched import BatchedRun, batch_key
 from suite.training.full_batch import Descent
 from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun

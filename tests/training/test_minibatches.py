@@ -13,6 +13,7 @@ from suite.clock import Clock
 from suite.interventions.base import INTERVENTIONS, Bound, Intervention, InterventionStack, Slot
 from suite.interventions.joined import Stacks
 from suite.launch.engines import engine_of
+from suite.launch.groups import chunks
 from suite.models.mlp import MlpConfig
 from suite.rows import Row
 from suite.run_config import RunConfig
@@ -20,7 +21,7 @@ from suite.schedules.warmup_cosine import WarmupCosineConfig
 from suite.streams.stream import Stream
 from suite.tasks.permuted import PermutedConfig
 from suite.training import batched
-from suite.training.batched import BatchedRun, batch_key, chunks, parted_by
+from suite.training.batched import BatchedRun, batch_key, parted_by
 from suite.training.minibatches import Minibatches
 from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRun

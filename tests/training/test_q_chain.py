@@ -51,7 +51,7 @@ def batch_of(size: int, weighted: bool) -> dict[str, Tensor]:
 
 def by_arrays(chain: QChain, size: int) -> bool:
     """Return whether batches of a size are learnt from by arrays."""
-    return chain._arrays[size] is not None
+    return chain._quick._arrays[size] is not None
 
 
 def by_autograd(

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 
+from suite.errors import ConfigError, DivergedError
 from suite.launch.calibrate import Cost
 from suite.records.run_folder import RunState
 from suite.run_config import RunConfig
+from suite.text.secrets import redact
 
 Outcome = tuple[RunState, str]
 """How a run ended, and why."""
 
 R = TypeVar("R", bound=RunConfig)
+
+
+def outcome(error: Exception | None) -> Outcome:
+    """Return how a run ended that an error ended, or none."""
+    if error is None:
+        return "complete", ""
+    if isinstance(error, DivergedError):
+        return "diverged", str(error)
+    if isinstance(error, ConfigError):
+        return "failed", str(error)
+    return "failed", redact(f"{type(error).__name__}: {error}")
 
 
 class Engine(ABC, Generic[R]):
@@ -34,6 +47,14 @@ class Engine(ABC, Generic[R]):
     @abstractmethod
     def train(self, runs: Sequence[RunConfig], sessions: Sequence[Any]) -> list[Outcome]:
         """Train the runs of a trial; return how each of them ended."""
+
+    def batch_key(self, config: RunConfig) -> Hashable | None:
+        """Return what runs must share to be trained at once; None if this one is trained alone."""
+        return None
+
+    def parted_by(self, config: RunConfig) -> list[str]:
+        """Return the parts of plugins without which a run could be trained at once with others."""
+        return []
 
     def bundles(self, config: RunConfig) -> list[dict[str, float]]:
         """Return what a trial asks of the machine: for itself, then for each process it starts."""

@@ -8,27 +8,38 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from suite.launch.calibrate import Cost, seconds_each
 from suite.launch.engines.arithmetic import UPDATE_OVERHEAD_S, forward_cost, seconds_of
-from suite.launch.engines.base import Engine, Outcome
+from suite.launch.engines.base import Engine, Outcome, outcome
 from suite.models.base import build_model
-from suite.optimizers import rates
-from suite.replay.frame_ring import Block
+from suite.optimizers import rates, step_of
+from suite.replay.frame_ring import Block, Sample
 from suite.replay.planning import available_bytes, check_replay_fits
+from suite.rl.batches import joined_block, to_tensors
+from suite.rl.closed_form import closed_form
+from suite.rl.joined_key import joined_key, parted_by
 from suite.rl.lanes import Lanes
 from suite.rl.replay import make_ring
 from suite.rl.run import RLRun
 from suite.run_config import RunConfig
+from suite.training.joined_optimizer import JoinedOptimizer
+from suite.training.joint import stack_parameters
 from suite.training.observer import Observer
+from suite.training.q_chain import QChain
+from suite.training.q_gradients import QGradients
 
 ACT_OVERHEAD_S = 2e-4
 """Seconds of a step of the lanes beyond arithmetic: emulator, replay, bookkeeping."""
+
+SMALL_UPDATE_S = 1.2e-4
+"""Seconds of an update of one of several runs side by side beyond arithmetic."""
 
 EPISODE = 500
 """Steps of an episode of an evaluation, where its time limit allows as many."""
@@ -59,12 +70,27 @@ class RLEngine(Engine[RLRun]):
         return RLRun.of(config)
 
     def train(self, runs: Sequence[RunConfig], sessions: Sequence[Any]) -> list[Outcome]:
-        """Train the one run of a trial."""
-        from suite.launch.rllib.trial import train_rl
+        """Train one run, or several side by side."""
+        from suite.launch.rllib.trial import train_rl, train_rl_together
 
+        if len(runs) > 1:
+            for session in sessions:
+                session.note("side_by_side", len(runs))
+            ended = train_rl_together(runs, sessions)
+            for session, error in zip(sessions, ended, strict=True):
+                session.tell(error)
+            return [outcome(error) for error in ended]
         (run,), (session,) = runs, sessions
         train_rl(run, session)
         return [("complete", "")]
+
+    def batch_key(self, config: RunConfig) -> Hashable | None:
+        """Return what runs must share to be trained at once, as `suite.rl.joined_key` says."""
+        return joined_key(config)
+
+    def parted_by(self, config: RunConfig) -> list[str]:
+        """Return the parts of plugins without which a run could be trained at once with others."""
+        return parted_by(config)
 
     def bundles(self, config: RunConfig) -> list[dict[str, float]]:
         """Return what a trial asks for itself, for each runner and for each learner."""
@@ -90,26 +116,27 @@ class RLEngine(Engine[RLRun]):
             check_replay_fits(run.task, run.agent, share)
 
     def _measured(self, group: Sequence[RLRun]) -> Cost:
-        """Act, remember, learn and measure with the parts of a run."""
+        """Act, remember, learn and measure with the parts of a run, or learn with those of many."""
         began = time.perf_counter()
-        (run,) = group
+        run = group[0]
         task = run.task.played(0)
         slots = min(run.agent.replay_capacity, SLOTS * task.all_lanes)
         agent = run.agent.model_copy(update={"replay_capacity": slots})
-        q = build_model(run.model, run.model_spec(), seed=0)
-        target = copy.deepcopy(q)
-        optimizer = run.optimizer.build(q)
+        networks = [build_model(run.model, run.model_spec(), seed=0) for _ in group]
+        optimizers = [run.optimizer.build(network) for network in networks]
         lanes = Lanes(task, task.lanes, seed=0)
         small = run.model_copy(update={"agent": agent})
         ring = make_ring(small, lanes.spaces[0], torch.device("cpu"))
-        observer = Observer(q, run.metric_names, run.metrics, run.clock(), None)
+        observer = Observer(networks[0], run.metric_names, run.metrics, run.clock(), None)
         generator = np.random.default_rng(0)
         no = np.zeros((1, task.lanes), np.bool_)
+        update = _joined if len(group) > 1 else _alone
+        change = update(run, networks, optimizers)
 
         def act() -> None:
             obs = lanes.obs
             with torch.inference_mode():
-                q(torch.from_numpy(obs)).argmax(-1)
+                networks[0](torch.from_numpy(obs)).argmax(-1)
             actions = generator.integers(int(lanes.spaces[1].n), size=task.lanes)
             step = lanes.step(actions)
             frames = obs[None, :, -1] if task.stack > 1 else obs[None]
@@ -119,20 +146,12 @@ class RLEngine(Engine[RLRun]):
                 ring.add(block, first)
 
         def learn() -> None:
-            batch = ring.sample(agent.batch_size)
-            before, after = torch.as_tensor(batch.s_tm1), torch.as_tensor(batch.s_t)
-            with torch.no_grad():
-                aim = target(after)
-                if agent.double:
-                    q(after)
-            optimizer.zero_grad()
-            (q(before) - aim).square().mean().backward()
-            optimizer.step()
+            change([ring.sample(agent.batch_size) for _ in group])
 
         def measure() -> None:
             observer.before_update(0)
             learn()
-            observer.measure(1, rates(optimizer))
+            observer.measure(1, rates(optimizers[0]))
 
         setup = time.perf_counter() - began
         try:
@@ -144,7 +163,8 @@ class RLEngine(Engine[RLRun]):
             measuring = seconds_each(measure, warm_up=1)
         finally:
             lanes.close()
-        return Cost(setup, LEARNING * learning, max(measuring - learning, 0.0), acting)
+        each = LEARNING * learning / len(group)
+        return Cost(setup / len(group), each, max(measuring - learning, 0.0), acting)
 
     def arithmetic_cost(self, config: RunConfig, at_once: int = 1) -> Cost:
         """Count forward and backward of the network, forward of its target, forward to act."""
@@ -152,7 +172,8 @@ class RLEngine(Engine[RLRun]):
         spec = run.model_spec()
         learning, _ = forward_cost(run.model, spec, run.agent.batch_size)
         acting, _ = forward_cost(run.model, spec, run.task.lanes)
-        update = UPDATE_OVERHEAD_S + seconds_of(4 * learning)
+        overhead = SMALL_UPDATE_S if at_once > 1 else UPDATE_OVERHEAD_S
+        update = overhead + seconds_of(4 * learning)
         return Cost(0.0, update, update, ACT_OVERHEAD_S + seconds_of(acting))
 
     def run_seconds(self, config: RunConfig, cost: Cost) -> float:
@@ -170,3 +191,44 @@ class RLEngine(Engine[RLRun]):
     def start_seconds(self, first: bool) -> float:
         """Return the seconds of building an algorithm, and of importing RLlib the first time."""
         return TRIAL_S + (WORKER_S if first else 0.0)
+
+
+Change = Callable[[Sequence[Sample]], None]
+"""Makes an update of all runs, by a batch of each."""
+
+
+def _alone(run: RLRun, networks: Sequence[nn.Module], optimizers: Sequence[Any]) -> Change:
+    """Return the update of one run: in closed form where there is one, else by autograd."""
+    (q,), (optimizer,), agent = networks, optimizers, run.agent
+    target, step = copy.deepcopy(q), step_of(optimizer)
+    chain = QChain(q, target, agent.double, agent.loss) if closed_form(agent, q) else None
+
+    def change(samples: Sequence[Sample]) -> None:
+        batch = to_tensors(samples[0])
+        if chain is not None:
+            chain.gradients(batch)
+        else:
+            with torch.no_grad():
+                aim = target(batch["s_t"])
+                if agent.double:
+                    q(batch["s_t"])
+            optimizer.zero_grad()
+            (q(batch["s_tm1"]) - aim).square().mean().backward()
+        step()
+
+    return change
+
+
+def _joined(run: RLRun, networks: Sequence[nn.Module], optimizers: Sequence[Any]) -> Change:
+    """Return the update of several runs, all in closed form."""
+    agent = run.agent
+    targets = stack_parameters([copy.deepcopy(q) for q in networks])
+    online = stack_parameters(networks)
+    q = QGradients(networks[0], online, targets, agent.double, agent.loss, axis=1)
+    optimizer = JoinedOptimizer(optimizers, online, q.gradients)
+
+    def change(samples: Sequence[Sample]) -> None:
+        q.gradients_of(joined_block(samples, agent.batch_size), 0)
+        optimizer.step(run.optimizer.lr)
+
+    return change

@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ClassVar, Literal
 
 from suite.data.kept import is_near
 from suite.launch.calibrate import LONG_S, MOST, WARM_UP, Cost, seconds_each
 from suite.launch.engines.arithmetic import UPDATE_OVERHEAD_S, forward_cost, seconds_of
-from suite.launch.engines.base import Engine, Outcome
+from suite.launch.engines.base import Engine, Outcome, outcome
 from suite.run_config import RunConfig
-from suite.training.batched import BatchedRun, join
+from suite.training.batched import BatchedRun, batch_key, join, parted_by
 from suite.training.observer import measuring_steps
 from suite.training.session import MemorySession
 from suite.training.supervised import SupervisedRequest, SupervisedRun, precision
@@ -56,12 +56,20 @@ class SupervisedEngine(Engine[SupervisedRequest]):
                 session.note("data", supervised.task.source)
                 session.note("side_by_side", len(runs))
             ended = batched.train(sessions)
-            return [("complete", "") if e is None else ("diverged", str(e)) for e in ended]
+            return [outcome(error) for error in ended]
         (run,), (session,) = runs, sessions
         supervised = SupervisedRun(run)
         session.note("data", supervised.task.source)
         supervised.train(session)
         return [("complete", "")]
+
+    def batch_key(self, config: RunConfig) -> Hashable | None:
+        """Return what runs must share to be trained at once, as `suite.training.batched` says."""
+        return batch_key(config)
+
+    def parted_by(self, config: RunConfig) -> list[str]:
+        """Return the parts of plugins without which a run could be trained at once with others."""
+        return parted_by(config)
 
     def _measured(self, group: Sequence[SupervisedRequest]) -> Cost:
         """Build the runs of a trial and let them go a little way."""

@@ -22,10 +22,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
@@ -38,18 +39,16 @@ from ray.rllib.utils.metrics import (
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 from ray.tune.result import DONE
 
-from suite.launch.rllib.checkpointing import CheckpointedAlgorithm
+from suite.launch.rllib.acting import ActingAlgorithm
 from suite.launch.rllib.config import NapDQNConfig
 from suite.launch.rllib.evaluator import evaluate
 from suite.launch.rllib.learner import NapLearner
 from suite.launch.rllib.learning import Learning, LocalLearning, RemoteLearning
-from suite.launch.rllib.runner import EnvPoolRunner, Exploration, Rollout
+from suite.launch.rllib.runner import EnvPoolRunner, Exploration
 from suite.launch.rllib.sampling import (
-    Arrival,
     LocalSampler,
     RemoteSampler,
     Sampler,
-    lanes_of,
 )
 from suite.launch.rllib.temporary import TemporaryFolder
 from suite.replay.frame_ring import Ints, Sample
@@ -68,9 +67,6 @@ CHECK_EVERY = 100
 MOST_UPDATES = 32
 """Largest number of updates in one `advance`."""
 
-WARM_UP_BLOCK = 64
-"""Largest number of steps of the pool in one block before learning starts."""
-
 BYTES_AT_ONCE = 2**20
 """Most bytes of the observations of batches that are drawn at once."""
 
@@ -78,7 +74,7 @@ PROBE = 64
 """Observations on which features are read."""
 
 
-class NapDQN(TemporaryFolder, CheckpointedAlgorithm):
+class NapDQN(TemporaryFolder, ActingAlgorithm):
     """Deep Q-learning with rates, targets and interventions counted in gradient steps.
 
     Attributes:
@@ -136,17 +132,12 @@ class NapDQN(TemporaryFolder, CheckpointedAlgorithm):
     @property
     def finished(self) -> bool:
         """Whether the budget is spent and all that it calls for is done."""
-        if self.agent_steps < self.budget or self._due_updates > 0:
+        if self.agent_steps < self.budget or self.due > 0:
             return False
         return not self._evaluations and not self._ends_visit
 
     @property
-    def _acting(self) -> bool:
-        """Whether there are agent steps left, of the visit and of the run."""
-        return self.agent_steps < min(self.visits.end, self.budget)
-
-    @property
-    def _due_updates(self) -> int:
+    def due(self) -> int:
         """Updates that the agent steps so far call for and that are not made yet."""
         return min(self.task.updates(self.agent_steps), self.clock.total) - self.gradient_steps
 
@@ -155,132 +146,41 @@ class NapDQN(TemporaryFolder, CheckpointedAlgorithm):
         """Updates of the priming that are made."""
         return min(self.gradient_steps, self.clock.priming)
 
-    @property
-    def _ends_visit(self) -> bool:
-        """Whether the visit has had its agent steps but is not closed yet."""
-        return self.agent_steps >= self.visits.end and not self.visits.over
-
     def advance(self) -> None:
         """Act for one block, unless updates are left to make, and make at most `MOST_UPDATES`."""
-        if self.visits.over:
-            self._enter()
-        if self._missing:
-            self._refill()
-        if self._acting and self._due_updates <= 0:
-            for arrival in self.sampler.sample(self._block(), self._explored):
-                self._remember(arrival)
-        due = self._due_updates
-        if due > 0 and self.gradient_steps == 0:
-            self._start()
+        self.prepare()
+        if self.acts:
+            for arrival in self.sampler.sample(*self.block()):
+                self.remember(arrival)
+        due = self.due
+        if due > 0:
+            self.begin()
         left = min(due, MOST_UPDATES)
         while left > 0:
-            count = min(left, self._at_once)
-            sample = self._sample(count)
+            count = min(left, self.at_once)
+            sample = self.draw(count)
             for batch in self.learning.batches(sample, self.run.agent.batch_size):
                 self._learn(batch, sample.index)
             left -= count
-        if due > MOST_UPDATES:
-            return
-        if due > 0:
+        if due <= 0:
+            self.rest()
+        elif due <= MOST_UPDATES:
             self.sampler.sync(self.learning.weights())
+            self.rest()
+
+    def rest(self) -> None:
+        """Do what comes after the updates that were due: evaluations, the end of a visit."""
         self._evaluate_until(self.agent_steps)
         if self._ends_visit:
             self.recorder.record(self.gradient_steps, self.agent_steps, self.visits.close())
 
-    def _enter(self) -> None:
-        """Begin the next visit, with what the switch to it leaves."""
-        self.visits.begin()
-        switch, visit = self.task.at_switch, self.visits.index
-        if switch is None:
-            if self.clock.priming:
-                self._phase(0)
-            return
-        self.recorder.enter(self.visits.layer)
-        self._phase(visit)
-        if visit == 0:
-            return
-        self.sampler.enter(visit)
-        if switch.clear_replay:
-            self.ring.clear()
-            self._missing = 0  # the visit has its own warm-up
-        else:
-            self.ring.cut()
-        self.learning.switch(switch)
-        if switch.fresh_network:
-            self.recorder.record(self.gradient_steps, self.agent_steps, [("reset", "all", 1.0)])
-        self.sampler.sync(self.learning.weights())
-
-    def _phase(self, index: int) -> None:
-        """Record that a phase of the clock begins."""
-        self.recorder.record(self.gradient_steps, self.agent_steps, [("phase", "", float(index))])
-
-    @property
-    def _explored(self) -> int:
-        """Agent steps so far, as epsilon counts them."""
-        return self.agent_steps - self.task.explores_from(self.visits.index)
-
-    def _refill(self) -> None:
-        """Act until the replay holds as much as after a warm-up; nothing of it is counted."""
-        taken = 0
-        while taken < self._missing:
-            steps = -(-(self._missing - taken) // self.task.all_lanes)
-            for arrival in self.sampler.sample(min(WARM_UP_BLOCK, steps), self._explored):
-                rollout = self._store(arrival)
-                taken += 0 if rollout is None else rollout.agent_steps
-        self._missing = 0
-        if isinstance(self.sampler, RemoteSampler):  # what overlap has asked for already
-            for arrival in self.sampler.drain():
-                rollout = self._store(arrival)
-                taken += 0 if rollout is None else rollout.agent_steps
-        values = [("replay_refill", "", float(taken))]
-        self.recorder.record(self.gradient_steps, self.agent_steps, values)
-
-    def _store(self, arrival: Arrival) -> Rollout | None:
-        """Take a runner's block into the replay and return it, or note that it was lost."""
-        rollout = arrival.rollout
-        if rollout is None:
-            self.ring.cut(lanes_of(arrival, self.task.lanes))
-            values = [("lost_block", f"runner {arrival.first_lane // self.task.lanes + 1}", 1.0)]
-            self.recorder.record(self.gradient_steps, self.agent_steps, values)
-            return None
-        block = rollout.block
-        if (clip := self.task.clip()) is not None:
-            block = replace(block, rewards=block.rewards.clip(-clip, clip))
-        self.ring.add(block, arrival.first_lane)
-        return rollout
-
-    def _remember(self, arrival: Arrival) -> None:
-        """Take a runner's block into the replay and count its steps."""
-        if (rollout := self._store(arrival)) is None:
-            return
-        # Where the last step of all lanes takes more than is left of a visit, the rest is not
-        # counted.
-        self.agent_steps = min(self.agent_steps + rollout.agent_steps, self.visits.end)
-        if rollout.games:
-            self.visits.finished(rollout.games)
-            self.recorder.finished(self.gradient_steps, self.agent_steps, rollout.games)
-
-    def _take_in(self) -> None:
-        """Remember what remote runners are just making, if agent steps are left to count it."""
-        if isinstance(self.sampler, RemoteSampler):
-            wanted = self._acting
-            for arrival in self.sampler.drain():
-                if wanted or arrival.rollout is None:
-                    self._remember(arrival)
-
-    def _block(self) -> int:
-        """Return for how many steps of all lanes to act before the next update can be due."""
-        starts, lanes = self.task.learns_from(self.visits.index), self.task.all_lanes
-        if self.agent_steps < starts:
-            return min(WARM_UP_BLOCK, -(-(starts - self.agent_steps) // lanes))
-        due = min(self.task.due(self.gradient_steps + 1), self.budget, self.visits.end)
-        return max(1, (due - self.agent_steps) // lanes)
-
-    def _start(self) -> None:
-        """Take the probe from what was seen before learning, and measure step 0.
+    def begin(self) -> None:
+        """Before the first update: take the probe from what was seen, and measure step 0.
 
         Evaluations that were to come before a priming are not left until after it.
         """
+        if self.gradient_steps > 0:
+            return
         if self.clock.priming:
             self._evaluate_until(self.task.learning_starts - 1)
         generator = self.run.seeds.numpy("probe")
@@ -292,14 +192,14 @@ class NapDQN(TemporaryFolder, CheckpointedAlgorithm):
         self._measure()
 
     @property
-    def _at_once(self) -> int:
+    def at_once(self) -> int:
         """Batches drawn at once; those of a prioritised replay depend on the errors before."""
         if isinstance(self.ring, PrioritizedRing):
             return 1
         sample_bytes = 2 * self.run.agent.batch_size * self.ring.stack * self.ring.frame_bytes
         return max(1, BYTES_AT_ONCE // sample_bytes)
 
-    def _sample(self, count: int) -> Sample:
+    def draw(self, count: int) -> Sample:
         """Return the batches of the next updates, one after the other."""
         size = self.run.agent.batch_size
         if isinstance(self.ring, PrioritizedRing):
@@ -307,15 +207,29 @@ class NapDQN(TemporaryFolder, CheckpointedAlgorithm):
         return self.ring.samples(size, count)
 
     def _learn(self, batch: Any, index: Ints) -> None:
-        """Make one update and record what it calls for.
+        """Make one update.
 
         Args:
             batch: as `learning` takes it.
-            index: its slots, where the replay wants to know of errors.
+            index: its slots.
         """
         self.learning.learn(batch)
-        if isinstance(self.ring, PrioritizedRing):
-            self.ring.update(index, self.learning.errors())
+        errors = self.learning.errors() if isinstance(self.ring, PrioritizedRing) else None
+        self.updated(index, errors)
+
+    def updated(self, index: Ints, errors: NDArray[np.float32] | None) -> None:
+        """Count an update and record what it calls for.
+
+        Args:
+            index: slots of its batch.
+            errors: of its batch, where the replay draws by them.
+
+        Raises:
+            DivergedError: if the loss is looked at and is not finite.
+        """
+        if errors is not None:
+            assert isinstance(self.ring, PrioritizedRing)
+            self.ring.update(index, errors)
         self.gradient_steps += 1
         if self._eventful:
             for step, metric, layer, value in self.learning.events():
@@ -349,8 +263,7 @@ class NapDQN(TemporaryFolder, CheckpointedAlgorithm):
     def _evaluate(self) -> None:
         """Let the policy play in separate environments and record the returns."""
         self._evaluations.popleft()
-        if self.task.runners > 0:
-            LocalSampler(self.env_runner).sync(self.learning.weights())
+        LocalSampler(self.env_runner).sync(self.learning.weights())
         config, module, visit = self.task.evaluation, self.env_runner.module, self.visits.index
         assert config is not None
         games = evaluate(self.run, config, module, self._evaluated, visit)
@@ -371,8 +284,7 @@ class NapDQN(TemporaryFolder, CheckpointedAlgorithm):
             self.advance()
             if time.monotonic() > deadline:
                 break
-        if self.finished and self.agent_steps > self._measured_at:
-            self._record([])
+        self.conclude()
         latest = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
         self.metrics.log_value(latest, self.agent_steps, window=1)
         if self.recorder.games > games and self.recorder.returns:
@@ -381,6 +293,11 @@ class NapDQN(TemporaryFolder, CheckpointedAlgorithm):
         self.metrics.log_value(
             (LEARNER_RESULTS, DEFAULT_MODULE_ID, "gradient_steps"), self.gradient_steps, window=1
         )
+
+    def conclude(self) -> None:
+        """At the end of the run, record what came after the latest measurement."""
+        if self.finished and self.agent_steps > self._measured_at:
+            self._record([])
 
     def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
         """Do nothing: the sampler brings runners back that were restarted.

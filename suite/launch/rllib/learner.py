@@ -29,9 +29,8 @@ from suite.interventions.reset import chosen, reset_
 from suite.launch.plugins import share_plugins
 from suite.launch.rllib.module import SELECTOR, TM1, QModule, T, check_compiler
 from suite.models.base import build_model
-from suite.models.chain import chain_layers
 from suite.optimizers import clear_state
-from suite.replay.frame_ring import Sample
+from suite.rl.closed_form import closed_form
 from suite.rl.run import RLRun
 from suite.rows import Event
 from suite.run_config import RunConfig
@@ -53,18 +52,6 @@ TRAINING = "training"
 
 NOISE = 32
 """Made-up observations on which scale invariance is checked before there are real ones."""
-
-
-FIELDS = ("s_tm1", "a_tm1", "r_t", "discount_t", "s_t")
-"""What a batch consists of, besides the ``weights`` of prioritised replay."""
-
-
-def to_tensors(sample: Sample, device: torch.device | str = "cpu") -> dict[str, Tensor]:
-    """Return a sample of the replay as tensors, which on the CPU share its memory."""
-    values = {name: getattr(sample, name) for name in FIELDS}
-    if sample.weights is not None:
-        values["weights"] = sample.weights
-    return {name: torch.as_tensor(value).to(device) for name, value in values.items()}
 
 
 def to_batch(tensors: dict[str, Tensor]) -> MultiAgentBatch:
@@ -115,8 +102,7 @@ class NapLearner(TorchLearner):
         """Return the loss in closed form, if there is one of this network and agent."""
         agent, net = self.run.agent, self.net
         own = type(self).compute_loss_for_module is NapLearner.compute_loss_for_module
-        plain = agent.distribution is None and agent.precision == "fp32" and not agent.compile
-        if not own or not plain or self.distributed or chain_layers(net.q) is None:
+        if not own or self.distributed or not closed_form(agent, net.q):
             return None
         return QChain(net.q, net.target, agent.double, agent.loss)
 

@@ -18,8 +18,9 @@ from ray.rllib.core.learner.learner_group import LearnerGroup
 from torch import Tensor
 
 from suite.errors import DivergedError
-from suite.launch.rllib.learner import NapLearner, to_tensors
+from suite.launch.rllib.learner import NapLearner
 from suite.replay.frame_ring import Sample
+from suite.rl.batches import to_tensors
 from suite.rows import Event
 from suite.tasks.switch import SwitchConfig
 from suite.training.observer import Value

@@ -5,6 +5,7 @@ Each step of all lanes is one batched forward pass.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -142,6 +143,29 @@ class EnvPoolRunner(EnvRunner):
         """
         if weights is not None:
             self._take(weights)
+        acting = self.acting(steps, agent_steps, stride)
+        try:
+            observations = next(acting)
+            while True:
+                self.module.draw_noise()
+                with torch.inference_mode():
+                    greedy = self._greedy(torch.from_numpy(observations)).numpy()
+                observations = acting.send(greedy)
+        except StopIteration as end:
+            rollout: Rollout = end.value
+            return rollout
+
+    def acting(
+        self, steps: int, agent_steps: int, stride: int = 1
+    ) -> Generator[Array, Array, Rollout]:
+        """Step all lanes `steps` times, with greedy actions that are asked for where they count.
+
+        Yields:
+            Observations (lanes, ...); the greedy actions for them, (lanes,), are to be sent.
+
+        Returns:
+            What was seen.
+        """
         lanes, count = self.lanes, self.task.lanes
         stacked = self.task.stack > 1
         shape = lanes.obs.shape[2:] if stacked else lanes.obs.shape[1:]
@@ -153,25 +177,18 @@ class EnvPoolRunner(EnvRunner):
         for k in range(steps):
             frames[k] = lanes.obs[:, -1] if stacked else lanes.obs
             starts[k] = lanes.starts
-            actions[k] = self._act(self.exploration(agent_steps + taken * stride))
+            epsilon = self.exploration(agent_steps + taken * stride)
+            explores = self.generator.random(count) < epsilon
+            actions[k] = self.generator.integers(int(self.spaces[1].n), size=count)
+            if not explores.all():
+                greedy = yield lanes.obs
+                actions[k] = np.where(explores, actions[k], greedy)
             step = lanes.step(actions[k])
             rewards[k], acted[k], stops[k] = step.rewards, step.acted, step.stops
             taken += int(np.count_nonzero(step.acted))
         self.num_env_steps_sampled_lifetime += taken
         block = Block(frames, actions, rewards, acted, stops, starts)
         return Rollout(block, taken, lanes.take_games(), self._life)
-
-    def _act(self, epsilon: float) -> Array:
-        """Return epsilon-greedy actions for the current observations, (lanes,)."""
-        count = self.task.lanes
-        explores = self.generator.random(count) < epsilon
-        random = self.generator.integers(int(self.spaces[1].n), size=count)
-        if explores.all():
-            return random
-        self.module.draw_noise()
-        with torch.inference_mode():
-            greedy = self._greedy(torch.from_numpy(self.lanes.obs)).numpy()
-        return np.where(explores, random, greedy)
 
     def _greedy(self, observations: Tensor) -> Tensor:
         """Return the actions of the largest values, of a chain without the calls of its modules."""

@@ -1,14 +1,17 @@
-"""One reinforcement-learning run, from its config to its rows."""
+"""Reinforcement-learning runs, one or several side by side, from their configs to their rows."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 import torch
 
 from suite.launch.rllib.algorithm import NapDQN
 from suite.launch.rllib.config import algorithm_config
+from suite.launch.rllib.lockstep import Lockstep, Member
 from suite.replay.planning import available_bytes, check_replay_fits
 from suite.rl.run import RLRun
 from suite.run_config import RunConfig
@@ -17,6 +20,51 @@ from suite.training.supervised import keep_freed_memory, pick_device
 
 SAVING = 0.05
 """Largest share of the time spent on checkpoints: a full replay takes long to write."""
+
+
+class Saver:
+    """Writes the checkpoints of a run when they are due, at most a share `SAVING` of the time.
+
+    Args:
+        algorithm: of the run.
+        session: says when, and where to.
+    """
+
+    def __init__(self, algorithm: NapDQN, session: Session) -> None:
+        self._algorithm, self._session = algorithm, session
+        self._saved, self._not_before = algorithm.gradient_steps, 0.0
+
+    def __call__(self) -> None:
+        """Write a checkpoint if it is due and there is anything new."""
+        step, began = self._algorithm.gradient_steps, time.monotonic()
+        due = step > self._saved and began >= self._not_before
+        if due and self._session.checkpoint_due():
+            self._session.save(step, self._algorithm.save_to_path)
+            self._saved, ended = step, time.monotonic()
+            self._not_before = ended + (ended - began) / SAVING
+
+
+def _started(config: RunConfig, session: Session) -> NapDQN:
+    """Return the algorithm of a run, at its newest checkpoint if there is one."""
+    run = RLRun.of(config)
+    check_replay_fits(run.task, run.agent, _free_bytes(run))
+    algorithm = cast("NapDQN", algorithm_config(run).build_algo())
+    try:
+        if (folder := session.latest()) is not None:
+            algorithm.restore_from_path(folder)
+    except BaseException:
+        algorithm.stop()  # type: ignore[no-untyped-call]
+        raise
+    algorithm.recorder.sink = session.emit
+    return algorithm
+
+
+def _finish(algorithm: NapDQN, session: Session, saver: Callable[[], None]) -> None:
+    """Train a run to the end of its budget."""
+    while not algorithm.finished:
+        algorithm.train()  # type: ignore[no-untyped-call]
+        session.progress(algorithm.gradient_steps, algorithm.clock.total)
+        saver()
 
 
 def train_rl(config: RunConfig, session: Session) -> None:
@@ -33,25 +81,51 @@ def train_rl(config: RunConfig, session: Session) -> None:
         DivergedError: if the TD loss stops being finite.
     """
     keep_freed_memory()
-    run = RLRun.of(config)
-    check_replay_fits(run.task, run.agent, _free_bytes(run))
-    algorithm = cast("NapDQN", algorithm_config(run).build_algo())
+    algorithm = _started(config, session)
     try:
-        if (folder := session.latest()) is not None:
-            algorithm.restore_from_path(folder)
-        algorithm.recorder.sink = session.emit
-        total = algorithm.clock.total
-        saved, not_before = algorithm.gradient_steps, 0.0
-        while not algorithm.finished:
-            algorithm.train()  # type: ignore[no-untyped-call]
-            step, began = algorithm.gradient_steps, time.monotonic()
-            session.progress(step, total)
-            if step > saved and began >= not_before and session.checkpoint_due():
-                session.save(step, algorithm.save_to_path)
-                saved, ended = step, time.monotonic()
-                not_before = ended + (ended - began) / SAVING
+        _finish(algorithm, session, Saver(algorithm, session))
     finally:
         algorithm.stop()  # type: ignore[no-untyped-call]
+
+
+def train_rl_together(
+    configs: Sequence[RunConfig], sessions: Sequence[Session]
+) -> list[Exception | None]:
+    """Train runs of equal `suite.rl.joined_key` side by side, otherwise as `train_rl` does one.
+
+    Args:
+        configs: the requests.
+        sessions: one per run.
+
+    Returns:
+        For each run what ended it early, if anything did.
+
+    Raises:
+        ConfigError: if the parts of a request do not fit together.
+    """
+    keep_freed_memory()
+    members: list[Member] = []
+    try:
+        for config, session in zip(configs, sessions, strict=True):
+            algorithm = _started(config, session)
+            members.append(Member(algorithm, session, Saver(algorithm, session)))
+        Lockstep(members).train()
+        for member in members:
+            if member.error is None:
+                member.attempt(partial(_conclude, member))
+    finally:
+        for member in members:
+            member.algorithm.stop()  # type: ignore[no-untyped-call]
+    return [member.error for member in members]
+
+
+def _conclude(member: Member) -> None:
+    """Take the agent steps of a run that come after its last update."""
+    algorithm = member.algorithm
+    algorithm.sampler.sync(algorithm.learning.weights())
+    _finish(algorithm, member.session, member.saver)
+    algorithm.conclude()
+    member.session.progress(algorithm.gradient_steps, algorithm.clock.total)
 
 
 def _free_bytes(run: RLRun) -> int:

@@ -111,7 +111,7 @@ def test_a_checkpoint_continues_with_the_same_updates(
     other.restore_from_path(tmp_path)
     assert (other.agent_steps, other.gradient_steps) == (120, 80)
     for both in (algorithm, other):  # with the same replay, to the last bit
-        sample = both._sample(30)
+        sample = both.draw(30)
         for batch in both.learning.batches(sample, both.run.agent.batch_size):
             both._learn(batch, sample.index)
     for (name, mine), theirs in zip(

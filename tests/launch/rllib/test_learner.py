@@ -292,8 +292,8 @@ def test_state_continues_to_the_last_bit(make_learner: Callable[..., Any]) -> No
 
 
 def test_a_sample_shares_memory_with_its_tensors() -> None:
-    from suite.launch.rllib.learner import to_tensors
     from suite.replay.frame_ring import Sample
+    from suite.rl.batches import to_tensors
 
     ones = np.ones(3, np.float32)
     whole = ones.astype(np.int64)

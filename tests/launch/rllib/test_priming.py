@@ -143,19 +143,19 @@ def test_a_run_is_the_plain_loop_to_the_last_bit(
     credit = Fraction(0)
     while (before := plain.agent_steps) < 100:
         for arrival in plain.sampler.sample(1, plain.agent_steps):
-            plain._remember(arrival)
+            plain.remember(arrival)
         if plain.agent_steps < STARTS or plain.agent_steps == before:
             continue
         if plain.agent_steps == STARTS:
-            plain._start()
+            plain.begin()
             credit += primed
         else:
             credit += Fraction(utd)
         due = int(credit)
         credit -= due
         while due > 0:  # by the same blocks, for the bits of their targets depend on them
-            count = min(due, most, plain._at_once)
-            sample = plain._sample(count)
+            count = min(due, most, plain.at_once)
+            sample = plain.draw(count)
             for batch in plain.learning.batches(sample, run.agent.batch_size):
                 plain._learn(batch, sample.index)
             due -= count
