@@ -260,9 +260,8 @@ class RunConfig(Config):
                 "float32 or float64: sample_plasticity compares training losses with measured ones"
             )
             raise ConfigError("precision", self.precision, wanted)
-        if self.stop is not None and self.stop.metric not in self.metric_names:
-            wanted = f"a metric that is measured: {nearest(self.stop.metric, self.metric_names)}"
-            raise ConfigError("stop.metric", self.stop.metric, wanted)
+        if self.stop is not None:
+            self._check_stop(self.stop)
         for key in ("every", "interval"):
             if (length := getattr(self.metrics, key)) is not None:
                 steps = self.clock().steps(length, f"metrics.{key}")
@@ -276,6 +275,20 @@ class RunConfig(Config):
             raise ConfigError("interventions", kinds, "each intervention once")
         _dry_bind(self.model, self.model_spec(), interventions, self.clock(), self.task)
         self.optimizer.groups(_dry_network(self.model, self.model_spec()))
+
+    def _check_stop(self, stop: StopConfig) -> None:
+        """Check that the rows that end the run are measured, as far as that can be told here.
+
+        Raises:
+            ConfigError: if they are not.
+        """
+        if stop.metric not in self.metric_names:
+            wanted = f"a metric that is measured: {nearest(stop.metric, self.metric_names)}"
+            raise ConfigError("stop.metric", stop.metric, wanted)
+        splits = self.task.split_names
+        if METRICS[stop.metric].needs == {"predictions"} and stop.layer not in splits:
+            wanted = f"a split of this task: {nearest(stop.layer, splits)}"
+            raise ConfigError("stop.layer", stop.layer, wanted)
 
     def model_spec(self) -> ModelSpec:
         """Return what task and agent ask of the network, without touching any data."""

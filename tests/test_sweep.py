@@ -455,6 +455,10 @@ def test_included_experiments_may_be_changed(tmp_path: Path) -> None:
             "names that differ from those of the included files",
         ),
         ("include: [one]\nbase: {}\n", "no such key beside 'experiments'"),
+        (
+            "description: x\nbase: {}\nstop: {metric: loss}\nseeds: [0]\n",
+            "one of base, as in base: {stop: ...}",
+        ),
     ],
 )
 def test_what_cannot_be_included_is_refused(tmp_path: Path, text: str, message: str) -> None:

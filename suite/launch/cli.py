@@ -204,13 +204,13 @@ def list_(
 ) -> None:
     """List all parts, claims, experiments or sweeps of one kind; without one, the kinds."""
     from suite.launch.catalogue import kinds, print_catalogue
-    from suite.launch.progress import make_console, say
+    from suite.launch.progress import UNBROKEN, make_console, say
 
     if what is None:
         say(make_console(), f"list one of: {', '.join(kinds())}")
         return
     _plugins(plugin)
-    print_catalogue(what, make_console())
+    print_catalogue(what, make_console(UNBROKEN))
 
 
 def _plugins(names: list[str] | None) -> tuple[tuple[str, str], ...]:

@@ -19,6 +19,9 @@ from suite.text.terminal import SafeConsole, one_line
 WIDE = 160
 """Columns of what is printed where there is no terminal."""
 
+UNBROKEN = 5_000
+"""The same of lists that other programs read: enough for every row."""
+
 LINE_EVERY_S, LINE_AT_LEAST_S = 15.0, 60.0
 """Seconds between lines where there is no terminal: at least, and while no run begins or ends."""
 
@@ -36,13 +39,13 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def make_console() -> Console:
-    """Return a console on stdout: as wide as the terminal, or wide enough for a table elsewhere.
+def make_console(columns: int = WIDE) -> Console:
+    """Return a console on stdout: as wide as the terminal, or of so many columns elsewhere.
 
     Names and messages cannot control the terminal, and square brackets in them are no markup.
     """
     narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return SafeConsole(width=None if narrow else WIDE, markup=False)
+    return SafeConsole(width=None if narrow else columns, markup=False)
 
 
 def say(console: Console, text: str) -> None:

@@ -117,6 +117,11 @@ class StreamConfig(SupervisedTaskConfig):
         return HELD_OUT if self.validation else "test"
 
     @property
+    def split_names(self) -> tuple[str, ...]:  # type: ignore[override]  # by the config
+        """What the stream is evaluated on."""
+        return "train", self.held_out
+
+    @property
     def score(self) -> tuple[str, str]:
         """The primary metric; accuracies are those of the held-out split."""
         name, layer = self.primary_metric

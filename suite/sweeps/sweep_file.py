@@ -14,6 +14,7 @@ from typing import Any
 
 from suite.config import merge, undot
 from suite.errors import ConfigError, listing, nearest
+from suite.run_config import RunConfig
 from suite.sweeps.experiment import ExperimentConfig
 from suite.sweeps.labels import check_name
 from suite.sweeps.yaml_file import flow_style, read_yaml
@@ -172,6 +173,8 @@ def _check_keys(document: Mapping[str, Any], known: Sequence[str], where: str) -
     for key, value in document.items():
         if key not in known:
             wanted = f"no such key{beside}; did you mean {nearest(key, known)}?"
+            if key in RunConfig.model_fields:
+                wanted = f"no such key here: it is one of base, as in base: {{{key}: ...}}"
             raise ConfigError(f"{where}{key}", value, wanted)
         if not beside and key in ("changes", "one_seed"):
             raise ConfigError(f"{where}{key}", value, "no such key without 'include'")

@@ -76,6 +76,7 @@ class TaskConfig(Component):
         primary_metric: metric and layer of the rows that score a run; the last row counts.
         primary_unit: unit of the primary metric.
         default_metrics: what is measured unless the config says.
+        split_names: of what it is evaluated on.
         smoke: a partial RunConfig that makes a run of this task last a second, for tests.
     """
 
@@ -89,6 +90,7 @@ class TaskConfig(Component):
         "relative_update",
         "parameter_norm",
     )
+    split_names: ClassVar[tuple[str, ...]] = ("train", "test")
     smoke: ClassVar[Mapping[str, Any]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

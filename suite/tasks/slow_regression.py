@@ -64,6 +64,7 @@ class SlowRegressionConfig(SupervisedTaskConfig):
         "parameter_norm",
         "dead_units",
     )
+    split_names: ClassVar[tuple[str, ...]] = ("test",)
     smoke: ClassVar[Mapping[str, Any]] = {
         "task": {"kind": "slow_regression", "period": 8, "batch_size": 2},
         "model": {"kind": "mlp", "width": 5, "depth": 1, "norm": "layer"},

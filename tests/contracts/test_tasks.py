@@ -173,6 +173,7 @@ def test_data_have_the_shapes_that_are_promised(kind: str, smoke: Smoke) -> None
     for step in range(clock.total + 1):
         batches = dict(task.splits(step))
         assert batches
+        assert batches.keys() <= set(run.task.split_names)
         assert run.task.score[0] != "accuracy" or run.task.score[1] in batches
         if step < clock.total:
             batches["batch"] = task.batch(step)

@@ -274,6 +274,13 @@ def test_a_stop_at_a_layer_that_is_not_measured_is_an_error(smoke: Smoke) -> Non
         "quadratic_regression", metrics={"names": ["loss"]}, stop={**STOP, "layer": "tets"}
     )
     with pytest.raises(ConfigError, match=r"stop\.layer.*'tets'.*'test'"):
+        config.check()
+    with pytest.raises(ConfigError, match=r"stop\.layer.*'tets'.*'test'"):
+        _train(config)
+    stop = {**STOP, "metric": "parameter_norm", "layer": "layers.0"}
+    config = smoke("quadratic_regression", metrics={"names": ["parameter_norm"]}, stop=stop)
+    config.check()  # which layers there will be is not known yet
+    with pytest.raises(ConfigError, match=r"stop\.layer.*'layers\.0'"):
         _train(config)
 
 
