@@ -193,6 +193,7 @@ def clip_norms_(gradients: Sequence[Tensor], limit: float) -> None:
         gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
 
 
+@torch.no_grad()
 def clip_norm_(gradients: Sequence[Tensor], limit: float) -> None:
     """Scale gradients in place so that their joint norm is at most `limit`.
 

@@ -106,9 +106,11 @@ def shares_state(env: str) -> bool:
     Raises:
         ConfigError: if there is none of that name.
     """
-    made_by = find(env).entry_point
+    entry = find(env)
+    made_by = entry.entry_point
     name = made_by if isinstance(made_by, str) else str(getattr(made_by, "__module__", ""))
-    if any(within(name.partition(":")[0], package) for package in PURE):
+    pure = any(within(name.partition(":")[0], package) for package in PURE)
+    if pure and not entry.additional_wrappers:
         return False
     if isinstance(made_by, str):
         module, _, attribute = made_by.partition(":")

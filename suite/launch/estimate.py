@@ -171,7 +171,7 @@ def sweep_seconds(
     for trial in sorted(trials, key=lambda t: -max(t.values())):
         end, slot = heapq.heappop(ends)
         engine = engine_of(by_id[next(iter(trial))])
-        extra = TRIAL_S * len(trial) + engine.start_seconds((slot, engine) not in ready)
+        extra = TRIAL_S * len(trial) + engine.start_seconds((slot, engine) not in ready, len(trial))
         if slot not in begun:
             extra += WORKER_S
         begun.add(slot)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from suite.launch.engines import engine_of
+from suite.launch.engines.base import SIDE_BY_SIDE
 from suite.run_config import RunConfig
-
-SIDE_BY_SIDE = 16
-"""Largest number of runs that are trained at once in one trial."""
 
 
 def chunks(configs: Sequence[RunConfig], slots: int) -> list[list[RunConfig]]:

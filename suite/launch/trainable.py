@@ -96,10 +96,8 @@ def run_trial(config: dict[str, Any]) -> None:
     outcomes: list[Outcome]
     try:
         outcomes = engine_of(runs[0]).train(runs, folders)
-    except DivergedError as error:
-        outcomes = [("diverged", str(error))]
-    except ConfigError as error:
-        outcomes = [("failed", str(error))] * len(runs)
+    except (ConfigError, DivergedError) as error:
+        outcomes = [outcome(error)] * len(runs)
     except Exception as error:
         for folder in folders:
             folder.tell(error)

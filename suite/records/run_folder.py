@@ -154,13 +154,18 @@ class RunFolder:
         path = self.path / layout.PROVENANCE
         write_text(path, dumps({**read_json(path), name: value}, indent=1))
 
-    def tell(self, error: Exception | None) -> None:
-        """Write the trace of an error that nobody expected, unless the disk is full."""
+    def tell(self, error: Exception | None) -> bool:
+        """Write the trace of an error that nobody expected, unless the disk is full.
+
+        Returns:
+            Whether it is such an error.
+        """
         if error is None or isinstance(error, ConfigError | DivergedError):
-            return
+            return False
         trace = "".join(traceback.format_exception(error))
         with suppress(OSError):  # of the disk may be the error
             write_text(self.path / layout.ERROR, redact(trace))
+        return True
 
     def emit(self, rows: Sequence[Row]) -> None:
         """Append rows to ``rows.jsonl``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -47,7 +48,16 @@ class Recorder:
 
     def now(self) -> float:
         """Return the seconds of training so far, over all sessions."""
-        return self._seconds + time.perf_counter() - self._since
+        return self._seconds + max(time.perf_counter() - self._since, 0.0)
+
+    def pause(self) -> None:
+        """Stop the clock."""
+        self._seconds = self.now()
+        self._since = math.inf
+
+    def go_on(self) -> None:
+        """Let the clock run again."""
+        self._since = time.perf_counter()
 
     def record(self, step: int, agent_steps: int, values: Sequence[Value]) -> None:
         """Hand on one row per value."""

@@ -27,7 +27,7 @@ def held_apart(config: RunConfig) -> list[str]:
     ``side_by_side: ClassVar[bool] = True``; a metric with state is made for each run.
     """
     metrics = [name for name in config.metric_names if METRICS[name].shared]
-    parts = components([config.task, config.model, config.schedule])
+    parts = components([config.task, config.model, config.schedule, config.agent])
     strange = [part for part in parts if not within(type(part).__module__, "suite")]
     return metrics + [part.kind for part in strange if not getattr(part, "side_by_side", False)]
 

@@ -201,10 +201,6 @@ class QArrays:
             found = np.ascontiguousarray(found.swapaxes(0, 1))
         return list(found)
 
-    def values(self, inputs: Array) -> Array:
-        """Return the online network's values, (..., rows, actions), of inputs as in a block."""
-        return self._chain.forward(inputs)
-
     @np.errstate(all="ignore")
     def gradients(self, block: ArrayBlock, index: int, targets: Array) -> Tensor:
         """Write the gradients of the mean losses of a batch; return these, () or (runs,).

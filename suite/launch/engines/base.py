@@ -19,6 +19,9 @@ Outcome = tuple[RunState, str]
 
 R = TypeVar("R", bound=RunConfig)
 
+SIDE_BY_SIDE = 16
+"""Largest number of runs that are trained at once in one trial."""
+
 
 def outcome(error: Exception | None) -> Outcome:
     """Return how a run ended that an error ended, or none."""
@@ -105,8 +108,8 @@ class Engine(ABC, Generic[R]):
     def run_seconds(self, config: RunConfig, cost: Cost) -> float:
         """Return the predicted seconds of a run, on one thread of this machine."""
 
-    def start_seconds(self, first: bool) -> float:
-        """Return the other seconds of a trial; `first` if it is the first of its worker."""
+    def start_seconds(self, first: bool, runs: int) -> float:
+        """Return the other seconds of a trial of some runs; `first` if its worker has had none."""
         return 0.0
 
     def at_hand(self, config: RunConfig) -> bool:

@@ -17,9 +17,10 @@ from torch import nn
 
 from suite.launch.calibrate import Cost, seconds_each
 from suite.launch.engines.arithmetic import UPDATE_OVERHEAD_S, forward_cost, seconds_of
-from suite.launch.engines.base import Engine, Outcome, outcome
+from suite.launch.engines.base import SIDE_BY_SIDE, Engine, Outcome, outcome
 from suite.models.base import build_model
 from suite.optimizers import rates, step_of
+from suite.records import layout
 from suite.replay.frame_ring import Block, Sample
 from suite.replay.planning import available_bytes, check_replay_fits
 from suite.rl.batches import joined_block, to_tensors
@@ -77,9 +78,10 @@ class RLEngine(Engine[RLRun]):
             for session in sessions:
                 session.note("side_by_side", len(runs))
             ended = train_rl_together(runs, sessions)
-            for session, error in zip(sessions, ended, strict=True):
-                session.tell(error)
-            return [outcome(error) for error in ended]
+            return [
+                _ended(run, session, error)
+                for run, session, error in zip(runs, sessions, ended, strict=True)
+            ]
         (run,), (session,) = runs, sessions
         train_rl(run, session)
         return [("complete", "")]
@@ -111,9 +113,11 @@ class RLEngine(Engine[RLRun]):
         """
         runs = [self.of(config) for config in configs]
         held = [r for r in runs if r.agent.replay_device == "host" or r.resources.gpus == 0]
-        share = available_bytes() // max(1, min(slots, len(held)))
-        for run in held:
-            check_replay_fits(run.task, run.agent, share)
+        together = [run for run in held if self.batch_key(run) is not None]
+        for runs_of, at_once in ((held, slots), (together, slots * SIDE_BY_SIDE)):
+            share = available_bytes() // max(1, min(at_once, len(runs_of)))
+            for run in runs_of:
+                check_replay_fits(run.task, run.agent, share)
 
     def _measured(self, group: Sequence[RLRun]) -> Cost:
         """Act, remember, learn and measure with the parts of a run, or learn with those of many."""
@@ -188,9 +192,17 @@ class RLEngine(Engine[RLRun]):
         measuring = cost.measure * len(run.measuring_steps())
         return cost.setup + measuring + cost.update * clock.total + cost.act * acting
 
-    def start_seconds(self, first: bool) -> float:
-        """Return the seconds of building an algorithm, and of importing RLlib the first time."""
-        return TRIAL_S + (WORKER_S if first else 0.0)
+    def start_seconds(self, first: bool, runs: int) -> float:
+        """Return the seconds of building algorithms, and of importing RLlib the first time."""
+        return TRIAL_S * runs + (WORKER_S if first else 0.0)
+
+
+def _ended(run: RunConfig, session: Any, error: Exception | None) -> Outcome:
+    """Write the trace of an error that nobody expected, and return how the run ended."""
+    state, reason = outcome(error)
+    if session.tell(error):
+        reason += f" (see {layout.RUNS}/{run.run_id}/{layout.ERROR})"
+    return state, reason
 
 
 Change = Callable[[Sequence[Sample]], None]

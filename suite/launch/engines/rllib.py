@@ -71,6 +71,6 @@ class RLlibEngine(Engine[StockRun]):
         measuring = cost.measure * len(run.measuring_steps())
         return cost.setup + measuring + cost.update * run.clock().total + cost.act * acting
 
-    def start_seconds(self, first: bool) -> float:
+    def start_seconds(self, first: bool, runs: int) -> float:
         """Return the seconds of building an algorithm, and of importing RLlib the first time."""
         return TRIAL_S + (WORKER_S if first else 0.0)

@@ -112,6 +112,7 @@ class NapDQN(TemporaryFolder, ActingAlgorithm):
         self.recorder = Recorder(task.frame_skip)
         self.visits = Visits(task)
         self.gradient_steps = self.agent_steps = 0
+        self._begun = False
         adaptive = isinstance(self.run.build_schedule(), AdaptiveSchedule)
         self._eventful = adaptive or bool(self.run.interventions)
         self._beta = annealing(self.run)
@@ -179,8 +180,9 @@ class NapDQN(TemporaryFolder, ActingAlgorithm):
 
         Evaluations that were to come before a priming are not left until after it.
         """
-        if self.gradient_steps > 0:
+        if self._begun:
             return
+        self._begun = True
         if self.clock.priming:
             self._evaluate_until(self.task.learning_starts - 1)
         generator = self.run.seeds.numpy("probe")

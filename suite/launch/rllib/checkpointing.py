@@ -28,7 +28,7 @@ from suite.rl.run import RLRun
 from suite.rl.visits import Visits
 from suite.run_config import RunConfig
 from suite.tasks.rl import RLTaskConfig
-from suite.training.checkpoint import load_state, save_state
+from suite.training.checkpoint import alone, load_state, save_state
 
 SUITE = "suite"
 """Key of the suite's part of the algorithm's state."""
@@ -52,6 +52,7 @@ class CheckpointedAlgorithm(Algorithm):
     visits: Visits
     gradient_steps: int
     agent_steps: int
+    _begun: bool  # whether step 0 is measured
     _measured_at: int  # agent steps at the latest measurement
     _evaluations: deque[int]  # agent steps of those to come
     _evaluated: int
@@ -86,6 +87,7 @@ class CheckpointedAlgorithm(Algorithm):
         if SUITE in state:
             own = state[SUITE]
             self.gradient_steps, self.agent_steps = own["gradient_steps"], own["agent_steps"]
+            self._begun = self.gradient_steps > 0
             self._measured_at, self._evaluated = own["measured_at"], own["evaluated"]
             self._evaluations = deque(self.task.evaluations(self.run.budget)[self._evaluated :])
             self._missing = own["missing"]
@@ -118,7 +120,7 @@ class CheckpointedAlgorithm(Algorithm):
         recipe = {"class": type(self), "ctor_args_and_kwargs": self.get_ctor_args_and_kwargs()}
         (folder / self.CLASS_AND_CTOR_ARGS_FILE_NAME).write_bytes(pickle.dumps(recipe))
         (folder / self.METADATA_FILE_NAME).write_text(dumps(self.get_metadata()))
-        save_state(folder, state)
+        save_state(folder, alone(state))
         return str(folder)
 
     def restore_from_path(self, path: Any, **kwargs: Any) -> None:

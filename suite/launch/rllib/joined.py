@@ -51,6 +51,7 @@ class JoinedLearners:
             agent.grad_clip,
         )
         self._observer = first.observer  # they all measure at the same steps
+        self._total = first.clock.total
         self._begins = frozenset(first.clock.starts[1:])
         self.step = self._planned = first.step
         self._rates: Sequence[float] | Tensor = []
@@ -92,7 +93,7 @@ class JoinedLearners:
         at = step - self._planned
         if at >= len(self._rates):
             self._planned, at = step, 0
-            self._rates = self._change.rates(range(step, step + AHEAD))
+            self._rates = self._change.rates(range(step, min(step + AHEAD, self._total)))
         return self._rates[at]
 
     @torch.no_grad()

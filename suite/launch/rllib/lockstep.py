@@ -70,23 +70,21 @@ class Member:
             return None
 
 
-class Lockstep:
-    """Runs that are alike but for seeds, rates and schedules (`suite.rl.joined_key`).
+def train_members(members: Sequence[Member]) -> None:
+    """Make all updates of runs that are alike but for seeds, rates and schedules.
+
+    What acting is left then is left.
 
     Args:
-        members: the runs.
+        members: the runs, of one `suite.rl.joined_key`.
     """
-
-    def __init__(self, members: Sequence[Member]) -> None:
-        self.members = members
-
-    def train(self) -> None:
-        """Make all updates; what acting is left then is left."""
-        while going := [m for m in self.members if m.going]:
-            steps = sorted({m.algorithm.gradient_steps for m in going})
-            first = [m for m in going if m.algorithm.gradient_steps == steps[0]]
-            until = steps[1] if len(steps) > 1 else going[0].algorithm.clock.total
-            Group(first).train(until)
+    for member in members:
+        member.algorithm.recorder.pause()
+    while going := [m for m in members if m.going]:
+        steps = sorted({m.algorithm.gradient_steps for m in going})
+        first = [m for m in going if m.algorithm.gradient_steps == steps[0]]
+        until = steps[1] if len(steps) > 1 else going[0].algorithm.clock.total
+        Group(first).train(until)
 
 
 class Group:
@@ -109,6 +107,8 @@ class Group:
 
     def train(self, until: int) -> None:
         """Train to a gradient step, or until one of the members has ended early."""
+        for run in self.runs:
+            run.recorder.go_on()
         looked = time.monotonic()
         while self.learners.step < until and self._whole():
             self._advance(until)
@@ -120,6 +120,8 @@ class Group:
                     member.attempt(member.saver)
                 looked = time.monotonic()
         self.learners.hand_over()
+        for run in self.runs:
+            run.recorder.pause()
 
     def _whole(self) -> bool:
         """Return whether no member has ended."""
@@ -130,10 +132,8 @@ class Group:
         for member in self.members:
             member.attempt(member.algorithm.prepare)
         self._act()
-        if not self._whole():
-            return
         count = min(min(run.due for run in self.runs), MOST_UPDATES, until - self.learners.step)
-        if count > 0:
+        if count > 0 and self._whole():
             for member, run in zip(self.members, self.runs, strict=True):
                 member.attempt(run.begin)
             self._learn(count)

@@ -11,7 +11,7 @@ import torch
 
 from suite.launch.rllib.algorithm import NapDQN
 from suite.launch.rllib.config import algorithm_config
-from suite.launch.rllib.lockstep import Lockstep, Member
+from suite.launch.rllib.lockstep import Member, train_members
 from suite.replay.planning import available_bytes, check_replay_fits
 from suite.rl.run import RLRun
 from suite.run_config import RunConfig
@@ -23,15 +23,16 @@ SAVING = 0.05
 
 
 class Saver:
-    """Writes the checkpoints of a run when they are due, at most a share `SAVING` of the time.
+    """Writes the checkpoints of a run when they are due.
 
     Args:
         algorithm: of the run.
         session: says when, and where to.
+        share: of the time, at most.
     """
 
-    def __init__(self, algorithm: NapDQN, session: Session) -> None:
-        self._algorithm, self._session = algorithm, session
+    def __init__(self, algorithm: NapDQN, session: Session, share: float = SAVING) -> None:
+        self._algorithm, self._session, self._share = algorithm, session, share
         self._saved, self._not_before = algorithm.gradient_steps, 0.0
 
     def __call__(self) -> None:
@@ -41,7 +42,7 @@ class Saver:
         if due and self._session.checkpoint_due():
             self._session.save(step, self._algorithm.save_to_path)
             self._saved, ended = step, time.monotonic()
-            self._not_before = ended + (ended - began) / SAVING
+            self._not_before = ended + (ended - began) / self._share
 
 
 def _started(config: RunConfig, session: Session) -> NapDQN:
@@ -99,29 +100,33 @@ def train_rl_together(
 
     Returns:
         For each run what ended it early, if anything did.
-
-    Raises:
-        ConfigError: if the parts of a request do not fit together.
     """
     keep_freed_memory()
-    members: list[Member] = []
+    ended: list[Exception | None] = [None] * len(configs)
+    members: dict[int, Member] = {}
     try:
-        for config, session in zip(configs, sessions, strict=True):
-            algorithm = _started(config, session)
-            members.append(Member(algorithm, session, Saver(algorithm, session)))
-        Lockstep(members).train()
-        for member in members:
-            if member.error is None:
-                member.attempt(partial(_conclude, member))
+        for index, (config, session) in enumerate(zip(configs, sessions, strict=True)):
+            try:
+                algorithm = _started(config, session)
+            except Exception as error:
+                ended[index] = error
+                continue
+            saver = Saver(algorithm, session, SAVING / len(configs))
+            members[index] = Member(algorithm, session, saver)
+        train_members(list(members.values()))
+        for index, member in members.items():
+            member.attempt(partial(_conclude, member))
+            ended[index] = member.error
     finally:
-        for member in members:
+        for member in members.values():
             member.algorithm.stop()  # type: ignore[no-untyped-call]
-    return [member.error for member in members]
+    return ended
 
 
 def _conclude(member: Member) -> None:
     """Take the agent steps of a run that come after its last update."""
     algorithm = member.algorithm
+    algorithm.recorder.go_on()
     algorithm.sampler.sync(algorithm.learning.weights())
     _finish(algorithm, member.session, member.saver)
     algorithm.conclude()

@@ -140,7 +140,7 @@ def test_visits_begin_and_end_as_in_a_run_alone(sessions: Callable[..., list[Any
 
 
 @pytest.mark.parametrize("name", ["plain", "fast", "primed", "reset", "prioritized"])
-def test_a_group_continues_from_its_checkpoints_to_the_last_bit(
+def test_a_group_continues_from_its_checkpoints_where_its_members_stopped(
     name: str, sessions: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from suite.launch.rllib import lockstep, trial
@@ -191,20 +191,29 @@ def test_a_run_that_diverges_ends_and_the_others_go_on(
 
 
 class Fragile(CartPoleEnv):
-    """CartPole; the second one that is made breaks in its 70th step."""
+    """CartPole; the second one that is made breaks where it is told to."""
 
     side_by_side: ClassVar[bool] = True
     made: ClassVar[int] = 0
+    breaks: ClassVar[tuple[str, int]] = ("step", 70)
 
     def __init__(self) -> None:
         super().__init__()
         Fragile.made += 1
-        self.number, self.taken = Fragile.made, 0
+        self.number = Fragile.made
+        self.taken = {"step": 0, "reset": 0}
+
+    def _count(self, what: str) -> None:
+        self.taken[what] += 1
+        if self.number == 2 and (what, self.taken[what]) == self.breaks:
+            raise ZeroDivisionError("the motor is stuck")
+
+    def reset(self, **kwargs: Any) -> Any:
+        self._count("reset")
+        return super().reset(**kwargs)
 
     def step(self, action: Any) -> Any:
-        self.taken += 1
-        if self.number == 2 and self.taken == 70:
-            raise ZeroDivisionError("the motor is stuck")
+        self._count("step")
         return super().step(action)  # type: ignore[no-untyped-call]
 
 
@@ -215,19 +224,65 @@ def fragile() -> Iterator[str]:
     del gymnasium.registry["Fragile-v0"]
 
 
+@pytest.mark.parametrize("breaks", [("reset", 1), ("step", 20), ("step", 70), ("reset", 3)])
 def test_a_run_whose_environment_breaks_fails_and_the_others_go_on(
-    fragile: str, sessions: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+    breaks: tuple[str, int],
+    fragile: str,
+    sessions: Callable[..., list[Any]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    configs = requests({"task": {"kind": "gym", "env": fragile, "learning_starts": 40}})
+    evaluation = {"episodes": 1, "every": {"agent_steps": 10}, "epsilon": 0}
+    task = {"kind": "gym", "learning_starts": 40, "evaluation": evaluation, "utd": 0.5}
+    configs = requests({"task": {**task, "env": fragile}})
     assert {engine_of(config).batch_key(config) for config in configs} != {None}
+    alone, together = sessions("alone"), sessions("together")
+    Fragile.made = 10
+    train(configs, alone, together=False)
+    monkeypatch.setattr(Fragile, "breaks", breaks)
     Fragile.made = 0
-    together = sessions("together")
     ended = train(configs, together)
     assert ended[0] is ended[2] is None
     state, reason = outcome(ended[1])
     assert state == "failed"
     assert "the motor is stuck" in reason
-    assert together[0].progresses[-1] == together[2].progresses[-1] == (80, 80)
+    for own, joint in ((alone[0], together[0]), (alone[2], together[2])):
+        assert facts(joint.rows) == facts(own.rows)
+        assert numbers(joint.rows) == pytest.approx(numbers(own.rows), rel=2e-3, abs=1e-5)
+
+
+def test_an_error_at_step_0_leaves_the_rows_of_the_others_as_they_are(
+    sessions: Callable[..., list[Any]],
+) -> None:
+    configs = requests({})
+    alone, together = sessions("alone"), sessions("together")
+    train(configs[::2], alone[::2], together=False)
+
+    def emit(rows: Any) -> None:
+        raise OSError("no space left")
+
+    together[1].emit = emit
+    ended = train(configs, together)
+    assert ended[0] is ended[2] is None
+    assert isinstance(ended[1], OSError)
+    for own, joint in ((alone[0], together[0]), (alone[2], together[2])):
+        assert facts(joint.rows) == facts(own.rows)
+
+
+def test_a_checkpoint_holds_what_the_run_has_and_no_more(
+    sessions: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from suite.launch.rllib import lockstep, trial
+
+    monkeypatch.setattr(lockstep, "SLICE_S", 0.0)
+    monkeypatch.setattr(trial, "SAVING", 1e9)
+    config = requests({"model": {"width": 64}, "metrics": {"names": ["parameter_norm"]}})[0]
+    configs = [config.model_copy(update={"seed": seed}) for seed in range(3)]  # of equal rates
+    alone, together = (sessions(name, every=30) for name in ("alone", "together"))
+    train(configs[:1], alone[:1], together=False)
+    train(configs, together)
+    sizes = [session.latest() for session in (alone[0], together[0])]
+    own, joint = ((folder / "state.pt").stat().st_size for folder in sizes)
+    assert joint < 1.1 * own
 
 
 def test_which_runs_are_joined(fragile: str, monkeypatch: pytest.MonkeyPatch) -> None:
