@@ -16,17 +16,15 @@ from suite.interventions.joined import Rate, Stacks
 from suite.norms import clip_norms_
 from suite.optimizers import AdamConfig, SgdConfig, set_rate, step_of
 from suite.run_config import RunConfig
-from suite.schedules.base import AdaptiveSchedule
 from suite.schedules.constant import ConstantConfig
 from suite.training.joined_optimizer import JoinedOptimizer, part
 from suite.training.update import Update
 
 
 def joins(config: RunConfig) -> bool:
-    """Return whether optimizer, schedule and interventions of a run allow a `JoinedUpdate`."""
+    """Return whether optimizer and interventions of a run allow a `JoinedUpdate`."""
     known = type(config.optimizer) in (AdamConfig, SgdConfig)
-    apart = not all(intervention.side_by_side for intervention in config.interventions)
-    return known and not apart and not isinstance(config.build_schedule(), AdaptiveSchedule)
+    return known and all(intervention.side_by_side for intervention in config.interventions)
 
 
 def without_rates(config: RunConfig) -> object:

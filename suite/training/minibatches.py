@@ -20,6 +20,7 @@ import torch
 from suite.models.base import ModelConfig, ModelSpec, dry_model
 from suite.models.chain import Chain, chain_layers
 from suite.run_config import RunConfig
+from suite.schedules.base import AdaptiveSchedule
 from suite.tasks.base import SupervisedTask, SupervisedTaskConfig
 from suite.training.joined_update import JoinedUpdate, joins, without_rates
 from suite.training.joint import Joint
@@ -55,6 +56,7 @@ def minibatch_key(config: RunConfig) -> Hashable | None:
         not isinstance(task, SupervisedTaskConfig)
         or not task.minibatches
         or not joins(config)
+        or isinstance(config.build_schedule(), AdaptiveSchedule)
         or not small_chain(config.model, config.model_spec())
     ):
         return None

@@ -15,12 +15,14 @@ from torch import Tensor
 
 from suite.launch.rllib.learner import NapLearner
 from suite.optimizers import set_rate
+from suite.schedules.base import AdaptiveSchedule
 from suite.training.joined_update import JoinedUpdate
 from suite.training.joint import stack_parameters
 from suite.training.q_gradients import Block, QGradients
+from suite.training.q_learning import elementwise_loss
 
 AHEAD = 1_000
-"""Updates whose rates are worked out at once."""
+"""Updates whose rates are worked out at once, unless a schedule sees the losses."""
 
 
 class JoinedLearners:
@@ -39,6 +41,7 @@ class JoinedLearners:
         self._online = stack_parameters([net.q for net in nets])
         self._target = stack_parameters([net.target for net in nets])
         agent = first.run.agent
+        self._loss = agent.loss
         self._every = agent.target_every
         shared = nets[0].q, self._online, self._target, agent.double, agent.loss
         self._q = QGradients(*shared, axis=1)
@@ -55,7 +58,10 @@ class JoinedLearners:
         self._begins = frozenset(first.clock.starts[1:])
         self.step = self._planned = first.step
         self._rates: Sequence[float] | Tensor = []
+        self._adaptive = [x for x in learners if isinstance(x.schedule, AdaptiveSchedule)]
+        self._ahead = 1 if self._adaptive else AHEAD
         self._losses: list[Tensor] = []
+        self._in_force: float | Tensor = 0.0  # the rate of the latest update
 
     def greedy(self, observations: Tensor) -> NDArray[np.int64]:
         """Return the actions of the largest values, (runs, n), of observations (runs, n, ...)."""
@@ -77,23 +83,33 @@ class JoinedLearners:
             for learner in self._learners:
                 learner.observer.before_update(step)
         self._losses.append(self._q.gradients_of(block, index))
-        reset = self._change.change(step, self._rate(step))
+        self._in_force = rate = self._rate(step)
+        reset = self._change.change(step, rate)
         self.step = step + 1
         if reset or self.step % self._every == 0:
             self._copy()
         if self._change.tells:
             for learner in self._learners:
                 learner.events += learner.stack.take_events()
+        if self._adaptive:
+            self._show(step)
         if self._observer.keeps_after(self.step):
             for learner in self._learners:
                 learner.observer.after_update(self.step)
+
+    def _show(self, step: int) -> None:
+        """Let adaptive schedules see the losses of the update at a step."""
+        each = elementwise_loss(torch.from_numpy(self.errors()), self._loss).mean(-1).tolist()
+        for learner, shown in zip(self._learners, each, strict=True):
+            if isinstance(learner.schedule, AdaptiveSchedule):
+                learner.events += learner.schedule.observe(step, [shown])
 
     def _rate(self, step: int) -> float | Tensor:
         """Return the rate of all runs at a step, or that of each."""
         at = step - self._planned
         if at >= len(self._rates):
             self._planned, at = step, 0
-            self._rates = self._change.rates(range(step, min(step + AHEAD, self._total)))
+            self._rates = self._change.rates(range(step, min(step + self._ahead, self._total)))
         return self._rates[at]
 
     @torch.no_grad()
@@ -105,9 +121,10 @@ class JoinedLearners:
         """Give each learner its losses since the last call, its step and the rate in force."""
         if not self._losses:
             return
-        losses = torch.stack(self._losses)
+        losses, rate = torch.stack(self._losses), self._in_force
+        rates = [rate] * len(self._learners) if isinstance(rate, float) else rate.tolist()
         for index, learner in enumerate(self._learners):
             learner.updates.losses.add(losses[:, index].clone())
             learner.updates.step = self.step
-            set_rate(learner.optimizer, learner.updates.rate(self.step - 1))
+            set_rate(learner.optimizer, rates[index])
         self._losses = []
