@@ -28,11 +28,11 @@ class Saver:
     Args:
         algorithm: of the run.
         session: says when, and where to.
-        share: of the time, at most.
+        runs: of the trial, which share what `SAVING` allows.
     """
 
-    def __init__(self, algorithm: NapDQN, session: Session, share: float = SAVING) -> None:
-        self._algorithm, self._session, self._share = algorithm, session, share
+    def __init__(self, algorithm: NapDQN, session: Session, runs: int = 1) -> None:
+        self._algorithm, self._session, self._runs = algorithm, session, runs
         self._saved, self._not_before = algorithm.gradient_steps, 0.0
 
     def __call__(self) -> None:
@@ -42,7 +42,7 @@ class Saver:
         if due and self._session.checkpoint_due():
             self._session.save(step, self._algorithm.save_to_path)
             self._saved, ended = step, time.monotonic()
-            self._not_before = ended + (ended - began) / self._share
+            self._not_before = ended + (ended - began) * self._runs / SAVING
 
 
 def _started(config: RunConfig, session: Session) -> NapDQN:
@@ -111,7 +111,7 @@ def train_rl_together(
             except Exception as error:
                 ended[index] = error
                 continue
-            saver = Saver(algorithm, session, SAVING / len(configs))
+            saver = Saver(algorithm, session, len(configs))
             members[index] = Member(algorithm, session, saver)
         train_members(list(members.values()))
         for index, member in members.items():
