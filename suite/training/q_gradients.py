@@ -42,15 +42,11 @@ class Block(TensorBlock):
 
 
 class QGradients(QTensors):
-    """The loss of networks of action values that are chains of one shape.
+    """`QTensors` of a network, or of several, whose gradients are made the quicker way.
 
     Args:
-        network: what is trained, or one of several.
-        online: parameters of what is trained, by name: of one network, or (runs, ...).
-        target: those of its copy.
-        double: whether the online network chooses the action behind the window.
-        loss: of an error.
-        axis: 1 if there is an axis of runs, else 0.
+        network: what is trained, or one of several of one shape; it gives the layers.
+        online: as for `QTensors`, and so are all that follow.
 
     Raises:
         ValueError: if the network is not a chain.

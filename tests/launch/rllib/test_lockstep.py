@@ -89,6 +89,12 @@ def numbers(rows: list[Any]) -> list[float]:
     return [r.value for r in rows if r.metric != "agent_steps_per_s"]
 
 
+def assert_alike(joint: Any, own: Any) -> None:
+    """Check that two sessions have the same rows, their values up to rounding."""
+    assert facts(joint.rows) == facts(own.rows)
+    assert numbers(joint.rows) == pytest.approx(numbers(own.rows), rel=2e-3, abs=1e-5)
+
+
 def train(
     configs: list[RunConfig], sessions: list[Any], together: bool = True
 ) -> list[Exception | None]:
@@ -126,8 +132,7 @@ def test_the_runs_are_those_that_each_would_be_alone(
     train(configs, alone, together=False)
     assert train(configs, together) == [None] * 3
     for own, joint in zip(alone, together, strict=True):
-        assert facts(joint.rows) == facts(own.rows)
-        assert numbers(joint.rows) == pytest.approx(numbers(own.rows), rel=2e-3, abs=1e-5)
+        assert_alike(joint, own)
         assert joint.progresses[-1] == own.progresses[-1]
     rates = [[r.value for r in s.rows if r.metric == "learning_rate"] for s in together]
     assert name in ("cusum", "stop") or rates[0] == rates[1] != rates[2]
@@ -144,8 +149,7 @@ def test_visits_begin_and_end_as_in_a_run_alone(sessions: Callable[..., list[Any
     train(configs, alone, together=False)
     assert train(configs, together) == [None] * 3
     for own, joint in zip(alone, together, strict=True):
-        assert facts(joint.rows) == facts(own.rows)
-        assert numbers(joint.rows) == pytest.approx(numbers(own.rows), rel=2e-3, abs=1e-5)
+        assert_alike(joint, own)
         assert any(row.metric == "visit_return" for row in joint.rows)
 
 
@@ -196,8 +200,7 @@ def test_a_run_that_diverges_ends_and_the_others_go_on(
     assert isinstance(ended[1], DivergedError)
     assert "gradient step" in str(ended[1])
     train([runs[0]], [alone[0]], together=False)
-    assert facts(together[0].rows) == facts(alone[0].rows)
-    assert numbers(together[0].rows) == pytest.approx(numbers(alone[0].rows), rel=2e-3, abs=1e-5)
+    assert_alike(together[0], alone[0])
 
 
 class Fragile(CartPoleEnv):
@@ -256,8 +259,7 @@ def test_a_run_whose_environment_breaks_fails_and_the_others_go_on(
     assert state == "failed"
     assert "the motor is stuck" in reason
     for own, joint in ((alone[0], together[0]), (alone[2], together[2])):
-        assert facts(joint.rows) == facts(own.rows)
-        assert numbers(joint.rows) == pytest.approx(numbers(own.rows), rel=2e-3, abs=1e-5)
+        assert_alike(joint, own)
 
 
 def test_an_error_at_step_0_leaves_the_rows_of_the_others_as_they_are(
