@@ -163,6 +163,7 @@ def _tuner(
     # The longest first: the last to finish then wait for little.
     waiting = sorted(waiting, key=lambda run_id: -live.runs[run_id].cost)
     groups = chunks([configs[run_id] for run_id in waiting], live.slots)
+    groups.sort(key=lambda group: -sum(live.runs[run.run_id].cost for run in group))
     requests = [
         {
             "run_ids": [run.run_id for run in group],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import subprocess
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -277,6 +279,24 @@ def test_a_dead_process_of_ray_is_noticed_and_the_others_are_ended(
     hangs.set()
     for (started,) in node.all_processes.values():
         assert started.process.wait(timeout=60) == -9
+
+
+def test_nothing_of_ray_is_freed_by_the_collector_while_ray_ends(
+    looked_after: tuple[Path, FakeNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Handle:
+        """What Tune leaves in a cycle."""
+
+    handle = Handle()
+    handle.__dict__["own"] = handle
+    left = weakref.ref(handle)
+    del handle
+    seen: list[tuple[bool, bool]] = []
+    monkeypatch.setattr("ray.shutdown", lambda: seen.append((gc.isenabled(), left() is None)))
+    gc.enable()
+    assert Watch(looked_after[0], own=True).end()
+    assert seen == [(False, True)]
+    assert gc.isenabled()
 
 
 def test_a_folder_that_is_removed_or_replaced_is_noticed(
