@@ -69,12 +69,16 @@ def _memory_gib() -> float | None:
 
 @lru_cache(maxsize=1)
 def hardware() -> dict[str, Any]:
-    """Return processor, cores, memory in GiB, GPUs and operating system."""
+    """Return processor, its instructions as torch uses them, cores, memory in GiB, GPUs, system.
+
+    Results repeat to the last digit only where the instructions are the same.
+    """
     import torch
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "cpu": _cpu_model(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "memory_gib": _memory_gib(),
         "gpus": gpus,
