@@ -16,6 +16,7 @@ from suite.interventions.joined import Rate, Stacks
 from suite.norms import clip_norms_
 from suite.optimizers import AdamConfig, SgdConfig, set_rate, step_of
 from suite.run_config import RunConfig
+from suite.schedules.base import AdaptiveSchedule
 from suite.schedules.constant import ConstantConfig
 from suite.training.joined_optimizer import JoinedOptimizer, part
 from suite.training.update import Update
@@ -70,7 +71,9 @@ class JoinedUpdate:
         optimizers = [update.optimizer for update in updates]
         self._optimizer: JoinedOptimizer | None = None
         self._steps = [step_of(optimizer) for optimizer in optimizers]
-        if len(rates) == 1:
+        # Schedules that see the losses differ between runs, whatever their configs.
+        adaptive = any(isinstance(update.schedule, AdaptiveSchedule) for update in updates)
+        if len(rates) == 1 and not adaptive:
             self._optimizer = JoinedOptimizer(optimizers, parameters, gradients)
             return
         part(optimizers)

@@ -141,6 +141,18 @@ def test_the_runs_are_those_that_each_would_be_alone(
         assert any(row.metric == "alarm" for s in together for row in s.rows)
 
 
+def test_each_run_goes_by_its_own_alarms(sessions: Callable[..., list[Any]]) -> None:
+    first = requests(CHANGES["cusum"])[0]
+    configs = [first.model_copy(update={"seed": seed}) for seed in range(3)]  # of one rate
+    alone, together = sessions("alone"), sessions("together")
+    train(configs, alone, together=False)
+    assert train(configs, together) == [None] * 3
+    for own, joint in zip(alone, together, strict=True):
+        assert_alike(joint, own)
+    alarms = [[r.step for r in s.rows if r.metric == "alarm"] for s in together]
+    assert alarms[0] != alarms[1]
+
+
 def test_visits_begin_and_end_as_in_a_run_alone(sessions: Callable[..., list[Any]]) -> None:
     base = {key: value for key, value in BASE.items() if key not in ("task", "budget")}
     configs = [RunConfig.from_mapping({**base, **SEQUENCE, "seed": seed}) for seed in range(3)]
